@@ -1,0 +1,64 @@
+# Everything a developer or a build machine runs. CONTRIBUTING.md says when to use which target.
+
+GO      ?= go
+GOFILES  = git ls-files --cached --others --exclude-standard '*.go'
+
+# The version is the last release tag. Without a tag the program's own default stands.
+VERSION := $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null))
+LDFLAGS  = -s -w $(if $(VERSION),-X main.version=$(VERSION))
+BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+
+# How long one fuzz test runs in `make fuzz`.
+FUZZTIME ?= 20s
+
+.PHONY: build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover bench demo clean
+
+build:
+	$(BUILD) -o bin/futago ./cmd/futago
+
+test: test-deps vet unit e2e
+
+test-deps:
+	scripts/test-deps
+
+check: fmt-check vet staticcheck layers unit
+
+fmt-check:
+	@files=$$($(GOFILES)); out=$$(gofmt -l $$files) || exit 1; \
+	if [ -n "$$out" ]; then printf 'gofmt would change:\n%s\n' "$$out" >&2; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./...
+
+staticcheck:
+	$(GO) tool staticcheck -tags e2e ./...
+
+layers:
+	$(GO) test -count=1 -run '^TestLayers' .
+
+unit:
+	$(GO) test -timeout 5m ./...
+
+# The cache cannot know which programs these tests start, so they always run, one package at a time.
+e2e:
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./e2e/...
+
+race:
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+fuzz:
+	FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+cover:
+	$(GO) test -timeout 5m -coverpkg ./... -coverprofile coverage.out ./...
+	$(GO) tool cover -func coverage.out | tail -n 1
+
+bench: build
+	scripts/bench
+
+demo: build
+	bin/futago demo
+
+clean:
+	rm -rf bin coverage.out
