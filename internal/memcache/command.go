@@ -137,7 +137,9 @@ func (d *Decoder) decodeStorage(op Op, rest, data []byte, r *Request) (size int,
 	}
 	if length > int64(d.MaxValue) {
 		fail(r, ReplyTooLarge, noreply)
-		r.Key, r.Drop = args[0], op == OpSet
+		if op == OpSet {
+			r.Key, r.Drop = args[0], true
+		}
 		d.swallow = size
 		return 0, true
 	}
