@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/futago/futago/internal/node"
+	"github.com/spf13/cobra"
+)
+
+// serveConfig nests the configuration of everything that `futago serve` runs.
+type serveConfig struct {
+	Node node.Config
+	Log  logConfig
+}
+
+func defaultServeConfig() *serveConfig {
+	c := &serveConfig{Node: node.DefaultConfig(), Log: defaultLogConfig()}
+	c.Node.Version = thisBuild().Version
+	return c
+}
+
+// serveSettings is the table of every setting of a node, bound to c, in the order in which help and the
+// sample configuration show them.
+func serveSettings(c *serveConfig) *settings {
+	n := &c.Node
+	s := &settings{}
+	s.withFile()
+
+	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
+	s.add("data", textValue(&n.Data), "keep the log in this `DIR`, or none for memory only")
+	s.add("node", intValue(&n.Node), "id of this node, 1 to 1023, different on each node; required with --peer, otherwise 1")
+	s.add("peer", listValue(&n.Peer), "follow the other node at its peer `ADDR`; one for now")
+	s.add("peer-listen", textValue(&n.PeerListen), "let the peer follow this node at `ADDR`; required with --peer")
+	s.add("admin-listen", textValue(&n.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
+
+	s.add("fsync", choiceValue(&n.Fsync, "never", "interval", "always"), "what a positive reply to a write means: written to the system, synced soon, synced")
+	s.add("fsync-interval", durationValue(&n.FsyncInterval), "longest time between a write and its sync with --fsync=interval")
+	s.add("ack", choiceValue(&n.Ack, "local", "peer"), "a positive reply means logged here, or also at the peer (default peer with --peer, otherwise local)")
+	s.add("ack-timeout", durationValue(&n.AckTimeout), "how long a write waits for a silent peer before the node goes solo")
+	s.add("peer-timeout", durationValue(&n.PeerTimeout), "silence after which the peer counts as gone")
+	s.add("catchup-timeout", durationValue(&n.CatchupTimeout), "how long a start waits for the peer before it serves what it has")
+	s.addRare("drain-timeout", durationValue(&n.DrainTimeout), "how long a stop may take to finish requests and hand the last entries to the peer")
+
+	s.add("max-memory", sizeValue(&n.MaxMemory), "bound of the index and, with --data=none, of the records; 0 is none")
+	s.add("min-free", sizeValue(&n.MinFree), "refuse writes when the disk has less space than this")
+	s.add("max-value", sizeValue(&n.MaxValue), "largest value, for every protocol")
+	s.add("max-clock-drift", durationValue(&n.MaxClockDrift), "refuse stamps of a peer that is further ahead of this clock")
+	s.add("segment-size", sizeValue(&n.SegmentSize), "size of a log segment")
+	s.add("log-retain", sizeValue(&n.LogRetain), "log kept for a peer that is behind; further behind, it gets a snapshot")
+	s.addRare("compact-rate", sizeValue(&n.CompactRate), "how many bytes of log a second compaction may scan")
+
+	s.add("max-conns", intValue(&n.MaxConns), "client connections at once")
+	s.add("first-byte-timeout", durationValue(&n.FirstByteTimeout), "close a connection that has sent nothing for so long after it was opened")
+	s.add("idle-timeout", durationValue(&n.IdleTimeout), "close a connection without requests; 0 is never")
+	s.add("request-timeout", durationValue(&n.RequestTimeout), "close a connection that leaves a request half sent")
+	s.add("max-pending", sizeValue(&n.MaxPending), "unsent output and partial input of one connection, beyond which it is not read")
+	s.add("max-pending-total", sizeValue(&n.MaxPendingTotal), "the same over all connections")
+	s.add("threads", intValue(&n.Threads), "network loops; 0 is half of the cores, at least one")
+
+	addLogSettings(s, &c.Log)
+	return s
+}
+
+// load brings the table's sources together and checks the result. Every mistake is one of usage.
+func (c *serveConfig) load(cmd *cobra.Command, s *settings) error {
+	if err := errors.Join(s.load(cmd), c.Node.Validate()); err != nil {
+		return usageError{err}
+	}
+	return nil
+}

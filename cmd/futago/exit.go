@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Exit codes. The help of the root command lists them.
+const (
+	exitOK      = 0
+	exitFailure = 1 // the operation failed
+	exitUsage   = 2 // the command line or the configuration is wrong; nothing was done
+	exitNo      = 3 // the node answered no: the key is absent, present already, or no number
+)
+
+// usageError marks an error of the command line or the configuration.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// answerNo marks a refusal that scripts ask for: see exitNo.
+type answerNo struct{ err error }
+
+func (e answerNo) Error() string { return e.err.Error() }
+func (e answerNo) Unwrap() error { return e.err }
+
+// hintError carries the line that tells the user what to do next.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e hintError) Error() string { return e.err.Error() }
+func (e hintError) Unwrap() error { return e.err }
+
+// withHint adds what to do next to an error; nil stays nil.
+func withHint(err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	return hintError{err: err, hint: hint}
+}
+
+// report prints the error of cmd, what to do next, and returns the exit code. Errors of usage get the
+// name of the command in front; others say by themselves what was tried.
+func report(stderr io.Writer, cmd *cobra.Command, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	_, isUsage := errors.AsType[usageError](err)
+	prefix := "futago: "
+	if isUsage && cmd.HasParent() {
+		prefix += commandName(cmd) + ": "
+	}
+	if lines := strings.Split(err.Error(), "\n"); isUsage && len(lines) > 1 {
+		fmt.Fprintf(stderr, "%s%d problems:\n", prefix, len(lines))
+		for _, l := range lines {
+			fmt.Fprintf(stderr, "  %s\n", l)
+		}
+	} else {
+		fmt.Fprintf(stderr, "%s%s\n", prefix, err)
+	}
+	if hint, ok := errors.AsType[hintError](err); ok {
+		fmt.Fprintln(stderr, hint.hint)
+	} else if isUsage {
+		fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
+	}
+	if isUsage {
+		return exitUsage
+	}
+	if _, ok := errors.AsType[answerNo](err); ok {
+		return exitNo
+	}
+	return exitFailure
+}
+
+// commandName is the name of cmd without the program's.
+func commandName(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+}
+
+// flagError names the flag nearest to an unknown one.
+func flagError(cmd *cobra.Command, err error) error {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		name := unknown.GetSpecifiedName()
+		err = fmt.Errorf("unknown flag --%s%s", name, didYouMean("--", name, known))
+	}
+	return usageError{err}
+}
+
+// words wraps cobra's checks on the number of arguments, so that a mistake counts as one of usage.
+func words(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// noWords refuses every argument.
+func noWords(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+	}
+	return nil
+}
+
+// asGroup makes cmd a name for its subcommands: alone, or with an unknown one, it is a mistake of usage.
+func asGroup(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var known []string
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() {
+				known = append(known, sub.Name())
+			}
+		}
+		if len(args) == 0 {
+			return usageError{fmt.Errorf("a command is missing: one of %s", strings.Join(known, ", "))}
+		}
+		return usageError{fmt.Errorf("unknown command %q%s", args[0], didYouMean(cmd.CommandPath()+" ", args[0], known))}
+	}
+	return cmd
+}
