@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// upstreamsMax is the width of the set of tried upstreams.
+const upstreamsMax = 64
+
+// Config is everything a gateway needs to know. Start from DefaultConfig: a zero limit is refused, not replaced.
+type Config struct {
+	// Listen is the address for clients: host:port, :port, [v6]:port or unix:/path; port 0 takes a free one.
+	Listen string
+	// AdminListen serves /healthz, /readyz, /metrics and /status; "none" turns it off. It has no access control,
+	// so it must not be reachable by strangers.
+	AdminListen string
+	// Upstreams are the servers behind, at least one.
+	Upstreams []Upstream
+	// AllowPaths are the paths let through, by decoded path: "/prefix", or "~REGEX" (RE2, anchored at both ends
+	// by the gateway). None lets every path through.
+	AllowPaths []string
+
+	// CheckInterval is the time between two active checks of an upstream; 0 turns them off. An upstream that is
+	// not ready is checked at least each 500 ms. A check may take as long as the interval, at least 100 ms and at
+	// most 1 s.
+	CheckInterval time.Duration
+	// UpstreamTimeout is how long an upstream may take from the connection attempt to the end of its reply's header.
+	UpstreamTimeout time.Duration
+	// RetryBudget bounds all tries of one request together, up to the header.
+	RetryBudget time.Duration
+	// BodyTimeout is the longest pause within a reply's body; the client's connection is then cut.
+	BodyTimeout time.Duration
+
+	// MaxConns is the number of client connections; one more gets 503 and is closed.
+	MaxConns int
+	// MaxHeaderBytes bounds the header of a request, request line included, and that of a reply. MaxConns times
+	// this is the memory that hostile clients can take.
+	MaxHeaderBytes int
+	// ReadHeaderTimeout is how long a client may take to send the header of a request.
+	ReadHeaderTimeout time.Duration
+	// WriteTimeout is how long a client may take to read one piece of a reply (32 KiB).
+	WriteTimeout time.Duration
+	// IdleTimeout closes client connections without a request.
+	IdleTimeout time.Duration
+	// ShutdownTimeout bounds how long Run waits for requests in progress after its context ended.
+	ShutdownTimeout time.Duration
+
+	// AccessLog gets one line for each request, in batches of at most a second; nil for none. The gateway does
+	// not close it. AccessLogPath names a file to append to instead; it is opened by Listen and closed by Run.
+	AccessLog     io.Writer
+	AccessLogPath string
+	// Logger gets state changes; nil discards.
+	Logger *slog.Logger
+	// Registerer gets the metrics as well; nil leaves them to /metrics alone. When it is also a Gatherer, as
+	// *prometheus.Registry is, /metrics shows all that it gathers.
+	Registerer prometheus.Registerer
+	// Version is shown on /status.
+	Version string
+}
+
+// DefaultConfig returns the configuration that holds without any flag, but for the upstreams.
+func DefaultConfig() Config {
+	return Config{
+		Listen:            "127.0.0.1:11281",
+		AdminListen:       "127.0.0.1:11282",
+		CheckInterval:     500 * time.Millisecond,
+		UpstreamTimeout:   time.Second,
+		RetryBudget:       3 * time.Second,
+		BodyTimeout:       10 * time.Second,
+		MaxConns:          4096,
+		MaxHeaderBytes:    64 << 10,
+		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		ShutdownTimeout:   10 * time.Second,
+	}
+}
+
+// Validate returns all problems at once, each naming the field, its value and what is allowed.
+func (c *Config) Validate() error {
+	var errs []error
+	if _, _, err := splitAddr(c.Listen); err != nil {
+		errs = append(errs, fmt.Errorf("listen: %w", err))
+	}
+	if c.adminOn() {
+		if _, _, err := splitAddr(c.AdminListen); err != nil {
+			errs = append(errs, fmt.Errorf("admin listen: %w", err))
+		}
+	}
+	errs = append(errs, c.upstreamProblems()...)
+	if _, err := newRules(c.AllowPaths); err != nil {
+		errs = append(errs, err)
+	}
+	if c.CheckInterval != 0 {
+		errs = append(errs, inRange("check interval", c.CheckInterval, 10*time.Millisecond, time.Minute))
+	}
+	errs = append(errs,
+		inRange("upstream timeout", c.UpstreamTimeout, time.Millisecond, time.Minute),
+		inRange("retry budget", c.RetryBudget, c.UpstreamTimeout, 10*time.Minute),
+		inRange("body timeout", c.BodyTimeout, time.Millisecond, time.Hour),
+		inRange("read header timeout", c.ReadHeaderTimeout, time.Millisecond, time.Hour),
+		inRange("write timeout", c.WriteTimeout, time.Millisecond, time.Hour),
+		inRange("idle timeout", c.IdleTimeout, time.Millisecond, 24*time.Hour),
+		inRange("shutdown timeout", c.ShutdownTimeout, 0, time.Hour),
+		inRange("max conns", c.MaxConns, 1, 1<<20),
+		inRange("max header bytes", c.MaxHeaderBytes, 1<<10, 16<<20),
+	)
+	if c.AccessLog != nil && c.AccessLogPath != "" {
+		errs = append(errs, fmt.Errorf("access log path %q: a writer is given too, want one of them", c.AccessLogPath))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) adminOn() bool { return c.AdminListen != "" && c.AdminListen != "none" }
+
+func (c *Config) upstreamProblems() (errs []error) {
+	if n := len(c.Upstreams); n < 1 || n > upstreamsMax {
+		errs = append(errs, fmt.Errorf("%d upstreams: want 1 to %d", n, upstreamsMax))
+	}
+	seen := make(map[string]bool)
+	for _, u := range c.Upstreams {
+		for _, err := range u.problems() {
+			errs = append(errs, fmt.Errorf("upstream %q: %w", u, err))
+		}
+		if seen[u.Addr] {
+			errs = append(errs, fmt.Errorf("upstream %q: address given twice", u.Addr))
+		}
+		seen[u.Addr] = true
+	}
+	return errs
+}
+
+// inRange returns nil when low <= v <= high.
+func inRange[T time.Duration | int](name string, v, low, high T) error {
+	if v < low || v > high {
+		return fmt.Errorf("%s %v: want %v to %v", name, v, low, high)
+	}
+	return nil
+}

@@ -1,0 +1,16 @@
+// Package gateway is the HTTP front of a pair: a reverse proxy for reads that spreads requests over weighted
+// upstreams, notices within a second which of them can serve, and hides the death of one from the clients.
+//
+// It admits GET and HEAD only and never sends a body upstream, so nothing that a client puts into a request can
+// become a write. It imports nothing else of this module: an upstream is any server that speaks HTTP.
+//
+// Three parts decide, and know nothing of net/http: the balancer (which upstream, who is out), the rules (which
+// request is let through) and the access log's line. The rest carries bytes.
+//
+// Invariants:
+//   - a request is tried at most once on each upstream, and never again once a byte of a reply went to the client;
+//   - a client that goes away never counts against an upstream;
+//   - as long as there is an upstream that was not tried, no request is refused for lack of one: when all are out,
+//     the one whose last failure is the longest ago is tried;
+//   - the path that the rules judged is the decoded form of the very bytes that go upstream.
+package gateway

@@ -1,0 +1,251 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Gateway is the proxy. Use New, optionally Listen, then Run once.
+type Gateway struct {
+	cfg       Config
+	log       *slog.Logger
+	rules     *rules
+	upstreams []*upstream
+	balancer  *balancer
+	metrics   *metrics
+	gatherer  prometheus.Gatherer
+	conns     connLimit
+	access    *accessLog // nil: none
+	started   time.Time
+	running   atomic.Bool
+	draining  atomic.Bool
+
+	mu             sync.Mutex
+	listener       net.Listener // nil before Listen
+	adminListener  net.Listener // nil before Listen, or when off
+	accessLogClose io.Closer    // nil without a file of our own
+}
+
+// New returns a gateway that neither listens nor checks yet. The error is that of Config.Validate, or says that
+// the metrics' names are taken in cfg.Registerer.
+func New(cfg Config) (*Gateway, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	rules, err := newRules(cfg.AllowPaths)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, rules: rules, started: time.Now()}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	g.conns.max = int64(cfg.MaxConns)
+	for _, u := range cfg.Upstreams {
+		g.upstreams = append(g.upstreams, newUpstream(u, &g.cfg))
+	}
+	g.balancer = newBalancer(cfg.Upstreams, time.Now)
+	if cfg.AccessLog != nil {
+		g.access = newAccessLog(cfg.AccessLog)
+	}
+	g.metrics = newMetrics(g)
+	return g, g.register()
+}
+
+// register puts the metrics into the registry that /metrics shows, and into the caller's.
+func (g *Gateway) register() error {
+	var registerers []prometheus.Registerer
+	if own, ok := g.cfg.Registerer.(prometheus.Gatherer); ok {
+		g.gatherer = own
+	} else {
+		registry := prometheus.NewRegistry()
+		g.gatherer = registry
+		registerers = append(registerers, registry)
+	}
+	if g.cfg.Registerer != nil {
+		registerers = append(registerers, g.cfg.Registerer)
+	}
+	for _, r := range registerers {
+		for _, c := range g.metrics.collectors() {
+			if err := r.Register(c); err != nil {
+				return fmt.Errorf("register metrics: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Handler returns the handler for clients, for use in a server of the caller's. Active checks run only in Run.
+func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }
+
+// AdminHandler returns the handler of /healthz, /readyz, /metrics and /status.
+func (g *Gateway) AdminHandler() http.Handler { return g.adminHandler(g.gatherer) }
+
+// Addr is the address for clients, with the real port, in the form of Config.Listen; "" before Listen.
+func (g *Gateway) Addr() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return addrOf(g.listener)
+}
+
+// AdminAddr is the address for operators; "" before Listen, or when off.
+func (g *Gateway) AdminAddr() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return addrOf(g.adminListener)
+}
+
+// Listen opens the listeners and the access log. From its return on, clients connect, and are answered once Run
+// runs. A second call does nothing. Run must follow, or nothing closes them.
+func (g *Gateway) Listen() (err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.listener != nil {
+		return nil
+	}
+	listener, err := listen(g.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	var admin net.Listener
+	if g.cfg.adminOn() {
+		if admin, err = listen(g.cfg.AdminListen); err != nil {
+			listener.Close()
+			return fmt.Errorf("admin: %w", err)
+		}
+	}
+	if g.cfg.AccessLogPath != "" {
+		f, err := os.OpenFile(g.cfg.AccessLogPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+		if err != nil {
+			listener.Close()
+			if admin != nil {
+				admin.Close()
+			}
+			return fmt.Errorf("open access log: %w", err)
+		}
+		g.access, g.accessLogClose = newAccessLog(f), f
+	}
+	g.listener, g.adminListener = listener, admin
+	return nil
+}
+
+// Run serves until ctx ends, then stops accepting, lets requests in progress end (at most Config.ShutdownTimeout)
+// and returns nil; or the error of a listener. It calls Listen if nobody has. A gateway runs once.
+func (g *Gateway) Run(ctx context.Context) error {
+	if !g.running.CompareAndSwap(false, true) {
+		return ErrRunTwice
+	}
+	if err := g.Listen(); err != nil {
+		return err
+	}
+	clients, admin := g.servers()
+	failed := make(chan error, 2)
+	var serving sync.WaitGroup
+	serve := func(s *http.Server, l net.Listener) {
+		serving.Go(func() {
+			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	serve(clients, &limitedListener{Listener: g.listener, limit: &g.conns})
+	if g.adminListener != nil {
+		serve(admin, g.adminListener)
+	}
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var loops sync.WaitGroup
+	if g.cfg.CheckInterval > 0 {
+		for i := range g.upstreams {
+			loops.Go(func() { g.checkLoop(background, i) })
+		}
+	}
+	if g.access != nil {
+		loops.Go(func() { g.access.flushLoop(background, g.accessLogFailed) })
+	}
+
+	g.log.Info("gateway started", "listen", g.Addr(), "admin", g.AdminAddr(), "upstreams", len(g.upstreams))
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	g.shutdown(clients, admin)
+	stop()
+	loops.Wait()
+	serving.Wait()
+	g.log.Info("gateway stopped")
+	return errors.Join(err, g.closeAccessLog())
+}
+
+// servers returns the two HTTP servers. Neither takes anything of a body into memory.
+func (g *Gateway) servers() (clients, admin *http.Server) {
+	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug) // clients' mistakes
+	clients = &http.Server{
+		Handler:                      g.Handler(),
+		DisableGeneralOptionsHandler: true, // OPTIONS * is not ours to answer: the rules refuse it
+		ReadHeaderTimeout:            g.cfg.ReadHeaderTimeout,
+		WriteTimeout:                 g.cfg.RetryBudget + g.cfg.WriteTimeout,
+		IdleTimeout:                  g.cfg.IdleTimeout,
+		MaxHeaderBytes:               g.cfg.MaxHeaderBytes,
+		ErrorLog:                     errorLog,
+	}
+	admin = &http.Server{
+		Handler:           g.AdminHandler(),
+		ReadHeaderTimeout: g.cfg.ReadHeaderTimeout,
+		ReadTimeout:       g.cfg.ReadHeaderTimeout,
+		WriteTimeout:      g.cfg.WriteTimeout,
+		IdleTimeout:       g.cfg.IdleTimeout,
+		MaxHeaderBytes:    g.cfg.MaxHeaderBytes,
+		ErrorLog:          errorLog,
+	}
+	return clients, admin
+}
+
+// shutdown ends the clients' server first: operators can watch it drain.
+func (g *Gateway) shutdown(clients, admin *http.Server) {
+	g.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.ShutdownTimeout)
+	defer cancel()
+	if err := clients.Shutdown(ctx); err != nil {
+		g.log.Warn("requests cut at shutdown", "err", err)
+		clients.Close()
+	}
+	admin.Close()
+	for _, u := range g.upstreams {
+		u.close()
+	}
+}
+
+// finish counts and logs a request. It runs when the handler ends in any way.
+func (g *Gateway) finish(ex *exchange) {
+	end := time.Now()
+	g.metrics.finished(ex, end)
+	g.access.add(ex, end)
+}
+
+func (g *Gateway) accessLogFailed(err error) {
+	g.log.Error("access log lost", "err", err)
+}
+
+func (g *Gateway) closeAccessLog() error {
+	err := g.access.flush()
+	if g.accessLogClose != nil {
+		err = errors.Join(err, g.accessLogClose.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("close access log: %w", err)
+	}
+	return nil
+}

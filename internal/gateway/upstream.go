@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Upstream is one server behind the gateway. Its text form is what ParseUpstream reads and String writes.
+type Upstream struct {
+	// Addr is the address that serves clients: host:port, [v6]:port or unix:/path.
+	Addr string
+	// Check is the address asked `GET /readyz` (a node's admin address). Empty: Addr is asked `OPTIONS *`.
+	Check string
+	// Weight is its share of the requests, 1 to weightMax.
+	Weight int
+	// MaxFails is how many failures take it out; 0 means that failures of requests never do.
+	MaxFails int
+	// FailTimeout is how long it then stays out, unless an active check sees it come back.
+	FailTimeout time.Duration
+}
+
+// The defaults are nginx's.
+const (
+	defaultWeight      = 1
+	defaultMaxFails    = 1
+	defaultFailTimeout = 10 * time.Second
+)
+
+// weightMax and maxFailsMax keep the balancer's sums far from overflow.
+const (
+	weightMax   = 65535
+	maxFailsMax = 65535
+)
+
+// upstreamOptions are the names that may follow the address, in the order in which String writes them.
+var upstreamOptions = []string{"check", "weight", "max_fails", "fail_timeout"}
+
+// DefaultUpstream returns an upstream at addr with every option at its default.
+func DefaultUpstream(addr string) Upstream {
+	return Upstream{Addr: addr, Weight: defaultWeight, MaxFails: defaultMaxFails, FailTimeout: defaultFailTimeout}
+}
+
+// ParseUpstream reads `ADDR[,check=ADDR][,weight=N][,max_fails=N][,fail_timeout=DURATION]`. All problems are
+// returned at once.
+func ParseUpstream(s string) (Upstream, error) {
+	addr, rest, more := strings.Cut(s, ",")
+	u := DefaultUpstream(addr)
+	var errs []error
+	seen := make(map[string]bool)
+	for more {
+		var option string
+		option, rest, more = strings.Cut(rest, ",")
+		name, value, valued := strings.Cut(option, "=")
+		switch {
+		case !valued:
+			errs = append(errs, fmt.Errorf("option %q: want name=value%s", option, hint(name)))
+			continue
+		case seen[name]:
+			errs = append(errs, fmt.Errorf("option %s: given twice", name))
+			continue
+		}
+		seen[name] = true
+		if err := u.setOption(name, value); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 {
+		errs = u.problems()
+	}
+	if len(errs) > 0 {
+		return Upstream{}, fmt.Errorf("upstream %q: %w", s, errors.Join(errs...))
+	}
+	return u, nil
+}
+
+func (u *Upstream) setOption(name, value string) (err error) {
+	switch name {
+	case "check":
+		if u.Check = value; value == "" {
+			err = errors.New("want an address")
+		}
+	case "weight":
+		u.Weight, err = strconv.Atoi(value)
+	case "max_fails":
+		u.MaxFails, err = strconv.Atoi(value)
+	case "fail_timeout":
+		u.FailTimeout, err = time.ParseDuration(value)
+	default:
+		return fmt.Errorf("unknown option %q%s", name, hint(name))
+	}
+	if err != nil {
+		return fmt.Errorf("option %s=%q: %w", name, value, err)
+	}
+	return nil
+}
+
+// hint names the known option nearest to name.
+func hint(name string) string {
+	return fmt.Sprintf(" (nearest known option: %s)", nearest(name, upstreamOptions))
+}
+
+// problems returns what is wrong with u, each naming the field, its value and what is allowed.
+func (u Upstream) problems() (errs []error) {
+	if err := checkDialAddr(u.Addr); err != nil {
+		errs = append(errs, err)
+	}
+	if u.Check != "" {
+		if err := checkDialAddr(u.Check); err != nil {
+			errs = append(errs, fmt.Errorf("check: %w", err))
+		}
+	}
+	if u.Weight < 1 || u.Weight > weightMax {
+		errs = append(errs, fmt.Errorf("weight %d: want 1 to %d", u.Weight, weightMax))
+	}
+	if u.MaxFails < 0 || u.MaxFails > maxFailsMax {
+		errs = append(errs, fmt.Errorf("max_fails %d: want 0 to %d", u.MaxFails, maxFailsMax))
+	}
+	if u.FailTimeout < 0 || u.FailTimeout > 24*time.Hour {
+		errs = append(errs, fmt.Errorf("fail_timeout %s: want 0s to 24h", u.FailTimeout))
+	}
+	return errs
+}
+
+// String returns the form that ParseUpstream reads; options at their default are left out.
+func (u Upstream) String() string {
+	var b strings.Builder
+	b.WriteString(u.Addr)
+	if u.Check != "" {
+		b.WriteString(",check=" + u.Check)
+	}
+	if u.Weight != defaultWeight {
+		fmt.Fprintf(&b, ",weight=%d", u.Weight)
+	}
+	if u.MaxFails != defaultMaxFails {
+		fmt.Fprintf(&b, ",max_fails=%d", u.MaxFails)
+	}
+	if u.FailTimeout != defaultFailTimeout {
+		fmt.Fprintf(&b, ",fail_timeout=%s", u.FailTimeout)
+	}
+	return b.String()
+}
+
+// MarshalText and UnmarshalText let configuration files hold upstreams in their text form.
+func (u Upstream) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// UnmarshalText is ParseUpstream.
+func (u *Upstream) UnmarshalText(text []byte) (err error) {
+	*u, err = ParseUpstream(string(text))
+	return err
+}
+
+// nearest returns the word of known with the smallest edit distance to name.
+func nearest(name string, known []string) string {
+	const lengthMax = 32 // longer input cannot be a slip of a known name, and would make the table large
+	name = name[:min(len(name), lengthMax)]
+	best, bestDistance := "", 1<<30
+	for _, k := range known {
+		if d := editDistance(name, k); d < bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	return best
+}
+
+// editDistance counts the insertions, deletions and changes of one byte that turn a into b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
