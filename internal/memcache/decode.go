@@ -96,13 +96,14 @@ func (d *Decoder) setDefaults() {
 // refuseEndless fills r with the end of the connection if b, more than MaxLine bytes without a line end, is not
 // the beginning of a get that may still grow.
 func (d *Decoder) refuseEndless(b []byte, r *Request) bool {
-	line := bytes.TrimLeft(b[:min(len(b), maxLeadingSpaces+len("gets "))], " ")
-	if !bytes.HasPrefix(line, []byte("get ")) && !bytes.HasPrefix(line, []byte("gets ")) {
+	line := bytes.TrimLeft(b, " ")
+	isGet := bytes.HasPrefix(line, []byte("get ")) || bytes.HasPrefix(line, []byte("gets "))
+	if !isGet || len(b)-len(line) > maxLeadingSpaces {
 		fail(r, "", false)
 		r.Close = true
 		return true
 	}
-	if len(b) > d.MaxGetLine {
+	if len(b) > d.MaxGetLine+len("\r") {
 		fail(r, ReplyLineTooLong, false)
 		r.Close = true
 		return true
