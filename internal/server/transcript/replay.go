@@ -151,14 +151,15 @@ func (p *player) play(s step) error {
 		if err != nil {
 			return err
 		}
-		got, err := c.readLine(len(want) + 2)
-		return compare(got, want+"\r\n", err)
+		want += "\r\n"
+		got, err := c.readLine(want)
+		return compare(got, want, err)
 	case expectMatch:
 		re, err := p.pattern(s.text)
 		if err != nil {
 			return err
 		}
-		got, err := c.readLine(0)
+		got, err := c.readLine("")
 		return p.match(re, got, err)
 	case expectAmong:
 		re, err := p.pattern(s.text)
@@ -189,17 +190,15 @@ func (p *player) conn() (*conn, error) {
 	return c, c.SetDeadline(time.Now().Add(ioTimeout))
 }
 
-// readLine reads one line, and further ones until it has size bytes: an expected text may contain line ends.
-func (c *conn) readLine(size int) (string, error) {
-	var b strings.Builder
+// readLine reads one line, and further ones as long as they are the beginning of want: an expected text may contain
+// line ends.
+func (c *conn) readLine(want string) (string, error) {
+	got := ""
 	for {
 		line, err := c.r.ReadString('\n')
-		b.WriteString(line)
-		if err != nil || b.Len() >= size || !strings.HasSuffix(line, "\n") {
-			return b.String(), err
-		}
-		if size == 0 {
-			return b.String(), nil
+		got += line
+		if err != nil || len(got) >= len(want) || !strings.HasPrefix(want, got) {
+			return got, err
 		}
 	}
 }
@@ -294,7 +293,7 @@ func (p *player) exchange(text string) (lines []string, err error) {
 		return nil, err
 	}
 	for {
-		line, err := c.readLine(0)
+		line, err := c.readLine("")
 		if err != nil {
 			return lines, fmt.Errorf("wait for the version after %q and %q: %w", lines, line, err)
 		}
