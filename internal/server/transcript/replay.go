@@ -1,11 +1,9 @@
 package transcript
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"regexp"
 	"strconv"
 	"strings"
@@ -83,12 +81,6 @@ type player struct {
 	conns map[int]*conn
 	cur   int
 	among []*regexp.Regexp // wanted among the lines of the next expectMany
-}
-
-type conn struct {
-	net.Conn
-	r      *bufio.Reader
-	closed bool // by the server, as expected
 }
 
 func (p *player) reset() { p.conns, p.cur, p.among = map[int]*conn{}, 1, nil }
@@ -180,27 +172,13 @@ func (p *player) play(s step) error {
 func (p *player) conn() (*conn, error) {
 	c := p.conns[p.cur]
 	if c == nil {
-		nc, err := net.DialTimeout("tcp", p.addr, ioTimeout)
-		if err != nil {
+		var err error
+		if c, err = dial(p.addr); err != nil {
 			return nil, err
 		}
-		c = &conn{Conn: nc, r: bufio.NewReaderSize(nc, 64<<10)}
 		p.conns[p.cur] = c
 	}
 	return c, c.SetDeadline(time.Now().Add(ioTimeout))
-}
-
-// readLine reads one line, and further ones as long as they are the beginning of want: an expected text may contain
-// line ends.
-func (c *conn) readLine(want string) (string, error) {
-	got := ""
-	for {
-		line, err := c.r.ReadString('\n')
-		got += line
-		if err != nil || len(got) >= len(want) || !strings.HasPrefix(want, got) {
-			return got, err
-		}
-	}
 }
 
 // many takes the lines that match. It looks at a line before it takes it, since the first other line is not its.
@@ -232,21 +210,6 @@ func (p *player) many(c *conn, text string) error {
 		return fmt.Errorf("no line matches %v", missing)
 	}
 	return nil
-}
-
-// peekLine returns the next line without its CRLF and leaves it in the reader.
-func (c *conn) peekLine() (string, error) {
-	for n := 1; ; n++ {
-		b, err := c.r.Peek(n)
-		if err != nil {
-			return "", fmt.Errorf("after %q: %w", b, err)
-		}
-		b, _ = c.r.Peek(c.r.Buffered())
-		if line, _, ok := strings.Cut(string(b), "\r\n"); ok {
-			return line, nil
-		}
-		n = len(b)
-	}
 }
 
 // until repeats a command until its whole reply is as expected.
