@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/futago/futago/internal/bench"
+)
+
+func newBenchCommand() *cobra.Command {
+	config := bench.DefaultConfig()
+	var noFill, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Make load on a server and measure throughput and latency",
+		Long: `Make load on a server and measure throughput and latency.
+
+Every key is set once first (unless --no-fill), so do not aim at a server whose data matters.
+Without --rate each connection sends --pipeline requests, waits for all replies, and goes on: that shows
+throughput. With --rate requests are due at even distances, and latency counts from the time a request
+was due: that shows what users see while the server stalls.`,
+		Example: `  futago bench
+  futago bench --addr 127.0.0.1:11211 --pipeline 16 --duration 10s
+  futago bench --rate 40000 --connections 100 --json
+  futago bench --protocol redis --addr 127.0.0.1:6379 --server-pid "$(pidof redis-server)"`,
+		Args: noWords,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config.Fill = !noFill
+			if err := config.Validate(); err != nil {
+				return usageError{err}
+			}
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			if w := cmd.ErrOrStderr(); isTerminal(w) {
+				config.Progress = progressLine(w)
+				defer fmt.Fprint(w, clearLine)
+			}
+			result, err := bench.Run(ctx, config)
+			if err != nil {
+				return fmt.Errorf("bench %s: %w", config.Address, err)
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), result)
+			}
+			return result.Write(cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&config.Address, "addr", config.Address, "server to load, host:port or unix:PATH")
+	f.StringVar(&config.Protocol, "protocol", config.Protocol, "memcache (text), redis or http (GET and PUT of /KEY)")
+	f.IntVar(&config.Connections, "connections", config.Connections, "connections over all threads")
+	f.IntVar(&config.Pipeline, "pipeline", config.Pipeline, "requests under way on each connection")
+	f.Float64Var(&config.GetRatio, "get-ratio", config.GetRatio, "share of gets, 0 to 1; the others are sets")
+	f.IntVar(&config.MultiGet, "multi-get", config.MultiGet, "keys of each get; counts as one request")
+	f.IntVar(&config.Keys, "keys", config.Keys, "number of different keys")
+	f.IntVar(&config.KeySize, "key-size", config.KeySize, "bytes of a key")
+	f.IntVar(&config.ValueSize, "value-size", config.ValueSize, "bytes of a value")
+	f.Float64Var(&config.Rate, "rate", config.Rate, "requests a second, 0 for as many as the server answers")
+	f.DurationVar(&config.Duration, "duration", config.Duration, "how long to measure")
+	f.DurationVar(&config.WarmUp, "warm-up", config.WarmUp, "load before that, not counted")
+	f.IntVar(&config.Threads, "threads", config.Threads, "load threads, each keeps up to one processor busy")
+	f.Uint64Var(&config.Seed, "seed", config.Seed, "start of the random order of keys")
+	f.IntVar(&config.ServerPID, "server-pid", config.ServerPID, "process whose CPU time is shown for each request")
+	f.IntSliceVar(&config.CPUs, "cpus", nil, "processors that load threads may run on (default all)")
+	f.BoolVar(&noFill, "no-fill", false, "do not set the keys first")
+	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	cmd.AddCommand(newBenchCompareCommand())
+	return cmd
+}
+
+// newBenchCompareCommand is for developers and hidden: it needs other servers on this machine.
+func newBenchCompareCommand() *cobra.Command {
+	config := bench.DefaultCompareConfig()
+	var rawPath string
+	cmd := &cobra.Command{
+		Use:    "compare",
+		Short:  "Measure futago beside memcached and Redis on this machine",
+		Hidden: true,
+		Args:   noWords,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config.Futago == "" {
+				self, err := os.Executable()
+				if err != nil {
+					return fmt.Errorf("find the futago binary: %w", err)
+				}
+				config.Futago = self
+			}
+			if err := config.Validate(); err != nil {
+				return usageError{err}
+			}
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			config.Log = cmd.ErrOrStderr()
+			report, err := compareTo(ctx, config, rawPath)
+			if err != nil {
+				return err
+			}
+			return report.Write(cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&config.Rounds, "rounds", config.Rounds, "measurements of each case and server")
+	f.DurationVar(&config.Window, "window", config.Window, "how long each measures")
+	f.DurationVar(&config.WarmUp, "warm-up", config.WarmUp, "load before that, not counted")
+	f.StringVar(&config.Futago, "futago", "", "binary to measure (default this one)")
+	f.StringVar(&rawPath, "raw", "", "file for every single result, as lines of JSON")
+	return cmd
+}
+
+// compareTo compares and writes single results to the file rawPath; "" means to none.
+func compareTo(ctx context.Context, config bench.CompareConfig, rawPath string) (report *bench.Report, err error) {
+	if rawPath != "" {
+		f, createErr := os.Create(rawPath)
+		if createErr != nil {
+			return nil, fmt.Errorf("write raw results: %w", createErr)
+		}
+		config.Raw = f
+		defer func() { err = errors.Join(err, f.Close()) }()
+	}
+	return bench.Compare(ctx, config)
+}
+
+// interruptible returns the command's context, which an interrupt or SIGTERM ends. stop must be called.
+func interruptible(cmd *cobra.Command) (ctx context.Context, stop context.CancelFunc) {
+	return signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// clearLine moves to the start of a terminal's line and empties it.
+const clearLine = "\r\x1b[K"
+
+// progressLine shows the rate since the previous call.
+func progressLine(w io.Writer) func(done uint64, elapsed time.Duration) {
+	var lastDone uint64
+	var last time.Duration
+	return func(done uint64, elapsed time.Duration) {
+		rate := float64(done-lastDone) / (elapsed - last).Seconds()
+		fmt.Fprintf(w, "%s%6.1fs %10.0f requests/s", clearLine, elapsed.Seconds(), rate)
+		lastDone, last = done, elapsed
+	}
+}

@@ -1,0 +1,99 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cpuTime is processor time used, in user and kernel mode together.
+type cpuTime = time.Duration
+
+// tick is the unit of times in /proc: USER_HZ, which is 100 on every architecture that Go runs on.
+const tick = 10 * time.Millisecond
+
+// ProcessCPU returns the processor time that all threads of a process have used, in steps of 10 ms.
+func ProcessCPU(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read processor time of process %d: %w", pid, err)
+	}
+	d, err := parseProcessStat(b)
+	if err != nil {
+		return 0, fmt.Errorf("read processor time of process %d: %w", pid, err)
+	}
+	return d, nil
+}
+
+// parseProcessStat reads utime and stime, the 14th and 15th field of /proc/PID/stat. The second field is the
+// program's name in brackets and may itself hold blanks and brackets, so counting starts after the last one.
+func parseProcessStat(b []byte) (time.Duration, error) {
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	const utime = 14 - 3 // the first field here is the third
+	if len(fields) < utime+2 {
+		return 0, fmt.Errorf("stat line has %d fields after the name", len(fields))
+	}
+	return sumTicks(fields[utime : utime+2])
+}
+
+// machineCPU returns the processor time that everything on this machine has used.
+func machineCPU() (time.Duration, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("read processor time of the machine: %w", err)
+	}
+	d, err := parseMachineStat(b)
+	if err != nil {
+		return 0, fmt.Errorf("read processor time of the machine: %w", err)
+	}
+	return d, nil
+}
+
+// parseMachineStat reads the first line of /proc/stat: cpu user nice system idle iowait irq softirq steal ...
+// Everything but idle and iowait is work; guest time is part of user time already.
+func parseMachineStat(b []byte) (time.Duration, error) {
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	fields := strings.Fields(string(line))
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, fmt.Errorf("line %.100q is not the sum of all processors", line)
+	}
+	return sumTicks(append(fields[1:4:4], fields[6:9]...))
+}
+
+func sumTicks(fields []string) (time.Duration, error) {
+	var sum uint64
+	for _, f := range fields {
+		n, err := strconv.ParseUint(f, 10, 48)
+		if err != nil {
+			return 0, fmt.Errorf("field %.30q is not a number of ticks", f)
+		}
+		sum += n
+	}
+	return time.Duration(sum) * tick, nil
+}
+
+// threadCPU returns the processor time of the calling thread, which must be locked to its goroutine.
+func threadCPU() cpuTime {
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_THREAD, &usage); err != nil {
+		return 0 // the kernel refuses only bad arguments
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// pin lets the calling thread, which must be locked to its goroutine, run on these processors only.
+func pin(cpus []int) error {
+	var set unix.CPUSet
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("pin load thread to processors %v: %w", cpus, err)
+	}
+	return nil
+}

@@ -1,0 +1,14 @@
+// Package bench is a load generator for servers that speak memcached's text protocol, Redis' RESP or
+// HTTP, and a comparison of such servers in one run. Linux only.
+//
+// A load thread is one locked OS thread with its own epoll instance and non-blocking sockets. It builds
+// requests from parts prepared before the run and only scans replies for their ends, so that it takes less
+// CPU for each request than the server does; it allocates nothing while it measures.
+//
+// Closed loop (Rate 0): every connection sends a batch of Pipeline requests, waits for all replies, and sends
+// the next batch; latency counts from the batch's write. That gives throughput. Paced (Rate > 0): requests are
+// due at even distances, whatever the server does, and latency counts from the time a request was due, so a
+// server that stalls is charged for every request that it kept waiting.
+//
+// It is not a correctness test: it counts error replies and misses and does not look into values.
+package bench

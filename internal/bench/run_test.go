@@ -1,0 +1,293 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// shortConfig is a load of a moment. Load needs sockets and epoll, so these tests run in real time.
+func shortConfig(protocol, address string) Config {
+	c := DefaultConfig()
+	c.Protocol, c.Address = protocol, address
+	c.Connections, c.Keys = 5, 200
+	c.WarmUp, c.Duration = time.Millisecond, 30*time.Millisecond
+	return c
+}
+
+func TestRun(t *testing.T) {
+	tests := []struct {
+		name     string
+		protocol string
+		alter    func(*Config)
+		misses   bool
+	}{
+		{"memcache", Memcache, func(*Config) {}, false},
+		{"memcache pipeline", Memcache, func(c *Config) { c.Pipeline = 16 }, false},
+		{"memcache ten-key gets", Memcache, func(c *Config) { c.MultiGet = 10 }, false},
+		{"memcache two threads", Memcache, func(c *Config) { c.Threads = 2 }, false},
+		{"memcache paced", Memcache, func(c *Config) { c.Rate, c.Threads = 5000, 2 }, false},
+		{"memcache empty server", Memcache, func(c *Config) { c.Fill = false }, true},
+		{"memcache large values", Memcache, func(c *Config) { c.ValueSize, c.Keys = 1<<20, 6 }, false},
+		{"redis", Redis, func(c *Config) { c.Pipeline = 3 }, false},
+		{"redis ten-key gets", Redis, func(c *Config) { c.MultiGet = 10 }, false},
+		{"http", HTTP, func(*Config) {}, false},
+		{"http empty server", HTTP, func(c *Config) { c.Fill, c.GetRatio = false, 1 }, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := &fakeServer{protocol: tt.protocol}
+			c := shortConfig(tt.protocol, server.start(t))
+			c.ServerPID = os.Getpid()
+			tt.alter(&c)
+			r, err := Run(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Requests == 0 || r.Errors != 0 || (r.Misses > 0) != tt.misses {
+				t.Errorf("got %d requests, %d errors (%s), %d misses; want some, none, misses %t",
+					r.Requests, r.Errors, r.FirstError, r.Misses, tt.misses)
+			}
+			keys, requests := server.seen()
+			if c.Fill && keys != c.Keys {
+				t.Errorf("server has %d keys, want all %d", keys, c.Keys)
+			}
+			if r.Requests > uint64(requests) {
+				t.Errorf("got %d requests, the server had only %d", r.Requests, requests)
+			}
+			if r.P50Micros <= 0 || r.P50Micros > r.P99Micros || r.P99Micros > r.P999Micros || r.P999Micros > r.MaxMicros {
+				t.Errorf("quantiles do not rise from above 0: p50 %g p99 %g p99.9 %g max %g", r.P50Micros, r.P99Micros, r.P999Micros, r.MaxMicros)
+			}
+			if got := float64(r.Requests) / r.Seconds; got < r.OpsPerSecond/1.5 || got > r.OpsPerSecond*1.5 {
+				t.Errorf("ops per second %g, but %d requests in %g s", r.OpsPerSecond, r.Requests, r.Seconds)
+			}
+		})
+	}
+}
+
+func TestRunUnixSocket(t *testing.T) {
+	path := t.TempDir() + "/s"
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &fakeServer{protocol: Memcache}
+	done := make(chan struct{})
+	go func() {
+		server.serve(l)
+		close(done)
+	}()
+	r, err := Run(t.Context(), shortConfig(Memcache, "unix:"+path))
+	l.Close()
+	<-done
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Requests == 0 {
+		t.Error("got no request")
+	}
+}
+
+// TestPacedCountsFromDueTime stalls the server once: all requests that were due meanwhile must show it, not
+// only the one that was under way.
+func TestPacedCountsFromDueTime(t *testing.T) {
+	const stall = 100 * time.Millisecond
+	server := &fakeServer{protocol: Memcache}
+	server.before = func(n int) string {
+		if n == 50 {
+			<-time.After(stall)
+		}
+		return ""
+	}
+	c := shortConfig(Memcache, server.start(t))
+	c.Connections, c.Fill, c.WarmUp = 1, false, 0
+	c.Rate, c.Duration = 1000, 250*time.Millisecond
+	r, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.MaxMicros < micros(stall) {
+		t.Errorf("max %g us, want at least the stall of %v", r.MaxMicros, stall)
+	}
+	// About 100 of 250 requests fell into the stall and waited for 50 ms on average.
+	if r.MeanMicros < micros(stall)/10 {
+		t.Errorf("mean %g us, want at least a tenth of the stall of %v: late requests count from their due time", r.MeanMicros, stall)
+	}
+}
+
+func TestRunErrors(t *testing.T) {
+	tests := []struct {
+		name  string
+		fill  bool
+		reply func(n int) string
+		want  string
+	}{
+		{"server closes", false, func(n int) string { return map[bool]string{true: "close"}[n == 20] }, "closed the connection"},
+		{"refused set", true, func(n int) string {
+			return map[bool]string{true: "SERVER_ERROR out of memory storing object\r\n"}[n == 20]
+		}, "out of memory"},
+		{"too many replies", false, func(int) string { return "END\r\nEND\r\nEND\r\n" }, "more replies"},
+		{"not the protocol", false, func(int) string { return "VALUE\r\nVALUE a b c\r\n" }, "bad size"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := &fakeServer{protocol: Memcache, before: tt.reply}
+			c := shortConfig(Memcache, server.start(t))
+			c.Fill = tt.fill
+			_, err := Run(t.Context(), c)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRunCountsErrorReplies(t *testing.T) {
+	server := &fakeServer{protocol: Memcache, before: func(int) string { return "SERVER_ERROR busy\r\n" }}
+	c := shortConfig(Memcache, server.start(t))
+	c.Fill = false
+	r, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Errors != r.Requests || !strings.Contains(r.FirstError, "SERVER_ERROR busy") {
+		t.Errorf("got %d errors of %d requests, first %s; want all, SERVER_ERROR busy", r.Errors, r.Requests, r.FirstError)
+	}
+}
+
+func TestRunConnectRefused(t *testing.T) {
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := shortConfig(Memcache, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if _, err := Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "connect to "+c.Address) {
+		t.Errorf("got error %v, want one that names the address", err)
+	}
+}
+
+func TestRunCancel(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	server := &fakeServer{protocol: Memcache, before: func(n int) string {
+		if n == 50 {
+			cancel()
+		}
+		return ""
+	}}
+	c := shortConfig(Memcache, server.start(t))
+	c.Fill, c.Duration = false, time.Hour
+	if _, err := Run(ctx, c); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestSilentServer(t *testing.T) {
+	release := make(chan struct{})
+	server := &fakeServer{protocol: Memcache, before: func(int) string { <-release; return "" }}
+	c := shortConfig(Memcache, server.start(t))
+	defer close(release)
+	l, err := newLoop(&c, newWorkload(&c), 0, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	l.silence = time.Millisecond
+	if err := l.connect(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.fill(t.Context()); err == nil || !strings.Contains(err.Error(), "no reply for 1ms") {
+		t.Errorf("got error %v, want one that says how long the server was silent", err)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	server := &fakeServer{protocol: Memcache}
+	c := shortConfig(Memcache, server.start(t))
+	var last atomic.Uint64
+	c.Progress = func(done uint64, elapsed time.Duration) {
+		if elapsed <= 0 {
+			t.Errorf("progress after %v, want above 0", elapsed)
+		}
+		last.Store(done)
+	}
+	if _, err := Run(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if last.Load() < uint64(c.Keys) {
+		t.Errorf("last progress: %d requests, want at least the %d of the fill", last.Load(), c.Keys)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	c := DefaultConfig()
+	if err := c.Validate(); err != nil {
+		t.Fatalf("default config: %v", err)
+	}
+	c.Protocol, c.Address, c.Connections, c.GetRatio, c.KeySize = "smtp", "", 0, 1.5, 2
+	err := c.Validate()
+	for _, want := range []string{`protocol "smtp"`, "address is empty", "connections 0", "get-ratio 1.5", "key-size 2"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want all problems, %q among them", err, want)
+		}
+	}
+	c = DefaultConfig()
+	c.ValueSize, c.Pipeline = 512<<20, 1000
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "bytes of memory") {
+		t.Errorf("buffers of 25 TB: got error %v, want one about memory", err)
+	}
+	c = DefaultConfig()
+	c.Protocol, c.MultiGet = HTTP, 2
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "multi-get 2") {
+		t.Errorf("multi-get over http: got error %v, want one that names it", err)
+	}
+}
+
+func TestShare(t *testing.T) {
+	for _, n := range []int{1, 7, 50} {
+		for threads := 1; threads <= min(n, 8); threads++ {
+			sum := 0
+			for i := range threads {
+				s := share(n, threads, i)
+				if s < n/threads || s > n/threads+1 {
+					t.Errorf("share(%d, %d, %d) = %d, want even shares", n, threads, i, s)
+				}
+				sum += s
+			}
+			if sum != n {
+				t.Errorf("shares of %d among %d threads add up to %d", n, threads, sum)
+			}
+		}
+	}
+}
+
+func TestResultText(t *testing.T) {
+	r := Result{Config: DefaultConfig(), Seconds: 2, Requests: 10, Errors: 1, FirstError: `"ERROR"`, OpsPerSecond: 5,
+		P50Micros: 100, P99Micros: 200, P999Micros: 300, MaxMicros: 400}
+	r.Config.ServerPID = 1
+	r.ServerCPUMicros = 6.5
+	var b strings.Builder
+	if err := r.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"closed loop", "5 requests/s", "300 us p99.9", "6.50 us server CPU", "1 errors", `first error reply: "ERROR"`} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("text lacks %q:\n%s", want, b.String())
+		}
+	}
+	j, err := json.Marshal(&r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Result
+	if err := json.Unmarshal(j, &back); err != nil || back.OpsPerSecond != 5 || back.Config.Keys != r.Config.Keys {
+		t.Errorf("JSON %s: read back %+v, %v", j, back, err)
+	}
+}

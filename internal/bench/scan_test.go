@@ -1,0 +1,158 @@
+package bench
+
+import (
+	"strings"
+	"testing"
+)
+
+var scanTests = []struct {
+	name     string
+	protocol string
+	multiGet int
+	stream   string
+	want     counts // replies, errors, misses
+	err      string // part of the error; "" for none
+}{
+	{"hit", Memcache, 1, "VALUE k 0 3\r\nabc\r\nEND\r\n", counts{replies: 1}, ""},
+	{"hit with cas", Memcache, 1, "VALUE k 0 3 77\r\nabc\r\nEND\r\n", counts{replies: 1}, ""},
+	{"miss", Memcache, 1, "END\r\n", counts{replies: 1, misses: 1}, ""},
+	{"value that looks like a reply", Memcache, 1, "VALUE k 0 10\r\nEND\r\nEND\r\n\r\nEND\r\n", counts{replies: 1}, ""},
+	{"empty value", Memcache, 1, "VALUE k 0 0\r\n\r\nEND\r\nSTORED\r\n", counts{replies: 2}, ""},
+	{"two of three", Memcache, 3, "VALUE a 0 1\r\nx\r\nVALUE b 0 1\r\ny\r\nEND\r\n", counts{replies: 1, misses: 1}, ""},
+	{"values are counted anew", Memcache, 2, "VALUE a 0 1\r\nx\r\nVALUE b 0 1\r\ny\r\nEND\r\nEND\r\n", counts{replies: 2, misses: 2}, ""},
+	{"refused set", Memcache, 1, "SERVER_ERROR out of memory\r\nSTORED\r\n", counts{replies: 2, errors: 1}, ""},
+	{"value without size", Memcache, 1, "VALUE k 0\r\n", counts{}, "has no size"},
+	{"huge value", Memcache, 1, "VALUE k 0 99999999999999999999\r\n", counts{}, "bad size"},
+	{"negative value", Memcache, 1, "VALUE k 0 -1\r\n", counts{}, "bad size"},
+	{"endless line", Memcache, 1, strings.Repeat("x", maxReplyLine+1), counts{}, "longer than"},
+
+	{"set", Redis, 1, "+OK\r\n", counts{replies: 1}, ""},
+	{"get", Redis, 1, "$3\r\nabc\r\n", counts{replies: 1}, ""},
+	{"get with line ends", Redis, 1, "$6\r\n+O\r\n\r\n\r\n+OK\r\n", counts{replies: 2}, ""},
+	{"empty", Redis, 1, "$0\r\n\r\n", counts{replies: 1}, ""},
+	{"miss", Redis, 1, "$-1\r\n", counts{replies: 1, misses: 1}, ""},
+	{"mget", Redis, 3, "*3\r\n$1\r\na\r\n$-1\r\n$0\r\n\r\n+OK\r\n", counts{replies: 2, misses: 1}, ""},
+	{"empty array", Redis, 3, "*0\r\n:1\r\n", counts{replies: 2}, ""},
+	{"error", Redis, 1, "-ERR wrong\r\n", counts{replies: 1, errors: 1}, ""},
+	{"nested array", Redis, 1, "*1\r\n*1\r\n", counts{}, "within an array"},
+	{"other protocol", Redis, 1, "ERROR\r\n", counts{}, "not RESP"},
+	{"empty line", Redis, 1, "\r\n", counts{}, "empty line"},
+	{"wrong length", Redis, 1, "$1\r\nabc\r\n", counts{}, "after a value"},
+	{"bad length", Redis, 1, "$x\r\n", counts{}, "bad size"},
+
+	{"get", HTTP, 1, "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 3\r\n\r\nabc", counts{replies: 1}, ""},
+	{"folded name", HTTP, 1, "HTTP/1.1 200 OK\r\ncontent-LENGTH:0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", counts{replies: 2}, ""},
+	{"miss", HTTP, 1, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone", counts{replies: 1, misses: 1}, ""},
+	{"no content", HTTP, 1, "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", counts{replies: 2}, ""},
+	{"interim", HTTP, 1, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", counts{replies: 1}, ""},
+	{"error", HTTP, 1, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", counts{replies: 1, errors: 1}, ""},
+	{"no length", HTTP, 1, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", counts{}, "no Content-Length"},
+	{"old version", HTTP, 1, "HTTP/1.0 200 OK\r\n", counts{}, "not HTTP/1.1"},
+	{"no status", HTTP, 1, "HTTP/1.1 2x0 OK\r\n", counts{}, "no status"},
+	{"no colon", HTTP, 1, "HTTP/1.1 200 OK\r\nfoo\r\n", counts{}, "no colon"},
+	{"bad length", HTTP, 1, "HTTP/1.1 200 OK\r\nContent-Length: 1,2\r\n\r\n", counts{}, "bad size"},
+}
+
+// scanIn feeds a stream in pieces of size bytes.
+func scanIn(protocol string, multiGet int, stream []byte, size int) (counts, error) {
+	s := newScanner(&Config{Protocol: protocol, MultiGet: multiGet})
+	var c counts
+	for len(stream) > 0 {
+		n := min(size, len(stream))
+		replies, err := s.scan(stream[:n], &c)
+		c.replies += uint64(replies)
+		if err != nil {
+			return c, err
+		}
+		stream = stream[n:]
+	}
+	return c, nil
+}
+
+func TestScan(t *testing.T) {
+	for _, tt := range scanTests {
+		t.Run(tt.protocol+"/"+tt.name, func(t *testing.T) {
+			for size := 1; size <= len(tt.stream); size++ {
+				if size > 100 && size < len(tt.stream) {
+					continue // long streams: small pieces and whole
+				}
+				got, err := scanIn(tt.protocol, tt.multiGet, []byte(tt.stream), size)
+				if tt.err != "" {
+					if err == nil || !strings.Contains(err.Error(), tt.err) {
+						t.Fatalf("pieces of %d: got error %v, want one with %q", size, err, tt.err)
+					}
+					continue
+				}
+				if err != nil {
+					t.Fatalf("pieces of %d: %v", size, err)
+				}
+				if (got.errors > 0) != (got.firstError != "") {
+					t.Errorf("pieces of %d: got %d errors and first error %q", size, got.errors, got.firstError)
+				}
+				got.firstError = ""
+				if got != tt.want {
+					t.Errorf("pieces of %d: got %+v want %+v", size, got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// TestScanTruncated cuts every stream at every byte: the replies before the cut count, and no more.
+func TestScanTruncated(t *testing.T) {
+	for _, tt := range scanTests {
+		if tt.err != "" {
+			continue
+		}
+		for cut := range len(tt.stream) {
+			got, err := scanIn(tt.protocol, tt.multiGet, []byte(tt.stream[:cut]), cut+1)
+			if err != nil {
+				t.Errorf("%s/%s cut at %d: %v", tt.protocol, tt.name, cut, err)
+			}
+			if got.replies >= tt.want.replies {
+				t.Errorf("%s/%s cut at %d: got %d replies, want fewer than %d", tt.protocol, tt.name, cut, got.replies, tt.want.replies)
+			}
+		}
+	}
+}
+
+func TestScanDoesNotAllocate(t *testing.T) {
+	for _, tt := range scanTests {
+		if tt.err != "" || tt.want.errors > 0 {
+			continue
+		}
+		s := newScanner(&Config{Protocol: tt.protocol, MultiGet: tt.multiGet})
+		stream := []byte(tt.stream)
+		var c counts
+		n := testing.AllocsPerRun(100, func() {
+			if _, err := s.scan(stream, &c); err != nil {
+				t.Fatal(err)
+			}
+		})
+		// A miss keeps the status line; that buffer is taken once.
+		if n != 0 {
+			t.Errorf("%s/%s: scan allocates %v times, want 0", tt.protocol, tt.name, n)
+		}
+	}
+}
+
+// FuzzScan checks that a stream means the same in one piece and in many, and that memory stays bounded.
+func FuzzScan(f *testing.F) {
+	for _, tt := range scanTests {
+		f.Add(tt.protocol, uint8(tt.multiGet), uint8(1), []byte(tt.stream))
+		f.Add(tt.protocol, uint8(tt.multiGet), uint8(7), []byte(tt.stream))
+	}
+	f.Fuzz(func(t *testing.T, protocol string, multiGet, size uint8, stream []byte) {
+		whole, errWhole := scanIn(protocol, int(multiGet), stream, len(stream)+1)
+		pieces, errPieces := scanIn(protocol, int(multiGet), stream, int(size)+1)
+		if whole != pieces {
+			t.Errorf("whole: %+v, in pieces of %d: %+v", whole, int(size)+1, pieces)
+		}
+		if (errWhole == nil) != (errPieces == nil) {
+			t.Errorf("whole: error %v, in pieces of %d: error %v", errWhole, int(size)+1, errPieces)
+		}
+		if whole.replies > uint64(len(stream)) {
+			t.Errorf("got %d replies in %d bytes", whole.replies, len(stream))
+		}
+	})
+}

@@ -1,0 +1,215 @@
+package bench
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// serveVariable makes the test program a memcached-like server on the port that it names.
+const serveVariable = "FUTAGO_BENCH_TEST_SERVE"
+
+func TestMain(m *testing.M) {
+	if port := os.Getenv(serveVariable); port != "" {
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		(&fakeServer{protocol: Memcache}).serve(l)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// fakeServer knows as much of the protocols as the generator sends.
+type fakeServer struct {
+	protocol string
+	// before is called before each reply with the number of the request, from 1; an answer that is not
+	// empty replaces the reply. nil for none.
+	before func(n int) (instead string)
+
+	mu       sync.Mutex
+	values   map[string]string
+	requests int
+}
+
+// start serves on a free loopback port until the test ends.
+func (s *fakeServer) start(t *testing.T) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		s.serve(l)
+		close(done)
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+	})
+	return l.Addr().String()
+}
+
+// serve returns when the listener is closed and all connections have ended.
+func (s *fakeServer) serve(l net.Listener) {
+	s.mu.Lock()
+	s.values = make(map[string]string)
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		wg.Go(func() {
+			defer nc.Close()
+			s.session(nc)
+		})
+	}
+}
+
+func (s *fakeServer) session(nc net.Conn) {
+	r := bufio.NewReader(nc)
+	w := bufio.NewWriter(nc)
+	for {
+		var reply string
+		var ok bool
+		switch s.protocol {
+		case Memcache:
+			reply, ok = s.memcache(r)
+		case Redis:
+			reply, ok = s.redis(r)
+		case HTTP:
+			reply, ok = s.http(r)
+		}
+		if !ok {
+			return
+		}
+		s.mu.Lock()
+		s.requests++
+		n := s.requests
+		s.mu.Unlock()
+		if s.before != nil {
+			if instead := s.before(n); instead == "close" {
+				return
+			} else if instead != "" {
+				reply = instead
+			}
+		}
+		w.WriteString(reply)
+		if r.Buffered() == 0 && w.Flush() != nil {
+			return
+		}
+	}
+}
+
+// seen returns how many keys are set and how many requests came.
+func (s *fakeServer) seen() (keys, requests int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.values), s.requests
+}
+
+func (s *fakeServer) get(key string) (string, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.values[key]
+	return v, ok
+}
+
+func (s *fakeServer) set(key, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.values[key] = value
+}
+
+func (s *fakeServer) memcache(r *bufio.Reader) (reply string, ok bool) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return "", false
+	}
+	words := strings.Fields(line)
+	if words[0] == "set" {
+		size, err := strconv.Atoi(words[4])
+		if err != nil {
+			return "", false
+		}
+		b := make([]byte, size+2)
+		if _, err := io.ReadFull(r, b); err != nil || !strings.HasSuffix(string(b), "\r\n") {
+			return "", false
+		}
+		s.set(words[1], string(b[:size]))
+		return "STORED\r\n", true
+	}
+	for _, key := range words[1:] {
+		if v, ok := s.get(key); ok {
+			reply += fmt.Sprintf("VALUE %s 0 %d\r\n%s\r\n", key, len(v), v)
+		}
+	}
+	return reply + "END\r\n", true
+}
+
+func (s *fakeServer) redis(r *bufio.Reader) (reply string, ok bool) {
+	var n int
+	if _, err := fmt.Fscanf(r, "*%d\r\n", &n); err != nil {
+		return "", false
+	}
+	var words []string
+	for range n {
+		var size int
+		if _, err := fmt.Fscanf(r, "$%d\r\n", &size); err != nil {
+			return "", false
+		}
+		b := make([]byte, size+2)
+		if _, err := io.ReadFull(r, b); err != nil {
+			return "", false
+		}
+		words = append(words, string(b[:size]))
+	}
+	if words[0] == "SET" {
+		s.set(words[1], words[2])
+		return "+OK\r\n", true
+	}
+	if words[0] == "MGET" {
+		reply = fmt.Sprintf("*%d\r\n", len(words)-1)
+	}
+	for _, key := range words[1:] {
+		if v, ok := s.get(key); ok {
+			reply += fmt.Sprintf("$%d\r\n%s\r\n", len(v), v)
+		} else {
+			reply += "$-1\r\n"
+		}
+	}
+	return reply, true
+}
+
+func (s *fakeServer) http(r *bufio.Reader) (reply string, ok bool) {
+	req, err := http.ReadRequest(r)
+	if err != nil {
+		return "", false
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return "", false
+	}
+	if req.Method == http.MethodPut {
+		s.set(req.URL.Path, string(body))
+		return "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", true
+	}
+	v, ok := s.get(req.URL.Path)
+	if !ok {
+		return "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", true
+	}
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(v), v), true
+}
