@@ -111,21 +111,22 @@ func TestCompareConfigValidate(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	r := newReport(CompareConfig{Rounds: 3, Window: 2 * time.Second})
-	for i, other := range []float64{0, 0.3, 0.2} {
+	for i, other := range []float64{0, 0.3, 0.1} {
 		n := float64(i + 1)
 		r.add("pinned", "P=1", "old", &Result{OpsPerSecond: 100_000 * n, ServerCPUMicros: 8, P99Micros: 800})
-		r.add("pinned", "P=1", "new", &Result{OpsPerSecond: 150_000 * n, ServerCPUMicros: 5, P99Micros: 400, OtherCores: other})
-		r.add("free", "P=1", "new", &Result{OpsPerSecond: 50_000, ServerCPUMicros: 5})
+		// The second round is disturbed, and its figures do not count.
+		r.add("pinned", "P=1", "new", &Result{OpsPerSecond: 150_000 * n, ServerCPUMicros: 5 + other*other, P99Micros: 400 * n, OtherCores: other})
+		r.add("free", "P=1", "new", &Result{OpsPerSecond: 50_000, ServerCPUMicros: 5, OtherCores: 0.5})
 	}
 	var b strings.Builder
 	if err := r.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	// The columns: ops/s, spread, ratio, CPU, CPU ratio, p50, p99, p99.9, load, other.
+	// The columns: ops/s, spread, ratio, CPU, CPU ratio, p50, p99, p99.9, load, quiet.
 	want := []string{
-		"pinned P=1 old 200000 100% 1.00 8.00 1.00 0 800 0 0.00 0.00",
-		"pinned P=1 new 300000 100% 1.50 5.00 1.60 0 400 0 0.00 ~0.20",
-		"free P=1 new 50000 0% 1.00 5.00 1.00 0 0 0 0.00 0.00",
+		"pinned P=1 old 200000 100% 1.00 8.00 1.00 0 800 0 0.00 3/3",
+		"pinned P=1 new 300000 100% 1.50 5.00 1.60 0 800 0 0.00 2/3",
+		"free P=1 new 50000 0% 1.00 5.00 1.00 0 0 0 0.00 ~0/3",
 	}
 	lines := strings.Split(b.String(), "\n")
 	for i, w := range want {

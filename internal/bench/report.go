@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// disturbedCores of other work make a run doubtful.
-const disturbedCores = 0.15
+// quietCores is the other work that a run may have beside it and still counts. Choosing runs by this figure
+// alone, not by their results, does not favour a server.
+const quietCores = 0.15
+
+func quiet(r *Result) bool { return r.OtherCores <= quietCores }
 
 // Report collects the results of a comparison.
 type Report struct {
@@ -54,33 +57,31 @@ func (r *Report) reference(of *row) *row {
 func (r *Report) Write(w io.Writer) error {
 	fmt.Fprintf(w, "%d rounds of %v, servers interleaved; %s/%s, %d processors\n", r.rounds, r.window, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "placement\tcase\tserver\tops/s\tspread\tratio\tCPU us\tCPU ratio\tp50 us\tp99 us\tp99.9 us\tload\tother\t")
+	fmt.Fprintln(t, "placement\tcase\tserver\tops/s\tspread\tratio\tCPU us\tCPU ratio\tp50 us\tp99 us\tp99.9 us\tload\tquiet\t")
 	for _, row := range r.rows {
 		ref := r.reference(row)
-		ops := column(row.results, func(r *Result) float64 { return r.OpsPerSecond })
-		other := median(column(row.results, func(r *Result) float64 { return r.OtherCores }))
+		runs, n := quietRuns(row.results)
+		of := func(f func(*Result) float64) float64 { return median(column(runs, f)) }
 		mark := ""
-		if other > disturbedCores {
+		if n == 0 {
 			mark = "~"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%.0f%%\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%s%.2f\t\n",
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%.0f%%\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%s%d/%d\t\n",
 			row.placement, row.benchCase, row.server,
-			median(ops), 100*spread(ops),
-			medianRatio(row.results, ref.results, func(r *Result) float64 { return r.OpsPerSecond }),
-			median(column(row.results, func(r *Result) float64 { return r.ServerCPUMicros })),
-			medianRatio(ref.results, row.results, func(r *Result) float64 { return r.ServerCPUMicros }),
-			median(column(row.results, func(r *Result) float64 { return r.P50Micros })),
-			median(column(row.results, func(r *Result) float64 { return r.P99Micros })),
-			median(column(row.results, func(r *Result) float64 { return r.P999Micros })),
-			median(column(row.results, func(r *Result) float64 { return r.LoadCores })),
-			mark, other)
+			of(opsPerSecond), 100*spread(column(runs, opsPerSecond)), medianRatio(row.results, ref.results, opsPerSecond),
+			of(serverCPU), medianRatio(ref.results, row.results, serverCPU),
+			of(func(r *Result) float64 { return r.P50Micros }),
+			of(func(r *Result) float64 { return r.P99Micros }),
+			of(func(r *Result) float64 { return r.P999Micros }),
+			of(func(r *Result) float64 { return r.LoadCores }),
+			mark, n, len(row.results))
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
-	_, err := fmt.Fprintf(w, "Every figure is the median of the rounds; spread is (max-min)/median of ops/s. Ratios are to the first server of\n"+
-		"the case, the median of the rounds' own ratios, and above 1 is better: more ops/s, less server CPU for a request.\n"+
-		"load and other are processors used by this program and by neither; ~ marks a case that other work disturbed.\n")
+	_, err := fmt.Fprintf(w, "Figures are medians of the quiet rounds, in which other work took at most %.2f processors; where none was quiet (~),\n"+
+		"of all. spread is (max-min)/median of ops/s. Ratios are to the first server of the case, the median of the rounds'\n"+
+		"own ratios, and above 1 is better: more ops/s, less server CPU for a request. load is the processors that this program used.\n", quietCores)
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
@@ -95,13 +96,38 @@ func column(results []*Result, f func(*Result) float64) []float64 {
 	return values
 }
 
-// medianRatio is the median of a's values divided by b's of the same round; rounds without a value of b are left out.
-func medianRatio(a, b []*Result, f func(*Result) float64) float64 {
-	var ratios []float64
-	for i := range min(len(a), len(b)) {
-		if d := f(b[i]); d > 0 {
-			ratios = append(ratios, f(a[i])/d)
+func opsPerSecond(r *Result) float64 { return r.OpsPerSecond }
+func serverCPU(r *Result) float64    { return r.ServerCPUMicros }
+
+// quietRuns returns the quiet ones of results, or all when none is quiet, and the number of quiet ones.
+func quietRuns(results []*Result) (runs []*Result, n int) {
+	for _, r := range results {
+		if quiet(r) {
+			runs = append(runs, r)
 		}
+	}
+	if len(runs) == 0 {
+		return results, 0
+	}
+	return runs, len(runs)
+}
+
+// medianRatio is the median of a's values divided by b's of the same round, over the rounds in which both
+// were quiet, or over all when there is none.
+func medianRatio(a, b []*Result, f func(*Result) float64) float64 {
+	var ratios, quietRatios []float64
+	for i := range min(len(a), len(b)) {
+		d := f(b[i])
+		if d <= 0 {
+			continue
+		}
+		ratios = append(ratios, f(a[i])/d)
+		if quiet(a[i]) && quiet(b[i]) {
+			quietRatios = append(quietRatios, f(a[i])/d)
+		}
+	}
+	if len(quietRatios) > 0 {
+		return median(quietRatios)
 	}
 	return median(ratios)
 }
