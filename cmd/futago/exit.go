@@ -64,7 +64,7 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 			fmt.Fprintf(stderr, "  %s\n", l)
 		}
 	} else {
-		fmt.Fprintf(stderr, "%s%s\n", prefix, err)
+		fmt.Fprintf(stderr, "%s%s\n", prefix, strings.Join(lines, "; "))
 	}
 	if hint, ok := errors.AsType[hintError](err); ok {
 		fmt.Fprintln(stderr, hint.hint)
@@ -96,11 +96,14 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError{err}
 }
 
-// words wraps cobra's checks on the number of arguments, so that a mistake counts as one of usage.
-func words(check cobra.PositionalArgs) cobra.PositionalArgs {
+// words demands from least to most arguments; most below 0 is any number.
+func words(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{err}
+		switch {
+		case len(args) < least:
+			return usageError{fmt.Errorf("too few arguments: want %s", cmd.Use)}
+		case most >= 0 && len(args) > most:
+			return usageError{fmt.Errorf("unexpected argument %q: want %s", args[most], cmd.Use)}
 		}
 		return nil
 	}

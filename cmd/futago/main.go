@@ -53,7 +53,16 @@ Exit codes:
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
+		newAddCommand(),
+		newBenchCommand(),
 		newConfigCommand(),
+		newDecrCommand(),
+		newDeleteCommand(),
+		newGetCommand(),
+		newIncrCommand(),
+		newSetCommand(),
+		newStatusCommand(),
+		newTouchCommand(),
 		newVersionCommand(),
 	)
 	root.InitDefaultCompletionCmd()

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/futago/futago"
+	"github.com/spf13/cobra"
+)
+
+// maxClientValue is the largest value that the client tools send or accept, in bytes: the highest limit
+// that a node can be given.
+const maxClientValue = 1 << 30
+
+// clientConfig says which nodes the client tools speak to.
+type clientConfig struct {
+	// Addr are the client addresses of the nodes, the first one first: the others are for when it fails.
+	Addr []string
+	// Timeout bounds connecting, and every wait for bytes.
+	Timeout time.Duration
+	table   settings
+}
+
+// newClientConfig gives cmd the settings that all client tools have.
+func newClientConfig(cmd *cobra.Command) *clientConfig {
+	c := &clientConfig{Addr: []string{futago.DefaultAddr}, Timeout: futago.DefaultTimeout}
+	c.table.add("addr", listValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it fails")
+	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for a node after so long")
+	c.table.bind(cmd)
+	return c
+}
+
+// firstServer sends every key to the first node: nodes are equal, so that keys need not be spread.
+type firstServer struct{}
+
+func (firstServer) Select(string) int { return 0 }
+
+// with loads the settings and calls do with a client for them. Errors of the client get what to do next.
+func (c *clientConfig) with(cmd *cobra.Command, do func(ctx context.Context, client *futago.Client) error) error {
+	if err := c.table.load(cmd); err != nil {
+		return usageError{err}
+	}
+	if c.Timeout <= 0 {
+		return usageError{fmt.Errorf("timeout %v: allowed is more than 0", c.Timeout)}
+	}
+	config := futago.Config{Selector: firstServer{}, MaxValue: maxClientValue}
+	for _, addr := range c.Addr {
+		config.Servers = append(config.Servers, futago.Server{Addr: clientAddr(addr), Timeout: c.Timeout})
+	}
+	client, err := futago.New(config)
+	if err != nil {
+		return usageError{err}
+	}
+	defer client.Close()
+	return clientError(do(context.Background(), client))
+}
+
+// clientAddr turns an address as nodes are given it into one that can be connected to: :port is loopback
+// then, and the Go client writes unix:/path as unix:///path.
+func clientAddr(addr string) string {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok && !strings.HasPrefix(path, "//") {
+		return "unix://" + path
+	}
+	if strings.HasPrefix(addr, ":") {
+		return "127.0.0.1" + addr
+	}
+	return addr
+}
+
+// clientError sorts an error of the client by exit code and says what to do next.
+func clientError(err error) error {
+	if _, sorted := errors.AsType[usageError](err); sorted || err == nil {
+		return err
+	}
+	switch {
+	case errors.Is(err, futago.ErrKeyInvalid):
+		return usageError{withHint(err, "A key is 1 to 250 bytes without spaces and control characters.")}
+	case errors.Is(err, futago.ErrUnknown):
+		return withHint(err, "The node was lost before it answered. Read the key to see whether it happened.")
+	case errors.Is(err, futago.ErrNoServers):
+		return withHint(err, "No node answered. Start one, or name a running one with --addr or FUTAGO_ADDR.")
+	case errors.Is(err, futago.ErrNotNumeric):
+		return answerNo{err}
+	}
+	return err
+}
+
+// absent gives the answers that the client returns bare their verb, key and meaning.
+func absent(verb, key string, err error) error {
+	switch err {
+	case futago.ErrCacheMiss:
+		return answerNo{fmt.Errorf("%s %.64q: there is no such key", verb, key)}
+	case futago.ErrNotStored:
+		return answerNo{fmt.Errorf("%s %.64q: the key exists already", verb, key)}
+	}
+	return err
+}
