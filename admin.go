@@ -83,7 +83,7 @@ func (c *Client) everywhere(ctx context.Context, verb string, req func(i int) re
 				errs[i] = s.downNow()
 				return
 			}
-			answer, f := s.do(ctx, req(i))
+			f, answer := s.do(ctx, req(i))
 			if f != nil {
 				answer = f.err
 			}

@@ -125,15 +125,21 @@ func (c *Client) call(ctx context.Context, r *route, req request) (*server, erro
 		if !ok {
 			return nil, noServers(s, r.failures)
 		}
-		answer, f := s.do(ctx, req)
+		f, answer := s.do(ctx, req)
 		if f == nil {
 			return s, answer
 		}
 		if f.sent && !req.repeatable && !c.cfg.RepeatUnknown {
 			return nil, &unknownError{f.err}
 		}
-		if ctx.Err() != nil || errors.Is(f.err, ErrClosed) {
+		if errors.Is(f.err, ErrClosed) {
 			return nil, f.err
+		}
+		if err := ctx.Err(); err != nil {
+			if errors.Is(f.err, err) {
+				return nil, f.err
+			}
+			return nil, fmt.Errorf("%w after %w", err, f.err)
 		}
 		r.failures = append(r.failures, f.err)
 	}

@@ -36,11 +36,10 @@ type fake struct {
 	// log is the requests that were executed, as "op key".
 	log []string
 	// fault applies to all requests but version, and with deaf to that, too.
-	fault   fault
-	deaf    bool
-	line    string
-	conns   map[net.Conn]bool
-	accepts int
+	fault fault
+	deaf  bool
+	line  string
+	conns map[net.Conn]bool
 	// received is told of every request, if it is not nil.
 	received chan memcache.Op
 }
@@ -79,12 +78,6 @@ func (f *fake) executed() []string {
 	return log
 }
 
-func (f *fake) accepted() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.accepts
-}
-
 // kill closes all connections.
 func (f *fake) kill() {
 	f.mu.Lock()
@@ -96,7 +89,6 @@ func (f *fake) kill() {
 
 func (f *fake) serve(nc net.Conn) {
 	f.mu.Lock()
-	f.accepts++
 	f.conns[nc] = true
 	f.mu.Unlock()
 	defer func() {
@@ -252,21 +244,7 @@ func (f *fake) listen(t testing.TB, network, addr string) (at string, stop func(
 	if err != nil {
 		t.Fatal(err)
 	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() { f.serve(nc) })
-		}
-	})
-	stop = sync.OnceFunc(func() {
-		l.Close()
-		f.kill()
-		running.Wait()
-	})
+	stop = f.accept(l)
 	t.Cleanup(stop)
 	if network == "unix" {
 		return "unix://" + addr, stop

@@ -124,7 +124,7 @@ func ask(ctx context.Context, batches []*getBatch) {
 }
 
 func (b *getBatch) ask(ctx context.Context) {
-	b.answer, b.failure = b.server.do(ctx, request{repeatable: true, run: b.run})
+	b.failure, b.answer = b.server.do(ctx, request{repeatable: true, run: b.run})
 }
 
 // run asks for the keys that were not found yet: it may be the second try after a connection that had died.

@@ -37,6 +37,7 @@ func (r *route) next() (s *server, ok bool) {
 		}
 	}
 	if r.pool.cfg.NoFailover {
+		r.pool.hurry()
 		return s, false
 	}
 	for r.probes < r.pool.cfg.MaxFailoverAttempts {
@@ -51,11 +52,16 @@ func (r *route) next() (s *server, ok bool) {
 			r.tried = append(r.tried, other)
 			return other, true
 		}
-		for _, failed := range r.pool.servers {
-			failed.hurry()
-		}
+		r.pool.hurry()
 	}
 	return s, false
+}
+
+// hurry asks for early probes of all failed servers, because a request found none that works.
+func (p *pool) hurry() {
+	for _, s := range p.servers {
+		s.hurry()
+	}
 }
 
 // copies returns the servers that get the further copies of a redundant write whose first one went to s.

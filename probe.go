@@ -55,7 +55,7 @@ func sleep(done, kick <-chan struct{}, d time.Duration) bool {
 	return true
 }
 
-// hurry asks for an early probe of a failed server, because requests have no other one left.
+// hurry asks for an early probe of the server, if it is failed.
 func (s *server) hurry() {
 	select {
 	case s.kick <- struct{}{}:

@@ -63,16 +63,16 @@ func (s *server) usable() bool {
 
 // do runs a request on the server and keeps the books on its state. Exactly one of answer and f has a meaning:
 // answer if f is nil. When the context ends, f holds its error.
-func (s *server) do(ctx context.Context, req request) (answer error, f *failure) {
+func (s *server) do(ctx context.Context, req request) (f *failure, answer error) {
 	for fresh := false; ; fresh = true {
 		c, err := s.acquire(ctx, fresh)
 		if err != nil {
-			return nil, &failure{err: err}
+			return &failure{err: err}, nil
 		}
 		clean, answer, err := c.exchange(ctx, req.run)
 		if err == nil {
 			s.release(c, clean)
-			return answer, nil
+			return nil, answer
 		}
 		var reply *memcache.ErrorReply
 		if errors.As(err, &reply) {
@@ -80,17 +80,17 @@ func (s *server) do(ctx context.Context, req request) (answer error, f *failure)
 			if !failed {
 				// After a data block that was refused, its bytes may have been taken for commands.
 				s.release(c, clean && !req.data)
-				return answer, nil
+				return nil, answer
 			}
 			// An error line means that the request was not executed.
 			c.close()
 			s.fail(c.epoch, answer)
-			return nil, &failure{err: s.down(answer)}
+			return &failure{err: s.down(answer)}, nil
 		}
 		c.close()
 		if ctx.Err() != nil {
 			s.doubt()
-			return nil, &failure{err: ctx.Err(), sent: true}
+			return &failure{err: ctx.Err(), sent: true}, nil
 		}
 		if c.reused && closedByPeer(err) {
 			// The server may have been restarted, or have hung up on an idle client: no failure yet.
@@ -101,7 +101,7 @@ func (s *server) do(ctx context.Context, req request) (answer error, f *failure)
 		} else {
 			s.fail(c.epoch, err)
 		}
-		return nil, &failure{err: s.down(err), sent: true}
+		return &failure{err: s.down(err), sent: true}, nil
 	}
 }
 

@@ -1,0 +1,234 @@
+package futago
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/futago/futago/internal/memcache"
+)
+
+// script answers the n-th request line on any connection with replies[n], whatever it is.
+func script(t *testing.T, replies ...string) (addr string, connections func() int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	accepted := 0
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			accepted++
+			mu.Unlock()
+			running.Go(func() {
+				defer nc.Close()
+				b := make([]byte, 64<<10)
+				for {
+					if _, err := nc.Read(b); err != nil {
+						return
+					}
+					mu.Lock()
+					reply := ""
+					if len(replies) > 0 {
+						reply, replies = replies[0], replies[1:]
+					}
+					mu.Unlock()
+					if reply == "" {
+						return
+					}
+					if _, err := io.WriteString(nc, reply); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); running.Wait() })
+	return l.Addr().String(), func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return accepted
+	}
+}
+
+// TestReuseOnlyAfterCleanReplies: what a server says too much or wrongly never becomes the answer to another request.
+func TestReuseOnlyAfterCleanReplies(t *testing.T) {
+	tests := []struct {
+		name    string
+		replies []string
+		err     error
+		conns   int
+	}{
+		{"clean", []string{"VALUE k 0 1\r\nx\r\nEND\r\n", "END\r\n"}, nil, 1},
+		{"two replies", []string{"VALUE k 0 1\r\nx\r\nEND\r\nVALUE k 0 1\r\ny\r\nEND\r\n", "END\r\n"}, nil, 2},
+		{"other key", []string{"VALUE other 0 1\r\nx\r\nEND\r\n"}, ErrServerDown, 1},
+		{"key twice", []string{"VALUE k 0 1\r\nx\r\nVALUE k 0 1\r\nx\r\nEND\r\n"}, ErrServerDown, 1},
+		{"status", []string{"STORED\r\n"}, ErrServerDown, 1},
+		{"value over the limit", []string{"VALUE k 0 1001\r\n"}, ErrServerDown, 1},
+		{"announced and not sent", []string{"VALUE k 0 1000\r\nx", ""}, ErrServerDown, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			addr, connections := script(t, tt.replies...)
+			// The last case ends in a timeout. All others have their answer at once.
+			timeout := time.Minute
+			if tt.name == "announced and not sent" {
+				timeout = 10 * time.Millisecond
+			}
+			c := open(t, Config{Servers: []Server{{Addr: addr, Timeout: timeout, RetryInterval: -1}}, MaxValue: 1000})
+			item, err := c.Get(t.Context(), "k")
+			want(t, "get", err, tt.err)
+			if err != nil {
+				if n := connections(); n != tt.conns {
+					t.Errorf("%d connections, want %d", n, tt.conns)
+				}
+				return
+			}
+			if string(item.Value) != "x" {
+				t.Errorf("got %q, want x", item.Value)
+			}
+			_, err = c.Get(t.Context(), "k")
+			want(t, "get", err, ErrCacheMiss)
+			if n := connections(); n != tt.conns {
+				t.Errorf("%d connections, want %d", n, tt.conns)
+			}
+		})
+	}
+}
+
+// TestForeignStatus: the status of one command is no answer to another.
+func TestForeignStatus(t *testing.T) {
+	statuses := []memcache.Status{
+		memcache.StatusStored, memcache.StatusNotStored, memcache.StatusExists, memcache.StatusNotFound,
+		memcache.StatusDeleted, memcache.StatusTouched, memcache.StatusOK,
+	}
+	tests := []struct {
+		want    memcache.Status
+		answers map[memcache.Status]error
+	}{
+		{memcache.StatusStored, map[memcache.Status]error{
+			memcache.StatusStored: nil, memcache.StatusNotStored: ErrNotStored, memcache.StatusExists: ErrCASConflict,
+			memcache.StatusNotFound: ErrCacheMiss,
+		}},
+		{memcache.StatusDeleted, map[memcache.Status]error{memcache.StatusDeleted: nil, memcache.StatusNotFound: ErrCacheMiss}},
+		{memcache.StatusTouched, map[memcache.Status]error{memcache.StatusTouched: nil, memcache.StatusNotFound: ErrCacheMiss}},
+		{memcache.StatusOK, map[memcache.Status]error{memcache.StatusOK: nil}},
+	}
+	for _, tt := range tests {
+		for _, s := range statuses {
+			c := &conn{replies: memcache.NewReplyReader(strings.NewReader(s.String()+"\r\n"), 0)}
+			answer, err := c.status(tt.want)
+			expected, ok := tt.answers[s]
+			if answer != expected || (err == nil) != ok {
+				t.Errorf("%v for %v: got answer %v and error %v", s, tt.want, answer, err)
+			}
+		}
+	}
+}
+
+// TestLargeValueOverSlowLink: a value may take many timeouts as long as every part of it makes its way.
+func TestLargeValueOverSlowLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		c := newConn(ours, time.Second, 8<<20)
+		value := bytes.Repeat([]byte("0123456789\r\n"), 4<<20/12)
+		received := make(chan []byte)
+		go func() {
+			var all []byte
+			b := make([]byte, 128<<10)
+			for {
+				n, err := theirs.Read(b)
+				all = append(all, b[:n]...)
+				if err != nil || bytes.HasSuffix(all, []byte("\n\r\n")) {
+					break
+				}
+				time.Sleep(250 * time.Millisecond)
+			}
+			received <- all
+		}()
+		begin := time.Now()
+		_, _, err := c.exchange(t.Context(), func(c *conn) (error, error) {
+			return nil, c.write([]byte("set k\r\n"), value)
+		})
+		if err != nil {
+			t.Errorf("write: %v", err)
+		}
+		if got, want := <-received, fmt.Sprintf("set k\r\n%s\r\n", value); string(got) != want {
+			t.Errorf("%d bytes arrived, want %d", len(got), len(want))
+		}
+		if took := time.Since(begin); took < 5*time.Second {
+			t.Errorf("took %v: the link was not slow", took)
+		}
+		c.close()
+		theirs.Close()
+	})
+}
+
+// TestSilentPeer: a connection with bytes waiting, or closed, is not silent.
+func TestSilentPeer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, act := range []func(net.Conn) error{
+		func(nc net.Conn) error { return nc.Close() },
+		func(nc net.Conn) error { _, err := io.WriteString(nc, "ERROR\r\n"); return err },
+	} {
+		ours, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if silent(ours) {
+				continue
+			}
+			t.Error("a fresh connection is not silent")
+		}
+		if err := act(theirs); err != nil {
+			t.Fatal(err)
+		}
+		// What was sent over loopback is there in a moment; the test's own time limit ends a wait for ever.
+		for silent(ours) {
+		}
+		ours.Close()
+		if silent(ours) {
+			t.Error("a closed connection is silent")
+		}
+		theirs.Close()
+	}
+}
+
+// TestErrorsTellTheServer: what callers log must name what they need.
+func TestErrorsTellTheServer(t *testing.T) {
+	addr, _ := script(t, "nonsense\r\n")
+	c := open(t, Config{Servers: []Server{{Addr: addr, RetryInterval: -1}}})
+	_, err := c.Get(t.Context(), "some-key")
+	var syntax *memcache.SyntaxError
+	if !errors.As(err, &syntax) {
+		t.Errorf("got %v, want a syntax error inside", err)
+	}
+	for _, part := range []string{"get", `"some-key"`, "no working server", addr, `"nonsense"`} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("no %s in: %v", part, err)
+		}
+	}
+}
