@@ -1,7 +1,6 @@
 # Everything a developer or a build machine runs. CONTRIBUTING.md says when to use which target.
 
-GO      ?= go
-GOFILES  = git ls-files --cached --others --exclude-standard '*.go'
+GO ?= go
 
 # The version is the last release tag. Without a tag the program's own default stands.
 VERSION := $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null))
@@ -12,6 +11,9 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 FUZZTIME ?= 20s
 
 .PHONY: build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover bench demo clean
+
+# The steps of test and check run in order, also with -j.
+.NOTPARALLEL:
 
 build:
 	$(BUILD) -o bin/futago ./cmd/futago
@@ -24,7 +26,7 @@ test-deps:
 check: fmt-check vet staticcheck layers unit
 
 fmt-check:
-	@files=$$($(GOFILES)); out=$$(gofmt -l $$files) || exit 1; \
+	@out=$$(gofmt -l .) || exit 1; \
 	if [ -n "$$out" ]; then printf 'gofmt would change:\n%s\n' "$$out" >&2; exit 1; fi
 
 vet:
