@@ -1,6 +1,7 @@
 package memcache
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -64,4 +65,69 @@ func TestValidKey(t *testing.T) {
 			t.Errorf("ValidKey(%q): got %v, want %v", tt.key, got, tt.want)
 		}
 	}
+}
+
+// FuzzRequest sends what a client can ask for to the server's decoder: it must read one request, with the same content.
+func FuzzRequest(f *testing.F) {
+	f.Add("k", "other", uint32(7), int64(60), uint64(9), []byte("value"))
+	f.Add(strings.Repeat("k", MaxKeyLength), "ключ", uint32(1<<32-1), int64(-1), uint64(1<<64-1), []byte("\r\nEND\r\n"))
+	f.Add("!", "~", uint32(0), int64(1<<31-1), uint64(0), []byte{})
+	f.Add("noreply", "noreply", uint32(0), int64(0), uint64(1), []byte("noreply"))
+	f.Fuzz(func(t *testing.T, key, other string, flags uint32, exptime int64, number uint64, value []byte) {
+		if !ValidKey(key) || !ValidKey(other) || exptime != int64(int32(exptime)) {
+			return
+		}
+		crlf := func(b []byte) []byte { return append(append(b, value...), '\r', '\n') }
+		tests := []struct {
+			op   Op
+			line []byte
+		}{
+			{OpGet, AppendGetRequest(nil, OpGet, key, other)},
+			{OpGats, AppendGatRequest(nil, OpGats, exptime, key, other)},
+			{OpSet, crlf(AppendStoreRequest(nil, OpSet, key, flags, exptime, len(value)))},
+			{OpPrepend, crlf(AppendStoreRequest(nil, OpPrepend, key, flags, exptime, len(value)))},
+			{OpCAS, crlf(AppendCASRequest(nil, key, flags, exptime, len(value), number))},
+			{OpDelete, AppendDeleteRequest(nil, key)},
+			{OpIncr, AppendCountRequest(nil, OpIncr, key, number)},
+			{OpTouch, AppendTouchRequest(nil, key, exptime)},
+			{OpFlushAll, AppendFlushRequest(nil, exptime)},
+			{OpVersion, AppendVersionRequest(nil)},
+			{OpStats, AppendStatsRequest(nil, "items")},
+		}
+		for _, tt := range tests {
+			var d Decoder
+			var r Request
+			n, _, err := d.Decode(tt.line, &r)
+			if err != nil || n != len(tt.line) || r.Op != tt.op {
+				t.Fatalf("%q: got %v with %d bytes and error %v", tt.line, r.Op, n, err)
+			}
+			switch tt.op {
+			case OpGet, OpGats:
+				first, _ := r.Keys.Next()
+				second, _ := r.Keys.Next()
+				_, more := r.Keys.Next()
+				if string(first) != key || string(second) != other || more {
+					t.Errorf("%q: got keys %q and %q, more: %v", tt.line, first, second, more)
+				}
+			case OpFlushAll, OpVersion, OpStats:
+			default:
+				if string(r.Key) != key {
+					t.Errorf("%q: got key %q", tt.line, r.Key)
+				}
+			}
+			data := tt.op == OpSet || tt.op == OpPrepend || tt.op == OpCAS
+			if data && (!bytes.Equal(r.Value, value) || r.Flags != flags) {
+				t.Errorf("%q: got value %q and flags %d", tt.line, r.Value, r.Flags)
+			}
+			if (data || tt.op == OpGats || tt.op == OpTouch || tt.op == OpFlushAll) && r.Exptime != exptime {
+				t.Errorf("%q: got exptime %d", tt.line, r.Exptime)
+			}
+			if (tt.op == OpCAS && r.CAS != number) || (tt.op == OpIncr && r.Delta != number) {
+				t.Errorf("%q: got CAS %d and delta %d, want %d", tt.line, r.CAS, r.Delta, number)
+			}
+			if r.Noreply {
+				t.Errorf("%q: noreply", tt.line)
+			}
+		}
+	})
 }
