@@ -165,8 +165,9 @@ const (
 	verdictFailed           // no usable answer
 )
 
-// judge records the result of an active check of peer i and returns its state before and after.
-func (b *balancer) judge(i int, v verdict) (before, after peerState) {
+// judge records the result of an active check of peer i that began at the given time of the balancer's clock, and
+// returns the peer's state before and after.
+func (b *balancer) judge(i int, v verdict, began time.Time) (before, after peerState) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := &b.peers[i]
@@ -174,7 +175,7 @@ func (b *balancer) judge(i int, v verdict) (before, after peerState) {
 	before = b.stateLocked(p, now)
 	switch v {
 	case verdictReady:
-		b.pardonLocked(p, now)
+		b.pardonLocked(p, now, began)
 		p.check, p.checkFails = checkReady, 0
 	case verdictNotReady:
 		p.check, p.checkFails = checkNotReady, 0
@@ -187,10 +188,13 @@ func (b *balancer) judge(i int, v verdict) (before, after peerState) {
 	return before, b.stateLocked(p, now)
 }
 
-// pardonLocked ends the penalty of a peer that a check finds ready. The check is not believed twice within a
-// fail_timeout when it never saw the peer down: then it asks something that works while requests fail, and each
-// pardon would cost clients a time-out.
-func (b *balancer) pardonLocked(p *peer, now time.Time) {
+// pardonLocked ends the penalty of a peer that a check finds ready. A check that began before the last failure knows
+// nothing of it. And it is not believed twice within a fail_timeout when it never saw the peer down: then it asks
+// something that works while requests fail, and each pardon would cost clients a time-out.
+func (b *balancer) pardonLocked(p *peer, now, began time.Time) {
+	if began.Before(p.accessed) {
+		return
+	}
 	if !p.check.out() && p.checkFails == 0 {
 		if !b.penalisedLocked(p, now) || now.Sub(p.pardoned) <= p.failTimeout {
 			return

@@ -246,58 +246,67 @@ func TestChecksTakeOutAndBringBack(t *testing.T) {
 		return testBalancer(weighted(1, 1, 30*time.Second), weighted(1, 1, 30*time.Second))
 	}
 	t.Run("two failures", func(t *testing.T) {
-		b, _ := newPair()
-		b.judge(0, verdictFailed)
+		b, clock := newPair()
+		b.judge(0, verdictFailed, clock.t)
 		if got := order(b, 4); got != "ABAB" {
 			t.Errorf("order after one failed check: got %s, want ABAB", got)
 		}
-		if before, after := b.judge(0, verdictFailed); before != stateUp || after != stateDead {
+		if before, after := b.judge(0, verdictFailed, clock.t); before != stateUp || after != stateDead {
 			t.Errorf("second failed check: got %s to %s, want up to dead", before, after)
 		}
 		if got := order(b, 4); got != "BBBB" {
 			t.Errorf("order after two failed checks: got %s, want BBBB", got)
 		}
-		b.judge(0, verdictReady)
+		b.judge(0, verdictReady, clock.t)
 		if got := order(b, 4); got != "ABAB" {
 			t.Errorf("order after a good check: got %s, want ABAB", got)
 		}
 	})
 	t.Run("failures not in a row", func(t *testing.T) {
-		b, _ := newPair()
+		b, clock := newPair()
 		for _, v := range []verdict{verdictFailed, verdictReady, verdictFailed} {
-			b.judge(0, v)
+			b.judge(0, v, clock.t)
 		}
 		if got := order(b, 4); got != "ABAB" {
 			t.Errorf("order: got %s, want ABAB", got)
 		}
 	})
 	t.Run("not ready", func(t *testing.T) {
-		b, _ := newPair()
-		b.judge(0, verdictNotReady)
+		b, clock := newPair()
+		b.judge(0, verdictNotReady, clock.t)
 		if got := order(b, 4); got != "BBBB" {
 			t.Errorf("order: got %s, want BBBB", got)
 		}
 		// A single lost check does not make it serve again.
-		b.judge(0, verdictFailed)
+		b.judge(0, verdictFailed, clock.t)
 		if got := order(b, 4); got != "BBBB" {
 			t.Errorf("order after a failed check: got %s, want BBBB", got)
 		}
 	})
 	t.Run("a penalty ends at a good check", func(t *testing.T) {
-		b, _ := newPair()
+		b, clock := newPair()
 		b.fail(pick{peer: 0})
-		if before, after := b.judge(0, verdictReady); before != statePenalty || after != stateUp {
+		if before, after := b.judge(0, verdictReady, clock.t); before != statePenalty || after != stateUp {
 			t.Errorf("good check: got %s to %s, want penalty to up", before, after)
 		}
 		if got := order(b, 4); strings.Count(got, "A") != 2 {
 			t.Errorf("order: got %s, want two A", got)
 		}
 	})
+	t.Run("a check that began before the failure ends no penalty", func(t *testing.T) {
+		b, clock := newPair()
+		began := clock.t
+		clock.advance(time.Millisecond)
+		b.fail(pick{peer: 0})
+		if _, after := b.judge(0, verdictReady, began); after != statePenalty {
+			t.Errorf("state: got %s, want penalty", after)
+		}
+	})
 	t.Run("a time-out does not let requests probe a dead peer", func(t *testing.T) {
 		b, clock := newPair()
 		b.fail(pick{peer: 0})
-		b.judge(0, verdictFailed)
-		b.judge(0, verdictFailed)
+		b.judge(0, verdictFailed, clock.t)
+		b.judge(0, verdictFailed, clock.t)
 		clock.advance(time.Minute)
 		if got := order(b, 4); got != "BBBB" {
 			t.Errorf("order: got %s, want BBBB", got)
@@ -309,22 +318,22 @@ func TestChecksTakeOutAndBringBack(t *testing.T) {
 func TestPardonIsNotRepeated(t *testing.T) {
 	b, clock := testBalancer(weighted(1, 1, 10*time.Second), weighted(1, 1, 10*time.Second))
 	b.fail(pick{peer: 0})
-	if _, after := b.judge(0, verdictReady); after != stateUp {
+	if _, after := b.judge(0, verdictReady, clock.t); after != stateUp {
 		t.Fatalf("first pardon: got %s, want up", after)
 	}
 	clock.advance(time.Second)
 	b.fail(pick{peer: 0})
-	if _, after := b.judge(0, verdictReady); after != statePenalty {
+	if _, after := b.judge(0, verdictReady, clock.t); after != statePenalty {
 		t.Fatalf("second pardon within fail_timeout: got %s, want penalty", after)
 	}
 	// Once a check has seen it down, ready means restarted.
-	b.judge(0, verdictFailed)
-	if _, after := b.judge(0, verdictReady); after != stateUp {
+	b.judge(0, verdictFailed, clock.t)
+	if _, after := b.judge(0, verdictReady, clock.t); after != stateUp {
 		t.Errorf("pardon after a failed check: got %s, want up", after)
 	}
 	b.fail(pick{peer: 0})
 	clock.advance(9500 * time.Millisecond)
-	if _, after := b.judge(0, verdictReady); after != stateUp {
+	if _, after := b.judge(0, verdictReady, clock.t); after != stateUp {
 		t.Errorf("pardon a fail_timeout later: got %s, want up", after)
 	}
 }

@@ -52,7 +52,7 @@ func (g *Gateway) checkLoop(ctx context.Context, i int) {
 // checkOnce asks upstream i and returns whether it is up afterwards.
 func (g *Gateway) checkOnce(ctx context.Context, i int) (up bool) {
 	u := g.upstreams[i]
-	begin := time.Now()
+	begin := g.balancer.now()
 	limited, cancel := context.WithTimeout(ctx, min(max(g.cfg.CheckInterval, checkTimeoutMin), checkTimeoutMax))
 	defer cancel()
 	v, reason := u.ask(limited, g.balancer.penalised(i))
@@ -63,7 +63,7 @@ func (g *Gateway) checkOnce(ctx context.Context, i int) (up bool) {
 		u.checkFailures.Add(1)
 	}
 	u.lastCheck.Store(&checkRecord{at: begin, took: time.Since(begin), verdict: v, reason: reason})
-	before, after := g.balancer.judge(i, v)
+	before, after := g.balancer.judge(i, v, begin)
 	switch {
 	case before == after:
 	case after == stateUp:
