@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"os"
+
+	"github.com/futago/futago/internal/gateway"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+)
+
+// gatewayConfig nests the configuration of everything that `futago gateway` runs.
+type gatewayConfig struct {
+	Gateway gateway.Config
+	Log     logConfig
+}
+
+func defaultGatewayConfig() *gatewayConfig {
+	c := &gatewayConfig{Gateway: gateway.DefaultConfig(), Log: defaultLogConfig()}
+	c.Gateway.Version = thisBuild().Version
+	return c
+}
+
+// gatewaySettings is the table of every setting of a gateway, bound to c.
+func gatewaySettings(c *gatewayConfig) *settings {
+	g := &c.Gateway
+	s := &settings{}
+	s.withFile()
+
+	s.add("listen", textValue(&g.Listen), "serve HTTP clients at `ADDR`: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
+	s.add("admin-listen", textValue(&g.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
+	s.add("upstream", upstreamsValue(&g.Upstreams), "pass requests to `ADDR`[,check=ADDR][,weight=1][,max_fails=1][,fail_timeout=10s]; check= is a node's admin address")
+	s.add("allow-path", listValue(&g.AllowPaths), "let only this `PATH` through: /prefix or ~REGEX, matched on the whole decoded path; without any, every path")
+
+	s.add("check-interval", durationValue(&g.CheckInterval), "time between two checks of an upstream; 0 turns checks off")
+	s.add("upstream-timeout", durationValue(&g.UpstreamTimeout), "how long an upstream may take to answer, up to the end of its header")
+	s.addRare("retry-budget", durationValue(&g.RetryBudget), "how long all tries of one request may take together")
+	s.addRare("body-timeout", durationValue(&g.BodyTimeout), "longest pause in the body of a reply")
+	s.add("access-log", textValue(&g.AccessLogPath), "append a line for each request to this `file`, - for standard output")
+
+	s.add("max-conns", intValue(&g.MaxConns), "client connections at once")
+	s.add("idle-timeout", durationValue(&g.IdleTimeout), "close a connection without requests")
+	s.addRare("max-header", sizeValue(&g.MaxHeaderBytes), "largest header of a request or a reply")
+	s.addRare("read-header-timeout", durationValue(&g.ReadHeaderTimeout), "how long a client may take to send the header of a request")
+	s.addRare("write-timeout", durationValue(&g.WriteTimeout), "how long a client may take to read a piece of a reply")
+	s.addRare("drain-timeout", durationValue(&g.ShutdownTimeout), "how long a stop may take to finish requests")
+
+	addLogSettings(s, &c.Log)
+	return s
+}
+
+// upstreamsValue is a list of upstreams in their text form.
+func upstreamsValue(p *[]gateway.Upstream) value {
+	return value{
+		kind: "text",
+		list: true,
+		set: func(words []string) error {
+			upstreams := make([]gateway.Upstream, len(words))
+			var errs []error
+			for i, w := range words {
+				errs = append(errs, upstreams[i].UnmarshalText([]byte(w)))
+			}
+			*p = upstreams
+			return errors.Join(errs...)
+		},
+		words: func() []string {
+			var words []string
+			for _, u := range *p {
+				words = append(words, u.String())
+			}
+			return words
+		},
+	}
+}
+
+func newGatewayCommand() *cobra.Command {
+	config := defaultGatewayConfig()
+	table := gatewaySettings(config)
+	cmd := &cobra.Command{
+		Use:   "gateway",
+		Short: "Run the HTTP front of a pair: balance reads, hide a dead node",
+		Long: `Run the HTTP front of a pair: balance reads, hide a dead node.
+
+The gateway lets GET and HEAD through and nothing that could become a write. Requests are spread by
+weight; one that an upstream fails is tried at the next, and an upstream that does not pass its checks
+gets none. Upstreams are checked at check=, a node's admin address, with GET /readyz; without it the
+client port is asked OPTIONS *, which a node answers once it is ready.`,
+		Example: `  futago gateway --upstream 10.0.0.1:11211,check=10.0.0.1:11280 --upstream 10.0.0.2:11211,check=10.0.0.2:11280
+  futago gateway --listen :80 --allow-path '~/count_[A-Za-z0-9_.-]+' --upstream a:11211,weight=5 --upstream b:11211
+  curl http://127.0.0.1:11282/status`,
+		Args: noWords,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loadErr := table.load(cmd)
+			if config.Gateway.AccessLogPath == "-" {
+				config.Gateway.AccessLogPath, config.Gateway.AccessLog = "", cmd.OutOrStdout()
+			}
+			if err := errors.Join(loadErr, config.Gateway.Validate()); err != nil {
+				return usageError{err}
+			}
+			return runGateway(cmd, config)
+		},
+	}
+	table.bind(cmd)
+	return cmd
+}
+
+// runGateway serves until a signal, or the end of the command's context.
+func runGateway(cmd *cobra.Command, config *gatewayConfig) error {
+	config.Gateway.Logger = config.Log.newLogger(cmd.ErrOrStderr())
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	config.Gateway.Registerer = registry
+	g, err := gateway.New(config.Gateway)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(cmd.Context(), config.Gateway.Logger, os.Exit)
+	defer stop()
+	return g.Run(ctx)
+}
