@@ -1,0 +1,201 @@
+// Package index is an off-heap hash table from key to log location. It stores no keys: a slot has a tag of the hash and
+// the location of the record, and candidates are compared through a func that reads the record.
+//
+// A slot is 8 bytes: 28 bits tag, 36 bits location; 0 is empty. The position in the table follows from the tag alone,
+// so growing and deleting never read a record. One Index is one shard: its owner locks it.
+package index
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// LocBits is the width of a location.
+	LocBits = 36
+	locMask = 1<<LocBits - 1
+	tagBits = 64 - LocBits
+
+	minSlots = 16
+	// mapFrom is the size in bytes from which a table gets a mapping of its own.
+	mapFrom = 64 << 10
+)
+
+// Match reports whether the record at loc has the key.
+type Match func(loc uint64, key []byte) bool
+
+// Index is one shard. Create it with New.
+type Index struct {
+	slots []uint64
+	n     int // used slots
+	limit int // grow above
+	load  int // percent at which the table grows
+	match Match
+}
+
+// New returns an empty shard. load is the percentage of used slots at which it grows; shards of one table should differ
+// in it, so that they do not all grow at once.
+func New(match Match, load int) *Index {
+	if load < 40 || load > 90 {
+		panic(fmt.Sprintf("index: load %d out of 40..90", load))
+	}
+	x := &Index{match: match, load: load}
+	x.adopt(makeSlots(minSlots))
+	return x
+}
+
+// Len is the number of locations held.
+func (x *Index) Len() int { return x.n }
+
+// Bytes is the memory of the table.
+func (x *Index) Bytes() int64 { return int64(len(x.slots)) * 8 }
+
+// tag takes the bits that the shard number (the highest ten) leaves, and is never such that a slot could be 0.
+func tag(h uint64) uint64 { return h >> 26 & (1<<tagBits - 1) }
+
+// Find returns the location of key, whose hash is h.
+func (x *Index) Find(h uint64, key []byte) (loc uint64, ok bool) {
+	t := tag(h)
+	mask := uint64(len(x.slots) - 1)
+	for i := t & mask; ; i = (i + 1) & mask {
+		s := x.slots[i]
+		if s == 0 {
+			return 0, false
+		}
+		if s>>LocBits == t && x.match(s&locMask, key) {
+			return s & locMask, true
+		}
+	}
+}
+
+// Replace makes new the location of the key that is at old, in one step without reading a record. It reports false, and
+// changes nothing, when old is not there (any more).
+func (x *Index) Replace(h, old, new uint64) bool {
+	if i, ok := x.at(h, old); ok {
+		x.slots[i] = tag(h)<<LocBits | new
+		return true
+	}
+	return false
+}
+
+// Has reports whether the location is in use for a key of hash h.
+func (x *Index) Has(h, loc uint64) bool {
+	_, ok := x.at(h, loc)
+	return ok
+}
+
+func (x *Index) at(h, loc uint64) (uint64, bool) {
+	want := tag(h)<<LocBits | loc
+	mask := uint64(len(x.slots) - 1)
+	for i := tag(h) & mask; ; i = (i + 1) & mask {
+		switch x.slots[i] {
+		case 0:
+			return 0, false
+		case want:
+			return i, true
+		}
+	}
+}
+
+// Add inserts a key that is known not to be there. loc must not be 0.
+func (x *Index) Add(h, loc uint64) {
+	if loc == 0 || loc > locMask {
+		panic(fmt.Sprintf("index: location %#x out of range", loc))
+	}
+	if x.n >= x.limit {
+		x.grow(len(x.slots) * 2)
+	}
+	insert(x.slots, tag(h)<<LocBits|loc)
+	x.n++
+}
+
+func insert(slots []uint64, s uint64) {
+	mask := uint64(len(slots) - 1)
+	i := s >> LocBits & mask
+	for slots[i] != 0 {
+		i = (i + 1) & mask
+	}
+	slots[i] = s
+}
+
+// Reserve makes room for n keys in all.
+func (x *Index) Reserve(n int) {
+	size := len(x.slots)
+	for n > size*x.load/100 {
+		size *= 2
+	}
+	if size > len(x.slots) {
+		x.grow(size)
+	}
+}
+
+func (x *Index) grow(size int) {
+	old := x.slots
+	slots := makeSlots(size)
+	for _, s := range old {
+		if s != 0 {
+			insert(slots, s)
+		}
+	}
+	x.adopt(slots)
+	freeSlots(old)
+}
+
+func (x *Index) adopt(slots []uint64) {
+	x.slots = slots
+	x.limit = len(slots) * x.load / 100
+}
+
+// Delete removes the key at loc and reports whether it was there. Followers of its slot move up, so no grave is left.
+func (x *Index) Delete(h, loc uint64) bool {
+	i, ok := x.at(h, loc)
+	if !ok {
+		return false
+	}
+	mask := uint64(len(x.slots) - 1)
+	for j := (i + 1) & mask; x.slots[j] != 0; j = (j + 1) & mask {
+		home := x.slots[j] >> LocBits & mask
+		if (j-home)&mask >= (j-i)&mask { // its probe passes i
+			x.slots[i] = x.slots[j]
+			i = j
+		}
+	}
+	x.slots[i] = 0
+	x.n--
+	return true
+}
+
+// Each calls f with every location, in no order, until f returns false. f must not change the index.
+func (x *Index) Each(f func(loc uint64) bool) {
+	for _, s := range x.slots {
+		if s != 0 && !f(s&locMask) {
+			return
+		}
+	}
+}
+
+// Close frees the table.
+func (x *Index) Close() {
+	freeSlots(x.slots)
+	x.slots = nil
+}
+
+func makeSlots(n int) []uint64 {
+	if n*8 < mapFrom {
+		return make([]uint64, n)
+	}
+	b, err := unix.Mmap(-1, 0, n*8, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return make([]uint64, n) // the address space is limited; the heap is the same memory
+	}
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), n)
+}
+
+func freeSlots(s []uint64) {
+	if len(s)*8 < mapFrom {
+		return
+	}
+	unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*8)) // fails for a table on the heap, which the collector frees
+}

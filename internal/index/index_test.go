@@ -1,0 +1,85 @@
+package index
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/zeebo/xxh3"
+)
+
+// TestAgainstMap runs random operations on an index whose records are numbers and on a Go map; small hashes force
+// collisions of tag and position.
+func TestAgainstMap(t *testing.T) {
+	for _, hashBits := range []int{64, 4, 0} {
+		rng := rand.New(rand.NewPCG(1, uint64(hashBits)))
+		keyAt := map[uint64]uint64{} // location -> key
+		x := New(func(loc uint64, key []byte) bool { return keyAt[loc] == binary.LittleEndian.Uint64(key) }, 75)
+		hash := func(key []byte) uint64 {
+			h := xxh3.Hash(key)
+			if hashBits == 0 {
+				return 0
+			}
+			return h >> (64 - hashBits) << (64 - hashBits) >> 2
+		}
+		model := map[uint64]uint64{}
+		next := uint64(1)
+		for step := range 20000 {
+			k := rng.Uint64N(300)
+			key := binary.LittleEndian.AppendUint64(nil, k)
+			h := hash(key)
+			loc, ok := x.Find(h, key)
+			want, there := model[k]
+			if ok != there || loc != want {
+				t.Fatalf("bits %d step %d: find %d: got %d %v, want %d %v", hashBits, step, k, loc, ok, want, there)
+			}
+			switch {
+			case !ok:
+				keyAt[next] = k
+				x.Add(h, next)
+				model[k] = next
+				next++
+			case rng.IntN(2) == 0:
+				if !x.Delete(h, loc) || x.Delete(h, loc) {
+					t.Fatalf("bits %d step %d: delete %d", hashBits, step, k)
+				}
+				delete(model, k)
+				delete(keyAt, loc)
+			default:
+				keyAt[next] = k
+				if !x.Replace(h, loc, next) || x.Replace(h, loc, next) {
+					t.Fatalf("bits %d step %d: replace %d", hashBits, step, k)
+				}
+				model[k] = next
+				next++
+			}
+			if x.Len() != len(model) {
+				t.Fatalf("bits %d step %d: %d held, want %d", hashBits, step, x.Len(), len(model))
+			}
+		}
+		seen := map[uint64]bool{}
+		x.Each(func(loc uint64) bool { seen[loc] = true; return true })
+		if len(seen) != len(model) {
+			t.Fatalf("bits %d: each gave %d of %d", hashBits, len(seen), len(model))
+		}
+		x.Close()
+	}
+}
+
+func TestGrowsThroughMappings(t *testing.T) {
+	x := New(func(uint64, []byte) bool { return true }, 75)
+	defer x.Close()
+	x.Reserve(1000)
+	const n = 200_000
+	for i := range uint64(n) {
+		x.Add(xxh3.Hash(binary.LittleEndian.AppendUint64(nil, i)), i+1)
+	}
+	for i := range uint64(n) {
+		if !x.Has(xxh3.Hash(binary.LittleEndian.AppendUint64(nil, i)), i+1) {
+			t.Fatalf("location %d lost", i+1)
+		}
+	}
+	if x.Bytes() < mapFrom {
+		t.Fatalf("table of %d bytes was not mapped", x.Bytes())
+	}
+}

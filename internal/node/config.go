@@ -1,0 +1,181 @@
+// Package node puts one node together: it opens the store, runs replication and the client port, owns the states from
+// starting to draining, and composes the status document.
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/futago/futago/internal/hlc"
+)
+
+// Config says what a node serves and promises. DefaultConfig gives every default; Validate must pass before New.
+type Config struct {
+	// Listen are the client addresses: host:port, [v6]:port, :port, unix:/path, each optionally followed by
+	// ",protocols=memcache+http". Port 0 takes a free one.
+	Listen []string
+	// Data is the folder of the log, or "none" for a store in anonymous memory.
+	Data string
+	// Node is this node's id, 1..1023, different on each node of a mesh. 0 means 1 for a node without a peer.
+	Node int
+	// Peer is the peer address of the other node; empty for a single node.
+	Peer []string
+	// PeerListen is where this node serves its log to its peer; empty for a single node.
+	PeerListen string
+	// AdminListen serves /healthz /readyz /status /metrics; "none" turns it off.
+	AdminListen string
+
+	// Fsync is never, interval or always: what a positive reply to a write means for the disk.
+	Fsync string
+	// FsyncInterval is the longest time between a write and its sync with Fsync interval.
+	FsyncInterval time.Duration
+	// Ack is local or peer; empty means peer when there is a peer, local otherwise.
+	Ack string
+	// AckTimeout is how long a write waits for a silent peer before the node goes solo.
+	AckTimeout time.Duration
+	// PeerTimeout is the silence after which a peer counts as gone.
+	PeerTimeout time.Duration
+	// CatchupTimeout is how long a start waits without progress for a peer before it serves what it has.
+	CatchupTimeout time.Duration
+	// DrainTimeout bounds the whole drain: finishing requests and handing the last entries to the peer.
+	DrainTimeout time.Duration
+
+	// MaxMemory bounds the memory of the index and, with Data none, of the records; 0 is no bound. Bytes.
+	MaxMemory int64
+	// MinFree is the free disk space below which client writes are refused. Bytes.
+	MinFree int64
+	// MaxValue is the largest value in bytes, for every protocol.
+	MaxValue int64
+	// MaxClockDrift is how far a stamp may be ahead of the wall clock.
+	MaxClockDrift time.Duration
+	// SegmentSize is the size of a log segment in bytes.
+	SegmentSize int64
+	// LogRetain is how much log is kept for a peer that is behind. Bytes.
+	LogRetain int64
+	// CompactRate bounds how fast compaction scans the log, in bytes a second.
+	CompactRate int64
+
+	// MaxConns is the number of client connections.
+	MaxConns int
+	// FirstByteTimeout is how long a connection may stay without its first byte.
+	FirstByteTimeout time.Duration
+	// IdleTimeout closes a connection without requests; 0 is never.
+	IdleTimeout time.Duration
+	// RequestTimeout closes a connection that leaves a request half sent.
+	RequestTimeout time.Duration
+	// MaxPending bounds unsent output and partial input of one connection, bytes.
+	MaxPending int64
+	// MaxPendingTotal bounds the same over all connections, bytes.
+	MaxPendingTotal int64
+	// Threads is the number of network loops; 0 is half of the cores, at least one.
+	Threads int
+
+	// Version is shown to clients, as x.y.z.
+	Version string
+	// Logger receives the node's log; nil discards it.
+	Logger *slog.Logger
+	// Now is the wall clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// DefaultConfig returns the configuration of a single node on loopback.
+func DefaultConfig() Config {
+	return Config{
+		Listen:           []string{"127.0.0.1:11211"},
+		Data:             "./futago-data",
+		AdminListen:      "127.0.0.1:11280",
+		Fsync:            "interval",
+		FsyncInterval:    time.Second,
+		AckTimeout:       300 * time.Millisecond,
+		PeerTimeout:      3 * time.Second,
+		CatchupTimeout:   10 * time.Second,
+		DrainTimeout:     10 * time.Second,
+		MinFree:          256 << 20,
+		MaxValue:         64 << 20,
+		MaxClockDrift:    time.Minute,
+		SegmentSize:      64 << 20,
+		LogRetain:        4 << 30,
+		CompactRate:      40 << 20,
+		MaxConns:         20000,
+		FirstByteTimeout: time.Minute,
+		RequestTimeout:   30 * time.Second,
+		MaxPending:       64 << 20,
+		MaxPendingTotal:  1 << 30,
+		Version:          "0.1.0",
+	}
+}
+
+// Validate returns every problem of the configuration at once; nil when there is none.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(key string, value any, allowed string) {
+		errs = append(errs, fmt.Errorf("%s %v: allowed is %s", key, value, allowed))
+	}
+	if len(c.Listen) == 0 {
+		bad("listen", "(none)", "at least one address")
+	}
+	if c.Data == "" {
+		bad("data", `""`, "a folder, or none")
+	}
+	if c.Node < 0 || c.Node > hlc.MaxNode {
+		bad("node", c.Node, fmt.Sprintf("1 to %d", hlc.MaxNode))
+	}
+	if len(c.Peer) > 1 {
+		bad("peer", strings.Join(c.Peer, " "), "one peer: a pair has two nodes")
+	}
+	if len(c.Peer) > 0 {
+		if c.PeerListen == "" {
+			bad("peer-listen", `""`, "an address: with peer it is required, the other node follows this one there")
+		}
+		if c.Node == 0 {
+			bad("node", 0, fmt.Sprintf("1 to %d: with peer it is required and differs on the two nodes", hlc.MaxNode))
+		}
+	}
+	oneOf := func(key, value string, allowed ...string) {
+		for _, a := range allowed {
+			if value == a {
+				return
+			}
+		}
+		bad(key, fmt.Sprintf("%q", value), strings.Join(allowed, ", "))
+	}
+	oneOf("fsync", c.Fsync, "never", "interval", "always")
+	if c.Ack != "" {
+		oneOf("ack", c.Ack, "local", "peer")
+	}
+	if c.Ack == "peer" && len(c.Peer) == 0 {
+		bad("ack", `"peer"`, "local without a peer")
+	}
+	positive := func(key string, v int64) {
+		if v <= 0 {
+			bad(key, v, "more than 0")
+		}
+	}
+	positive("fsync-interval", int64(c.FsyncInterval))
+	positive("ack-timeout", int64(c.AckTimeout))
+	positive("peer-timeout", int64(c.PeerTimeout))
+	positive("catchup-timeout", int64(c.CatchupTimeout))
+	positive("drain-timeout", int64(c.DrainTimeout))
+	positive("max-clock-drift", int64(c.MaxClockDrift))
+	positive("max-conns", int64(c.MaxConns))
+	positive("max-pending", c.MaxPending)
+	positive("max-pending-total", c.MaxPendingTotal)
+	positive("first-byte-timeout", int64(c.FirstByteTimeout))
+	positive("request-timeout", int64(c.RequestTimeout))
+	positive("compact-rate", c.CompactRate)
+	if c.SegmentSize < 1<<20 || c.SegmentSize > 64<<20 || c.SegmentSize%4096 != 0 {
+		bad("segment-size", c.SegmentSize, "1MiB to 64MiB, a multiple of 4096")
+	}
+	if c.MaxValue < 1 || c.MaxValue > 1<<30 {
+		bad("max-value", c.MaxValue, "1 to 1GiB")
+	}
+	for key, v := range map[string]int64{"max-memory": c.MaxMemory, "min-free": c.MinFree, "log-retain": c.LogRetain, "idle-timeout": int64(c.IdleTimeout), "threads": int64(c.Threads)} {
+		if v < 0 {
+			bad(key, v, "0 or more")
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"errors"
+
+	"github.com/futago/futago/internal/hlc"
+)
+
+// Op is an operation on one key.
+type Op uint8
+
+const (
+	Set     Op = iota + 1 // store whatever is there
+	Add                   // store only when the key is absent
+	Replace               // store only when the key is present
+	Append                // put Value behind the present one; flags and expiry stay
+	Prepend               // put Value in front of the present one
+	CAS                   // store only when the present token equals Request.CAS
+	Delete                // with CAS != 0 only when the token equals
+	Incr                  // add Delta by memcached's rules; wraps at 2^64
+	Decr                  // subtract Delta; stops at 0
+	Touch                 // set the expiry
+)
+
+// Request is one operation for Commit. It may be reused; the slices are not kept.
+type Request struct {
+	Op      Op
+	Key     []byte // 1..65535 bytes
+	Value   []byte // Set, Add, Replace, Append, Prepend, CAS
+	Type    []byte // HTTP Content-Type, at most 255 bytes; empty = application/octet-stream
+	Flags   uint32
+	Expires uint64 // milliseconds since hlc.Epoch (see hlc.Millis), 0 = never; a time in the past is stored and reads as absent
+	CAS     uint64 // token to compare with; CAS always, Delete, Set, Append and Prepend when not 0
+	Delta   uint64 // Incr, Decr
+
+	scratch []byte
+}
+
+// Result is what Commit did.
+type Result struct {
+	Seq    uint64 // log position: a reply may leave once the store's gate has passed it; 0 = nothing was written
+	Token  uint64 // CAS unique of the record now
+	Number uint64 // Incr, Decr: the value now
+	Fresh  bool   // no live record was there before
+}
+
+// Errors of Commit. Each is one outcome of an operation, not a fault, unless said.
+var (
+	ErrNotFound   = errors.New("key not found")                                              // Replace, Append, Prepend, CAS, Delete, Incr, Decr, Touch
+	ErrExists     = errors.New("key exists")                                                 // Add
+	ErrConflict   = errors.New("record was changed by another")                              // a token that does not match
+	ErrNotNumeric = errors.New("value is not a number")                                      // Incr, Decr
+	ErrTooLarge   = errors.New("value is larger than max-value")                             // also a result of Append or Prepend
+	ErrKey        = errors.New("key is empty or longer than 65535 bytes")                    //
+	ErrNoSpace    = errors.New("disk is nearly full: free space or lower min-free")          // fault
+	ErrNoMemory   = errors.New("memory limit is reached: raise max-memory or delete keys")   // fault
+	ErrClock      = errors.New("clock of this node is behind its own records: set it right") // fault
+	ErrReadOnly   = errors.New("store stopped accepting writes after a disk error")          // fault; until restart
+	ErrClosed     = errors.New("store is closed")                                            // fault
+)
+
+// View is a live record held in place. It belongs to the caller of Acquire, who may reuse it for one record at a time.
+type View struct {
+	Value   []byte // what clients read; valid until Release, must not be changed
+	Type    []byte // HTTP Content-Type as stored; valid until Release
+	Flags   uint32
+	Expires uint64 // milliseconds since hlc.Epoch, 0 = never
+	Token   uint64 // CAS unique, ETag
+	Stamp   hlc.Stamp
+
+	num   [24]byte
+	shard *shard
+}

@@ -1,0 +1,213 @@
+package store
+
+import (
+	"sync"
+	"time"
+
+	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/ulog"
+)
+
+// retention knows how far each peer has durably followed this log.
+type retention struct {
+	mu    sync.Mutex
+	peers map[int]uint64
+}
+
+// Expect names a peer that will follow the log: entries behind what it has are kept, within Config.LogRetain.
+func (s *Store) Expect(peer int) {
+	s.retained.mu.Lock()
+	defer s.retained.mu.Unlock()
+	if s.retained.peers == nil {
+		s.retained.peers = map[int]uint64{}
+	}
+	if _, ok := s.retained.peers[peer]; !ok {
+		s.retained.peers[peer] = 0
+	}
+}
+
+// Retain tells that a peer durably holds this log up to seq.
+func (s *Store) Retain(peer int, seq uint64) {
+	s.Expect(peer)
+	s.retained.mu.Lock()
+	defer s.retained.mu.Unlock()
+	s.retained.peers[peer] = max(s.retained.peers[peer], seq)
+}
+
+// retentionPoint is the lowest position that a peer still needs.
+func (s *Store) retentionPoint() uint64 {
+	s.retained.mu.Lock()
+	defer s.retained.mu.Unlock()
+	point := s.log.Last()
+	for _, seq := range s.retained.peers {
+		point = min(point, seq)
+	}
+	return point
+}
+
+const (
+	// compactFrom is the live share below which a segment is worth copying: above, copying costs more than it frees.
+	compactFrom = 0.5
+	// compactBatch bounds the segments of one compaction.
+	compactBatch = 8
+)
+
+// compactLoop rewrites segments whose dead share is high.
+func (s *Store) compactLoop() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			for s.log.Failed() == nil && s.CompactOnce() {
+			}
+		}
+	}
+}
+
+// CompactOnce copies the live entries of the segments that are worth it most. It reports whether it freed anything.
+func (s *Store) CompactOnce() bool {
+	ids := s.victims()
+	if len(ids) == 0 || !s.scans.beginCompaction() {
+		return false
+	}
+	defer s.scans.endCompaction()
+	pace := pacer{rate: s.cfg.CompactRate, start: time.Now()}
+	finished := true
+	err := s.log.Compact(ids, ulog.Compaction{
+		Live:  s.isLive,
+		Moved: s.moved,
+		Pace: func(n int64) bool {
+			pace.wait(n)
+			select {
+			case <-s.stop:
+				finished = false
+			default:
+				finished = finished && !s.scans.interrupted()
+			}
+			return finished
+		},
+	})
+	if err != nil {
+		s.logger.Error("compaction stopped", "err", err)
+		s.counts.compactFailed.Add(1)
+		return false
+	}
+	if finished {
+		s.counts.compactions.Add(1)
+	}
+	return finished
+}
+
+// victims picks segments with the least live share that fit one output, behind the retention point; beyond LogRetain the
+// point is given up, and the peer that needed it gets a snapshot.
+func (s *Store) victims() []uint64 {
+	sealed := s.log.Sealed()
+	point := s.retentionPoint()
+	held := int64(0)
+	for _, g := range sealed {
+		if g.Log {
+			held += g.Size
+		}
+	}
+	var ids []uint64
+	room := s.cfg.SegmentSize * 7 / 8
+	for _, g := range sealed {
+		if float64(g.Live) > compactFrom*float64(g.Size) || len(ids) == compactBatch {
+			break
+		}
+		if g.Log && g.Last >= point && held <= s.cfg.LogRetain {
+			continue
+		}
+		if g.Live > room && len(ids) > 0 {
+			continue
+		}
+		if g.Log && g.Last >= point {
+			s.logger.Warn("log is kept no longer for a peer that is behind: it will get a snapshot", "segment", g.ID, "seq", g.Last, "retained", s.cfg.LogRetain)
+		}
+		room -= g.Live
+		held -= g.Size
+		ids = append(ids, g.ID)
+	}
+	return ids
+}
+
+// isLive reports whether the log entry is what the index, the floors or the marks point to.
+func (s *Store) isLive(e ulog.Entry) bool {
+	switch e.Raw.Kind() {
+	case record.Floor:
+		s.floors.mu.Lock()
+		defer s.floors.mu.Unlock()
+		for _, f := range s.floors.list {
+			if f.loc == e.Loc {
+				return true
+			}
+		}
+		return false
+	case record.Mark:
+		s.marks.mu.Lock()
+		defer s.marks.mu.Unlock()
+		return s.marks.all[string(e.Raw.Key())].loc == e.Loc
+	}
+	h := s.log.Hash(e.Raw.Key())
+	sh := s.shardOf(h)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.idx.Has(h, e.Loc)
+}
+
+// moved points whatever pointed to old to new.
+func (s *Store) moved(raw record.Raw, old, new uint64) bool {
+	switch raw.Kind() {
+	case record.Floor:
+		s.floors.mu.Lock()
+		defer s.floors.mu.Unlock()
+		for i := range s.floors.list {
+			if s.floors.list[i].loc == old {
+				s.floors.list[i].loc = new
+				return true
+			}
+		}
+		return false
+	case record.Mark:
+		s.marks.mu.Lock()
+		defer s.marks.mu.Unlock()
+		m, name := s.marks.all[string(raw.Key())], string(raw.Key())
+		if m.loc != old {
+			return false
+		}
+		m.loc = new
+		s.marks.all[name] = m
+		return true
+	}
+	h := s.log.Hash(raw.Key())
+	sh := s.shardOf(h)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if !sh.idx.Replace(h, old, new) {
+		return false
+	}
+	s.log.AddLive(old, -int64(len(raw)))
+	s.log.AddLive(new, int64(len(raw)))
+	return true
+}
+
+// pacer slows a reader down to a rate.
+type pacer struct {
+	rate  int64 // bytes a second
+	start time.Time
+	done  int64
+	slept int64
+}
+
+func (p *pacer) wait(n int64) {
+	p.done += n
+	if p.done-p.slept < 1<<20 {
+		return
+	}
+	p.slept = p.done
+	due := time.Duration(float64(p.done) / float64(p.rate) * float64(time.Second))
+	time.Sleep(due - time.Since(p.start))
+}

@@ -1,0 +1,191 @@
+package store
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/record"
+)
+
+// floors holds the flushes: every generation below the highest floor whose time has come is dead. All floors that are
+// not yet reached are kept, because the highest one that is due must be the same on every node, whatever order they
+// arrived in.
+type floors struct {
+	active  atomic.Uint64 // stamp of the floor in force
+	nextDue atomic.Int64  // milliseconds since hlc.Epoch of the first future floor, 0 = none
+
+	mu   sync.Mutex
+	list []floorEntry // the active one first, then future ones by stamp
+	sink hlc.Stamp    // floor up to which the index was swept
+}
+
+type floorEntry struct {
+	floor hlc.Stamp
+	loc   uint64 // its log entry
+	raw   record.Record
+}
+
+// maxFutureFloors bounds scheduled flushes; a further one is refused as long as that many are ahead.
+const maxFutureFloors = 1024
+
+// current is the floor in force now.
+func (f *floors) current(s *Store) hlc.Stamp {
+	if due := f.nextDue.Load(); due != 0 && due <= s.clock.Now() {
+		f.mu.Lock()
+		f.settleLocked(s.clock.Now())
+		f.mu.Unlock()
+	}
+	return hlc.Stamp(f.active.Load())
+}
+
+// settleLocked makes the highest floor that is due the active one and forgets those below.
+func (f *floors) settleLocked(now int64) {
+	top := -1
+	for i, e := range f.list {
+		if e.floor.Millis() <= now {
+			top = i
+		}
+	}
+	if top > 0 {
+		f.list = f.list[top:]
+	}
+	f.nextDue.Store(0)
+	for _, e := range f.list {
+		if e.floor.Millis() <= now {
+			f.active.Store(uint64(e.floor))
+		} else {
+			f.nextDue.Store(e.floor.Millis())
+			break
+		}
+	}
+}
+
+// insertLocked adds a floor; false when it is there already or changes nothing.
+func (f *floors) insertLocked(e floorEntry) bool {
+	if uint64(e.floor) <= f.active.Load() {
+		return false
+	}
+	i, found := slices.BinarySearchFunc(f.list, e.floor, func(x floorEntry, t hlc.Stamp) int {
+		switch {
+		case x.floor < t:
+			return -1
+		case x.floor > t:
+			return 1
+		}
+		return 0
+	})
+	if found {
+		return false
+	}
+	f.list = slices.Insert(f.list, i, e)
+	return true
+}
+
+// FlushAll kills every record written before now, or before the time at (milliseconds since hlc.Epoch) once it comes.
+// Records written afterwards stay.
+func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
+	if err := s.writable(true); err != nil {
+		return 0, err
+	}
+	f := &s.floors
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at != 0 && len(f.list) > maxFutureFloors {
+		return 0, ErrNoMemory
+	}
+	s.log.Lock()
+	stamp := s.clock.Next()
+	floor := stamp
+	if at != 0 {
+		floor = hlc.Make(int64(at), 0, 0)
+	}
+	if at != 0 && floor <= stamp { // the time is already here
+		floor = stamp
+	}
+	r := record.NewFloor(stamp, floor)
+	seq, loc, err := s.log.Append(&r)
+	s.log.Unlock()
+	if err != nil {
+		return 0, appendError(err)
+	}
+	f.insertLocked(floorEntry{floor, loc, r})
+	f.settleLocked(max(s.clock.Now(), stamp.Millis()))
+	return seq, nil
+}
+
+// applyFloor takes a floor from a peer.
+func (s *Store) applyFloor(r *record.Record) (bool, error) {
+	f := &s.floors
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := floorEntry{floor: r.FloorStamp(), raw: r.Clone()}
+	if !f.insertLocked(e) {
+		return false, nil
+	}
+	s.log.Lock()
+	_, loc, err := s.log.Append(r)
+	s.log.Unlock()
+	for i := range f.list {
+		if f.list[i].floor == e.floor {
+			f.list[i].loc = loc
+		}
+	}
+	if err != nil {
+		f.list = slices.DeleteFunc(f.list, func(x floorEntry) bool { return x.floor == e.floor })
+		return false, appendError(err)
+	}
+	f.settleLocked(s.clock.Now())
+	return true, nil
+}
+
+func (s *Store) recoverFloor(r *record.Record, loc uint64) {
+	f := &s.floors
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.insertLocked(floorEntry{r.FloorStamp(), loc, r.Clone()}) {
+		f.settleLocked(s.clock.Now())
+	}
+}
+
+// Floors returns the floor in force and the future ones, as records for a peer.
+func (s *Store) Floors() []record.Record {
+	s.floors.mu.Lock()
+	defer s.floors.mu.Unlock()
+	var list []record.Record
+	for _, e := range s.floors.list {
+		list = append(list, e.raw)
+	}
+	return list
+}
+
+// sweepFloor drops what a new floor killed: the floor itself keeps it dead, on every node.
+func (s *Store) sweepFloor() {
+	floor := s.floors.current(s)
+	if floor == s.floors.sink {
+		return
+	}
+	var dead []uint64
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		dead = dead[:0]
+		var r record.Record
+		sh.idx.Each(func(loc uint64) bool {
+			s.log.At(loc).Into(&r)
+			if r.DeadBelow(floor) {
+				dead = append(dead, loc)
+			}
+			return true
+		})
+		for _, loc := range dead {
+			s.log.At(loc).Into(&r)
+			sh.idx.Delete(s.log.Hash(r.Key), loc)
+			s.log.AddLive(loc, -int64(r.Size()))
+			s.count(r.Kind, -1)
+		}
+		sh.mu.Unlock()
+	}
+	s.floors.sink = floor
+}

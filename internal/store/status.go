@@ -1,0 +1,41 @@
+package store
+
+import "sync/atomic"
+
+// counts are events since the start.
+type counts struct {
+	compactions   atomic.Int64
+	compactFailed atomic.Int64
+	impossible    atomic.Int64
+}
+
+// Stats are figures of the store for status document, stats and metrics.
+type Stats struct {
+	Items         int64  `json:"items"`          // records that are no tombstones; expired ones count until they are replaced
+	Tombstones    int64  `json:"tombstones"`     //
+	Bytes         int64  `json:"bytes"`          // of live entries in the log
+	LogBytes      int64  `json:"log_bytes"`      // of all segment files
+	Segments      int    `json:"segments"`       //
+	MemoryBytes   int64  `json:"memory_bytes"`   // that max-memory bounds
+	LastSeq       uint64 `json:"last_seq"`       // end of the log
+	WrittenSeq    uint64 `json:"written_seq"`    // survives the death of the process
+	DurableSeq    uint64 `json:"durable_seq"`    // survives the loss of power
+	Compactions   int64  `json:"compactions"`    // finished since the start
+	CompactFailed int64  `json:"compact_failed"` // stopped by an error
+	Impossible    int64  `json:"impossible"`     // pairs of records that share a stamp but differ
+	Refusal       string `json:"refusal"`        // why client writes are refused, empty = they are not
+}
+
+// Stats reads the figures.
+func (s *Store) Stats() Stats {
+	u := s.log.Usage()
+	st := Stats{
+		Items: s.items.Load(), Tombstones: s.tombs.Load(), Bytes: u.Live, LogBytes: u.Bytes, Segments: u.Segments, MemoryBytes: s.Memory(),
+		LastSeq: s.log.Last(), WrittenSeq: s.log.Written(), DurableSeq: s.log.Durable(),
+		Compactions: s.counts.compactions.Load(), CompactFailed: s.counts.compactFailed.Load(), Impossible: s.counts.impossible.Load(),
+	}
+	if err := s.writable(false); err != nil {
+		st.Refusal = err.Error()
+	}
+	return st
+}

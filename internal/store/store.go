@@ -1,0 +1,285 @@
+// Package store is the database: it evaluates operations, stamps them, merges foreign records, appends to the log and
+// points the index. It is the only writer. Commit and Apply are the two ways in; neither waits for disk or peer: the
+// gate says when a reply may leave.
+//
+// Lock order: shard, then the log's reservation. A shard lock is held for as long as bytes of a record are read in
+// place; the log gives memory back only after passing all of them.
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/index"
+	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/ulog"
+	"github.com/futago/futago/internal/vfs"
+)
+
+// Config of a Store. FS and Node are required; DefaultConfig gives the rest.
+type Config struct {
+	FS            vfs.FS
+	Node          int
+	Fsync         ulog.Policy
+	FsyncInterval time.Duration
+	SegmentSize   int64
+	MaxValue      int64         // bytes
+	MaxMemory     int64         // of the index, and of the log with an FS in memory; bytes, 0 = no bound
+	InMemory      bool          // FS is anonymous memory: the log counts to MaxMemory
+	MinFree       int64         // disk space below which client writes are refused, bytes
+	MaxClockDrift time.Duration // ahead of the wall
+	LogRetain     int64         // log kept for a peer that is behind, bytes
+	CompactRate   int64         // bytes scanned a second
+
+	// AckPeer makes the gate wait for a peer (design: ack=peer); AckTimeout is the longest wait for a silent one.
+	AckPeer    bool
+	AckTimeout time.Duration
+
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// DefaultConfig is a node in anonymous memory.
+func DefaultConfig() Config {
+	return Config{
+		FS: vfs.Memory(), InMemory: true, Node: 1, Fsync: ulog.Interval, FsyncInterval: time.Second, SegmentSize: 64 << 20,
+		MaxValue: 64 << 20, MaxClockDrift: time.Minute, LogRetain: 4 << 30, CompactRate: 40 << 20, AckTimeout: 300 * time.Millisecond,
+	}
+}
+
+const shardCount = 1024
+
+// shard is one part of the key space. Its mutex orders all operations on its keys.
+type shard struct {
+	mu  sync.Mutex
+	idx *index.Index
+	_   [64 - 16]byte
+}
+
+// Store is an open database.
+type Store struct {
+	cfg    Config
+	logger *slog.Logger
+	clock  *hlc.Clock
+	log    *ulog.Log
+	gate   gate
+	floors floors
+	marks  marks
+	epoch  uint64 // of the log: names this node's counter contributions
+
+	shards [shardCount]shard
+	items  atomic.Int64 // records that are no tombstones
+	tombs  atomic.Int64
+
+	refusal  atomic.Pointer[error] // why client writes are refused; nil = they are not
+	retained retention
+	scans    scanState
+	counts   counts
+
+	stop    chan struct{}
+	workers sync.WaitGroup
+}
+
+// Open recovers the store.
+func Open(cfg Config) (*Store, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{cfg: cfg, logger: cfg.Logger, clock: hlc.NewClock(cfg.Node, cfg.MaxClockDrift, cfg.Now), stop: make(chan struct{})}
+	s.marks.all = map[string]mark{}
+	s.scans.idle.L = &s.scans.mu
+	match := func(loc uint64, key []byte) bool { return s.log.HasKey(loc, key) }
+	for i := range s.shards {
+		// Shards fill evenly; different thresholds keep them from growing in the same moment.
+		s.shards[i].idx = index.New(match, 70+i%11)
+	}
+	s.gate.init(s)
+	log, err := ulog.Open(ulog.Config{
+		FS: cfg.FS, Node: cfg.Node, SegmentSize: cfg.SegmentSize, Policy: cfg.Fsync, SyncInterval: cfg.FsyncInterval,
+		Quiesce: s.quiesce, Notify: s.gate.logRose, Logger: cfg.Logger,
+	}, ulog.Recovery{Opened: func(l *ulog.Log) { s.log = l }, Reserve: s.reserve, Hint: s.recoverHint, Entry: s.recoverEntry})
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	s.log = log
+	s.epoch = log.Epoch()
+	s.gate.logRose()
+	for node := 1; node <= hlc.MaxNode; node++ {
+		s.clock.Restore(log.Origin(node))
+	}
+	s.judge()
+	s.workers.Go(s.housekeep)
+	s.workers.Go(s.compactLoop)
+	if cfg.AckPeer {
+		s.workers.Go(s.gate.watch)
+	}
+	return s, nil
+}
+
+// Close stops the workers and closes the log in order. No other method may run or follow.
+func (s *Store) Close() error {
+	close(s.stop)
+	s.scans.abort()
+	s.workers.Wait()
+	err := s.log.Close()
+	s.gate.logRose()
+	for i := range s.shards {
+		s.shards[i].idx.Close()
+	}
+	return err
+}
+
+// Now is the wall time in milliseconds since hlc.Epoch.
+func (s *Store) Now() int64 { return s.clock.Now() }
+
+// Clock is the node's clock.
+func (s *Store) Clock() *hlc.Clock { return s.clock }
+
+// Log is the log, for who streams it.
+func (s *Store) Log() *ulog.Log { return s.log }
+
+// MaxValue is the largest value in bytes.
+func (s *Store) MaxValue() int64 { return s.cfg.MaxValue }
+
+// Flush starts making everything committed as safe as configured. Call it once after a round of operations.
+func (s *Store) Flush() { s.log.Commit() }
+
+// quiesce waits until everybody who read a record in place has left.
+func (s *Store) quiesce() {
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		//lint:ignore SA2001 passing the lock is the point
+		s.shards[i].mu.Unlock()
+	}
+}
+
+func (s *Store) shardOf(h uint64) *shard { return &s.shards[h>>54] }
+
+// alive reports whether clients see the record.
+func (s *Store) alive(r *record.Record) bool {
+	if r.Kind == record.Tombstone || r.Expires != 0 && r.ExpiredAt(s.clock.Now()) {
+		return false
+	}
+	return !r.DeadBelow(s.floors.current(s))
+}
+
+// Acquire finds the live record of key and holds it in place; false when there is none, and then nothing is held.
+// Release must follow soon: nothing that blocks, and no other call to the store, may come between.
+func (s *Store) Acquire(key []byte, v *View) bool {
+	if len(key) == 0 || len(key) > record.MaxKey {
+		return false
+	}
+	h := s.log.Hash(key)
+	sh := s.shardOf(h)
+	sh.mu.Lock()
+	loc, ok := sh.idx.Find(h, key)
+	if !ok {
+		sh.mu.Unlock()
+		return false
+	}
+	var r record.Record
+	s.log.At(loc).Into(&r)
+	if !s.alive(&r) {
+		sh.mu.Unlock()
+		return false
+	}
+	v.Value, v.Type, v.Flags, v.Expires, v.Stamp, v.Token, v.shard = r.Value, r.Type, r.Flags, r.Expires, r.Stamp, uint64(r.Stamp), sh
+	if r.Kind == record.Counter {
+		v.Token = r.Token()
+		v.Value = r.AppendVisible(v.num[:0])
+	}
+	return true
+}
+
+// Release lets go of the record.
+func (v *View) Release() {
+	sh := v.shard
+	v.shard, v.Value, v.Type = nil, nil, nil
+	sh.mu.Unlock()
+}
+
+// writable returns why an operation of clients is refused. Deletes go on while memory or space is short.
+func (s *Store) writable(frees bool) error {
+	if s.log.Failed() != nil {
+		return ErrReadOnly
+	}
+	if p := s.refusal.Load(); p != nil {
+		if frees && (errors.Is(*p, ErrNoSpace) || errors.Is(*p, ErrNoMemory)) {
+			return nil
+		}
+		return *p
+	}
+	return nil
+}
+
+// judge decides whether client writes are accepted.
+func (s *Store) judge() {
+	var why error
+	if err := s.clock.Drift(); err != nil {
+		why = ErrClock
+	} else if free, err := s.cfg.FS.Free(); err == nil && free < s.cfg.MinFree {
+		why = ErrNoSpace
+	} else if s.cfg.MaxMemory > 0 && s.Memory() > s.cfg.MaxMemory {
+		why = ErrNoMemory
+	}
+	var old error
+	if p := s.refusal.Load(); p != nil {
+		old = *p
+	}
+	if errors.Is(old, why) {
+		return
+	}
+	if why == nil {
+		s.refusal.Store(nil)
+		s.logger.Info("client writes are accepted again")
+		return
+	}
+	s.refusal.Store(&why)
+	s.logger.Warn("client writes are refused", "err", why)
+}
+
+// Memory is what MaxMemory bounds, in bytes.
+func (s *Store) Memory() int64 {
+	n := int64(0)
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		n += sh.idx.Bytes()
+		sh.mu.Unlock()
+	}
+	if s.cfg.InMemory {
+		n += s.log.Usage().Bytes
+	}
+	return n
+}
+
+// housekeep judges, fires floors that are due and sweeps what they killed.
+func (s *Store) housekeep() {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			s.judge()
+			s.sweepFloor()
+		}
+	}
+}
+
+// errnoFull turns a refusal of the log into the one of the store.
+func appendError(err error) error {
+	switch {
+	case errors.Is(err, ulog.ErrFull):
+		return ErrNoSpace
+	case errors.Is(err, ulog.ErrClosed):
+		return ErrClosed
+	}
+	return ErrReadOnly
+}

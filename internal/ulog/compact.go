@@ -1,0 +1,280 @@
+package ulog
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/futago/futago/internal/record"
+)
+
+// SegmentInfo describes a sealed segment to who decides on compaction.
+type SegmentInfo struct {
+	ID   uint64
+	Last uint64 // last sequence
+	Size int64  // of the file
+	Live int64  // bytes that the index points to
+	Log  bool   // written by appends: its removal ends the stream there
+}
+
+// Usage is the space of the whole log.
+type Usage struct {
+	Segments int
+	Bytes    int64 // of all segment files
+	Live     int64 // bytes that the index points to
+}
+
+// Usage adds up all segments.
+func (l *Log) Usage() (u Usage) {
+	for i := range l.slots {
+		if seg := l.slots[i].Load(); seg != nil {
+			u.Segments++
+			u.Bytes += seg.size
+			u.Live += seg.live.Load()
+		}
+	}
+	return u
+}
+
+// Sealed lists the segments that may be compacted, those with the least live share first.
+func (l *Log) Sealed() []SegmentInfo {
+	l.manMu.Lock()
+	defer l.manMu.Unlock()
+	var list []SegmentInfo
+	sealed := map[uint64]segmentItem{}
+	for _, it := range l.man.Segments {
+		if it.Sealed {
+			sealed[it.ID] = it
+		}
+	}
+	for i := range l.slots {
+		seg := l.slots[i].Load()
+		if seg == nil {
+			continue
+		}
+		if it, ok := sealed[seg.id]; ok {
+			list = append(list, SegmentInfo{ID: it.ID, Last: it.Last, Size: seg.size, Live: seg.live.Load(), Log: seg.kind == kindLog})
+		}
+	}
+	slices.SortFunc(list, func(a, b SegmentInfo) int { return cmp.Compare(a.Live*b.Size, b.Live*a.Size) })
+	return list
+}
+
+// Compaction says what to copy. All funcs are called without locks of the log.
+type Compaction struct {
+	// Live reports whether an entry must be kept.
+	Live func(e Entry) bool
+	// Moved points the index from old to new; false when the entry died meanwhile.
+	Moved func(raw record.Raw, old, new uint64) bool
+	// Pace is called with bytes as they are read, to slow down; false stops the compaction.
+	Pace func(n int64) bool
+}
+
+// Compact copies the live entries of sealed segments to one new segment and removes them. Their live bytes must fit one segment.
+func (l *Log) Compact(ids []uint64, c Compaction) error {
+	victims, size, err := l.victims(ids)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, v := range victims {
+			v.unpin()
+		}
+	}()
+	out, err := l.compactionTarget(size)
+	if err != nil {
+		return err
+	}
+	type move struct{ old, new uint64 }
+	var moves []move
+	b := hintBuilder{seed: l.seed}
+	off, stopped := int64(segmentHeader), false
+	last := uint64(0)
+	for _, v := range victims {
+		if stopped {
+			break
+		}
+		err = l.scanUntil(v, func(e Entry) bool {
+			n := e.Size()
+			if !c.Pace(n) {
+				stopped = true
+				return false
+			}
+			if !c.Live(e) {
+				return true
+			}
+			if off+n > out.size { // more became live than was counted
+				err = fmt.Errorf("compaction of %d segments does not fit %d bytes", len(victims), out.size)
+				return false
+			}
+			dst := out.buf[off : off+int64(entryHeader+len(e.Raw))]
+			copy(dst[entryHeader:], e.Raw)
+			e.CRC = sealEntry(dst, e.Seq, distanceMax)
+			b.add(e, off)
+			moves = append(moves, move{e.Loc, out.loc(off)})
+			last = max(last, e.Seq)
+			off += n
+			return true
+		})
+		if err != nil {
+			break
+		}
+	}
+	if err != nil || stopped {
+		l.discard(out)
+		return err
+	}
+	if len(moves) == 0 {
+		l.discard(out)
+		return l.swap(victims, nil, nil)
+	}
+	putSegmentHeader(out.buf, kindCompacted, l.life, out.id, 0)
+	out.used.Store(off)
+	out.last.Store(last)
+	if _, err = out.file.WriteAt(out.buf[:off], 0); err == nil {
+		err = out.file.Sync()
+	}
+	if err != nil {
+		l.discard(out)
+		return fmt.Errorf("write segment %s: %w", out.name(), err)
+	}
+	out.written.Store(out.size)
+	out.synced = off
+	for _, m := range moves {
+		raw := record.Raw(out.buf[int64(m.new&(1<<offsetBits-1))*entryAlign:])
+		raw = raw[entryHeader:sizeOf(raw)]
+		c.Moved(raw, m.old, m.new)
+	}
+	if err := l.swap(victims, out, b.finish(off, l.origins.list())); err != nil {
+		// The index points into out, so it stays in memory; the manifest still names the victims, which stay on disk.
+		l.fail(err)
+		return err
+	}
+	out.releaseBuffer(out.size)
+	return nil
+}
+
+// victims pins the segments and adds up what they may need.
+func (l *Log) victims(ids []uint64) (list []*segment, size int64, err error) {
+	for _, id := range ids {
+		found := false
+		for i := range l.slots {
+			if seg := l.slots[i].Load(); seg != nil && seg.id == id && seg.pin() {
+				list = append(list, seg)
+				size += seg.live.Load()
+				found = true
+				break
+			}
+		}
+		if !found {
+			for _, s := range list {
+				s.unpin()
+			}
+			return nil, 0, fmt.Errorf("compact segment %d: it is not there", id)
+		}
+	}
+	slices.SortFunc(list, func(a, b *segment) int { return cmp.Compare(a.last.Load(), b.last.Load()) })
+	return list, size, nil
+}
+
+// compactionTarget makes the output; floors, marks and what becomes live meanwhile need some room of their own.
+func (l *Log) compactionTarget(live int64) (*segment, error) {
+	size := min((segmentHeader+live+live/8+64<<10+4095)&^4095, max(l.cfg.SegmentSize, segmentHeader+live+4096)&^4095)
+	if size > MaxSegmentSize && size > l.cfg.SegmentSize && live < MaxSegmentSize {
+		size = MaxSegmentSize
+	}
+	l.manMu.Lock()
+	defer l.manMu.Unlock()
+	slot := l.freeSlot()
+	if slot < 0 {
+		return nil, errSlots
+	}
+	id := l.man.NextID
+	seg, err := newSegment(l.fs, id, kindCompacted, size)
+	if err != nil {
+		return nil, err
+	}
+	next := *l.man
+	next.NextID++
+	l.man = &next // the file is not in the manifest: a crash removes it
+	seg.slot = slot
+	seg.readers.Store(1)
+	l.slots[slot].Store(seg)
+	return seg, nil
+}
+
+func (l *Log) discard(out *segment) {
+	name := out.name()
+	l.slots[out.slot].Store(nil)
+	out.retire()
+	l.fs.Remove(name)
+}
+
+// swap makes the output part of the manifest in place of the victims, and removes those.
+func (l *Log) swap(victims []*segment, out *segment, h *hint) error {
+	if out != nil {
+		if err := writeFile(l.fs, hintName(out.id), encodeHint(h, out)); err != nil {
+			return fmt.Errorf("write hint of %s: %w", out.name(), err)
+		}
+	}
+	gone := map[uint64]bool{}
+	from := l.streamFrom.Load()
+	for _, v := range victims {
+		gone[v.id] = true
+		if v.kind == kindLog {
+			from = max(from, v.last.Load())
+		}
+	}
+	l.manMu.Lock()
+	next := *l.man
+	next.StreamFrom = from
+	next.Segments = slices.DeleteFunc(slices.Clone(next.Segments), func(it segmentItem) bool { return gone[it.ID] })
+	if out != nil {
+		next.Segments = append(next.Segments, segmentItem{ID: out.id, Kind: kindCompacted, Sealed: true, Used: h.used, First: h.first, Last: h.last})
+	}
+	err := storeManifest(l.fs, &next)
+	if err == nil {
+		l.man = &next
+	}
+	l.manMu.Unlock()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.streamFrom.Store(from)
+	l.chain = slices.DeleteFunc(l.chain, func(s *segment) bool { return gone[s.id] })
+	l.mu.Unlock()
+	if l.cfg.Quiesce != nil {
+		l.cfg.Quiesce()
+	}
+	for _, v := range victims {
+		l.slots[v.slot].Store(nil)
+		name := v.name()
+		v.retire()
+		for _, n := range []string{name, hintName(v.id)} {
+			if err := l.fs.Remove(n); err != nil {
+				l.log.Warn("compacted file stays until the next start", "file", n, "err", err)
+			}
+		}
+	}
+	return l.fs.SyncDir()
+}
+
+// scanUntil reads a sealed segment while f returns true.
+func (l *Log) scanUntil(seg *segment, f func(e Entry) bool) error {
+	for off := int64(segmentHeader); off < seg.used.Load(); {
+		b, err := checkEntry(seg.data[off:])
+		if err == nil && b == nil {
+			err = fmt.Errorf("entry is missing")
+		}
+		if err != nil {
+			return &CorruptError{Segment: seg.name(), Offset: off, Err: err}
+		}
+		e := entryOf(b, seg.loc(off))
+		if !f(e) {
+			return nil
+		}
+		off += e.Size()
+	}
+	return nil
+}

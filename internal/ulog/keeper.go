@@ -1,0 +1,165 @@
+package ulog
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// keepLoop makes spares ahead of need and seals what is full.
+func (l *Log) keepLoop() {
+	defer l.done.Done()
+	retry := time.NewTicker(time.Second) // a full disk may have space again
+	defer retry.Stop()
+	for {
+		l.makeSpare()
+		l.sealDue()
+		select {
+		case <-l.stop:
+			return
+		case <-l.keep:
+		case <-retry.C:
+		}
+	}
+}
+
+func (l *Log) wakeKeeper() {
+	select {
+	case l.keep <- struct{}{}:
+	default:
+	}
+}
+
+func (l *Log) makeSpare() {
+	l.mu.Lock()
+	need := l.spare == nil && !l.closed && l.failure.Load() == nil
+	l.mu.Unlock()
+	if !need {
+		return
+	}
+	seg, err := l.createSegment(l.cfg.SegmentSize)
+	l.mu.Lock()
+	l.spare, l.noSpare = seg, err
+	l.room.Broadcast()
+	l.mu.Unlock()
+}
+
+// createSegment makes a zeroed log segment and enters it in the manifest.
+func (l *Log) createSegment(size int64) (*segment, error) {
+	l.manMu.Lock()
+	defer l.manMu.Unlock()
+	slot := l.freeSlot()
+	if slot < 0 {
+		return nil, fmt.Errorf("%w: %w", ErrFull, errSlots)
+	}
+	seg, err := newSegment(l.fs, l.man.NextID, kindLog, size)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	next := *l.man
+	next.NextID++
+	next.Segments = append(slices.Clone(next.Segments), segmentItem{ID: seg.id, Kind: kindLog})
+	if err := storeManifest(l.fs, &next); err != nil {
+		seg.free()
+		l.fs.Remove(segmentName(l.man.NextID, kindLog))
+		return nil, fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	l.man = &next
+	seg.slot = slot
+	seg.readers.Store(1) // the log's own pin
+	l.slots[slot].Store(seg)
+	return seg, nil
+}
+
+func (l *Log) freeSlot() int {
+	for i := range l.slots {
+		if l.slots[i].Load() == nil {
+			return i
+		}
+	}
+	return -1
+}
+
+// sealDue writes hints for full segments and marks them sealed.
+func (l *Log) sealDue() {
+	for {
+		l.dirtyMu.Lock()
+		var seg *segment
+		if len(l.sealing) > 0 {
+			seg = l.sealing[0]
+			l.sealing = l.sealing[1:]
+		}
+		l.dirtyMu.Unlock()
+		if seg == nil || l.Failed() != nil {
+			return
+		}
+		if err := l.seal(seg); err != nil {
+			// Without its seal the segment is scanned at the next start: slower, nothing is lost.
+			l.log.Warn("segment has no hint, the next start will scan it", "segment", seg.name(), "err", err)
+		}
+	}
+}
+
+func (l *Log) seal(seg *segment) error {
+	b := hintBuilder{seed: l.seed}
+	if err := l.scan(seg, seg.used.Load(), b.add); err != nil {
+		return err
+	}
+	return l.sealWith(seg, b.finish(seg.used.Load(), l.origins.list()))
+}
+
+func (l *Log) sealWith(seg *segment, h *hint) error {
+	if err := writeFile(l.fs, hintName(seg.id), encodeHint(h, seg)); err != nil {
+		return fmt.Errorf("write hint of %s: %w", seg.name(), err)
+	}
+	l.manMu.Lock()
+	defer l.manMu.Unlock()
+	next := *l.man
+	next.Segments = slices.Clone(next.Segments)
+	for i := range next.Segments {
+		if next.Segments[i].ID == seg.id {
+			next.Segments[i] = segmentItem{ID: seg.id, Kind: seg.kind, Sealed: true, Used: h.used, First: h.first, Last: h.last}
+		}
+	}
+	if err := storeManifest(l.fs, &next); err != nil {
+		return err
+	}
+	l.man = &next
+	l.sealed.Add(1)
+	return nil
+}
+
+// scan calls f with every entry below end, in order, with its offset. The segment must be whole up to there.
+func (l *Log) scan(seg *segment, end int64, f func(e Entry, off int64)) error {
+	for off := int64(segmentHeader); off < end; {
+		b, err := checkEntry(seg.data[off:end])
+		if err == nil && b == nil {
+			err = fmt.Errorf("entry is missing")
+		}
+		if err != nil {
+			return &CorruptError{Segment: seg.name(), Offset: off, Err: err}
+		}
+		e := entryOf(b, seg.loc(off))
+		f(e, off)
+		off += e.Size()
+	}
+	return nil
+}
+
+// CorruptError reports damage in what was durable. The log does not open with it.
+type CorruptError struct {
+	Segment string
+	Offset  int64
+	Seq     uint64 // expected there, 0 = unknown
+	Err     error
+}
+
+func (e *CorruptError) Error() string {
+	at := ""
+	if e.Seq != 0 {
+		at = fmt.Sprintf(", sequence %d", e.Seq)
+	}
+	return fmt.Sprintf("log is damaged: segment %s at %d%s: %v: move the data folder away and start empty, the peer fills it; or put the file back from a backup", e.Segment, e.Offset, at, e.Err)
+}
+
+func (e *CorruptError) Unwrap() error { return e.Err }

@@ -1,0 +1,289 @@
+// Package ulog is the segmented log of versioned records: at once the data, the crash recovery and the replication
+// stream. It knows sequence numbers, checksums, files and durability; it does not know keys' current records: the owner
+// of the index tells it what is live.
+//
+// Writers append to memory under one reservation; Flush hands whole groups to the OS, Sync makes them durable. Readers
+// see an entry in place from the moment it was appended.
+//
+// Invariant: durable <= written <= last. After a failed write or sync nothing more is accepted (ErrFailed).
+package ulog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/vfs"
+	"github.com/zeebo/xxh3"
+)
+
+// Policy says when entries are made durable.
+type Policy string
+
+const (
+	Never    Policy = "never"    // when the OS likes
+	Interval Policy = "interval" // at most Config.SyncInterval later
+	Always   Policy = "always"   // before the position counts as passed
+)
+
+// Errors of appends. ErrFailed wraps the first error of the disk.
+var (
+	ErrFailed     = errors.New("log stopped after a disk error")
+	ErrFull       = errors.New("no space for another log segment")
+	ErrClosed     = errors.New("log is closed")
+	ErrGone       = errors.New("log part is gone")           // a position before what is still there in order
+	ErrForked     = errors.New("log histories do not match") // a position that this log never had
+	errNoHeader   = errors.New("segment has no header")
+	errHintOffset = errors.New("hint points to no entry")
+	errSlots      = errors.New("log has its largest size, 8192 segments: delete data or compact")
+)
+
+// Config of a Log. FS and Node are required.
+type Config struct {
+	FS           vfs.FS
+	Node         int
+	SegmentSize  int64
+	Policy       Policy
+	SyncInterval time.Duration
+	// Quiesce returns after every reader that was in At when it was called has left; nil: memory is given back at Close only.
+	Quiesce func()
+	// Notify is called, by any goroutine, whenever Written or Durable rose or the log failed. It must be fast.
+	Notify func()
+	Logger *slog.Logger
+}
+
+// Log is an open log.
+type Log struct {
+	cfg     Config
+	fs      vfs.FS
+	log     *slog.Logger
+	lock    io.Closer
+	seed    uint64
+	life    Identity
+	cut     *Cut
+	scratch record.Record // of recovery
+	slots   [maxSlots]atomic.Pointer[segment]
+
+	mu      sync.Mutex // the append reservation
+	room    sync.Cond  // on mu: a spare is there, or none will come
+	active  *segment
+	spare   *segment
+	noSpare error      // why there is none, until the next try
+	pending []*segment // with bytes above written, oldest first; the last is active
+	chain   []*segment // log segments in order of sequence, without compacted ones
+	closed  bool
+	last    atomic.Uint64
+
+	flushMu sync.Mutex // the tail's write(2)
+	written atomic.Uint64
+
+	syncMu  sync.Mutex // one sync at a time
+	durable atomic.Uint64
+
+	dirtyMu sync.Mutex // never held during I/O
+	dirty   []*segment // with bytes above synced, oldest first
+	sealing []*segment // full and synced, waiting for their hint
+
+	manMu sync.Mutex // the manifest and the set of files
+	man   *manifest
+
+	streamFrom atomic.Uint64
+	origins    originTable
+	observe    func(hlc.Stamp) // origins.observe, bound once
+	failure    atomic.Pointer[error]
+	sealed     atomic.Int64  // segments with a hint
+	kick       chan struct{} // committer, policy always
+	keep       chan struct{} // keeper: spares and seals
+	stop       chan struct{}
+	done       sync.WaitGroup
+}
+
+// Cut reports what a recovery removed from the end of the log.
+type Cut struct {
+	Segment string
+	Offset  int64
+	After   uint64   // last sequence that was kept
+	Bytes   int64    // that followed
+	Kept    []string // files that they were copied to
+}
+
+// Identity is the present life of the log.
+func (l *Log) Identity() Identity { return l.life }
+
+// Epoch names the life in 64 bits, for counter contributions.
+func (l *Log) Epoch() uint64 {
+	return xxh3.Hash(l.life[:])
+}
+
+// Cut is what recovery removed, nil for nothing.
+func (l *Log) Cut() *Cut { return l.cut }
+
+// Hash is the hash of a key: seeded, the same after a restart.
+func (l *Log) Hash(key []byte) uint64 { return xxh3.HashSeed(key, l.seed) }
+
+// Last is the newest sequence; Written the newest that survives the death of the process; Durable the newest on stable storage.
+func (l *Log) Last() uint64    { return l.last.Load() }
+func (l *Log) Written() uint64 { return l.written.Load() }
+func (l *Log) Durable() uint64 { return l.durable.Load() }
+
+// Failed returns the error that stopped the log, or nil.
+func (l *Log) Failed() error {
+	if p := l.failure.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Origin is the highest stamp of a node that was ever appended.
+func (l *Log) Origin(node int) hlc.Stamp { return l.origins.get(node) }
+
+// Lock takes the append reservation: the stamp of an entry is issued and the entry appended under one hold, so stamps of
+// one node rise along its log.
+func (l *Log) Lock()   { l.mu.Lock() }
+func (l *Log) Unlock() { l.mu.Unlock() }
+
+// Append copies r to the end of the log; the caller holds Lock. The entry is readable at loc at once. An error means
+// that nothing was appended.
+func (l *Log) Append(r *record.Record) (seq, loc uint64, err error) {
+	size := int64(entryHeader + r.Size())
+	seg := l.active
+	off := seg.used.Load()
+	if off+align(size) > seg.size {
+		if err := l.rotateLocked(align(size)); err != nil {
+			return 0, 0, err
+		}
+		seg = l.active
+		off = seg.used.Load()
+	}
+	if l.closed {
+		return 0, 0, ErrClosed
+	}
+	if l.failure.Load() != nil {
+		return 0, 0, l.Failed()
+	}
+	seq = l.last.Load() + 1
+	behind := (seq - l.durable.Load() + distanceUnit - 1) / distanceUnit
+	putEntry(seg.buf[off:off+size:off+size], seq, uint16(min(behind, distanceMax)), r)
+	seg.used.Store(off + align(size))
+	seg.last.Store(seq)
+	l.last.Store(seq)
+	if r.Kind == record.Counter {
+		r.Stamps(l.observe)
+	} else {
+		l.origins.observe(r.Stamp)
+	}
+	return seq, seg.loc(off), nil
+}
+
+// rotateLocked makes a segment with room for an entry of need bytes the active one.
+func (l *Log) rotateLocked(need int64) error {
+	var next *segment
+	if segmentHeader+need > l.cfg.SegmentSize {
+		var err error
+		if next, err = l.createSegment((segmentHeader + need + 4095) &^ 4095); err != nil {
+			return err
+		}
+	}
+	for next == nil {
+		switch {
+		case l.closed:
+			return ErrClosed
+		case l.failure.Load() != nil:
+			return l.Failed()
+		case l.spare != nil:
+			next, l.spare = l.spare, nil
+		case l.noSpare != nil:
+			err := l.noSpare
+			l.noSpare = nil
+			l.wakeKeeper()
+			return err
+		default:
+			l.wakeKeeper()
+			l.room.Wait()
+		}
+	}
+	l.activateLocked(next)
+	l.wakeKeeper()
+	return nil
+}
+
+func (l *Log) activateLocked(next *segment) {
+	next.first = l.last.Load() + 1
+	putSegmentHeader(next.buf, next.kind, l.life, next.id, next.first)
+	next.last.Store(l.last.Load())
+	next.used.Store(segmentHeader)
+	l.pending = append(l.pending, next)
+	l.chain = append(l.chain, next)
+	l.active = next
+}
+
+// At returns the record at a location that the index holds. The caller must keep Quiesce waiting while it uses it.
+func (l *Log) At(loc uint64) record.Raw {
+	b := l.slots[loc>>offsetBits].Load().bytes(int64(loc&(1<<offsetBits-1)) * entryAlign)
+	size := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+	return record.Raw(b[entryHeader:size])
+}
+
+// HasKey reports whether the record at loc has the key.
+func (l *Log) HasKey(loc uint64, key []byte) bool { return l.At(loc).HasKey(key) }
+
+// AddLive accounts that the index began (size > 0) or ceased (size < 0) to point to the entry at loc, whose record has
+// this size.
+func (l *Log) AddLive(loc uint64, size int64) {
+	n := align(entryHeader + max(size, -size))
+	if size < 0 {
+		n = -n
+	}
+	l.slots[loc>>offsetBits].Load().live.Add(n)
+}
+
+// fail stops the log. The first error counts.
+func (l *Log) fail(err error) {
+	err = fmt.Errorf("%w: %w: the disk must be checked and the node restarted", ErrFailed, err)
+	if l.failure.CompareAndSwap(nil, &err) {
+		l.log.Error("log stopped, writes are refused until a restart", "err", err)
+	}
+	l.mu.Lock()
+	l.room.Broadcast()
+	l.mu.Unlock()
+	l.notify()
+}
+
+func (l *Log) notify() {
+	if l.cfg.Notify != nil {
+		l.cfg.Notify()
+	}
+}
+
+// originTable holds the highest stamp of each node.
+type originTable struct {
+	stamps [hlc.MaxNode + 1]atomic.Uint64
+}
+
+func (t *originTable) observe(s hlc.Stamp) {
+	at := &t.stamps[s.Node()]
+	for {
+		old := at.Load()
+		if old >= uint64(s) || at.CompareAndSwap(old, uint64(s)) {
+			return
+		}
+	}
+}
+
+func (t *originTable) get(node int) hlc.Stamp { return hlc.Stamp(t.stamps[node].Load()) }
+
+func (t *originTable) list() []hintOrigin {
+	var list []hintOrigin
+	for node := range t.stamps {
+		if s := t.get(node); s != 0 {
+			list = append(list, hintOrigin{s})
+		}
+	}
+	return list
+}

@@ -1,0 +1,154 @@
+package ulog
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+
+	"github.com/futago/futago/internal/vfs"
+)
+
+// Identity names one life of a log. It is new whenever what was written may have been lost, so that a position in what
+// was lost is never mistaken for one in what came after.
+type Identity [16]byte
+
+func (id Identity) String() string { return hex.EncodeToString(id[:]) }
+
+func (id Identity) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+func (id *Identity) UnmarshalText(b []byte) error {
+	if hex.DecodedLen(len(b)) != len(id) {
+		return fmt.Errorf("identity of %d characters", len(b))
+	}
+	_, err := hex.Decode(id[:], b)
+	return err
+}
+
+// manifest says which files are the log. It is small, and replaced whole.
+type manifest struct {
+	Format     int           `json:"format"`
+	Node       int           `json:"node"`
+	Identity   Identity      `json:"identity"`
+	Past       []pastLife    `json:"past,omitempty"` // earlier identities, oldest first
+	Seed       uint64        `json:"seed"`           // of the key hash
+	Boot       string        `json:"boot"`           // run of the machine that wrote last
+	Clean      bool          `json:"clean"`          // closed in order: nothing is missing at the end
+	NextID     uint64        `json:"next_id"`
+	StreamFrom uint64        `json:"stream_from"` // entries up to here may be missing: compacted
+	Segments   []segmentItem `json:"segments"`    // oldest first
+}
+
+// pastLife is an earlier identity and the last sequence that it shares with the present one.
+type pastLife struct {
+	Identity Identity `json:"identity"`
+	Last     uint64   `json:"last"`
+}
+
+type segmentItem struct {
+	ID     uint64 `json:"id"`
+	Kind   uint16 `json:"kind"`
+	Sealed bool   `json:"sealed,omitempty"` // whole and synced; has a hint file
+	Used   int64  `json:"used,omitempty"`   // sealed: end of the entries
+	First  uint64 `json:"first,omitempty"`  // sealed
+	Last   uint64 `json:"last,omitempty"`   // sealed
+}
+
+const (
+	manifestName = "MANIFEST"
+	// maxPast bounds the kept identities; a peer further back gets a snapshot.
+	maxPast = 64
+	// maxManifest bounds what is read: 8192 segments of some 100 bytes.
+	maxManifest = 4 << 20
+)
+
+func loadManifest(fs vfs.FS) (*manifest, error) {
+	f, err := fs.Open(manifestName)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open manifest: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, maxManifest))
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	m, err := decodeManifest(b)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w: put the file back from a backup, or start with an empty folder and let the peer fill it", err)
+	}
+	return m, nil
+}
+
+// decodeManifest reads one line of checksum and the JSON after it.
+func decodeManifest(b []byte) (*manifest, error) {
+	head, body, ok := bytes.Cut(b, []byte("\n"))
+	var want uint32
+	if n, err := fmt.Sscanf(string(head), "futago manifest %08x", &want); !ok || n != 1 || err != nil {
+		return nil, fmt.Errorf("no manifest")
+	}
+	if got := crc32.Checksum(body, castagnoli); got != want {
+		return nil, fmt.Errorf("bad checksum: got %08x want %08x", got, want)
+	}
+	m := &manifest{}
+	if err := json.Unmarshal(body, m); err != nil {
+		return nil, err
+	}
+	if m.Format != formatVersion {
+		return nil, fmt.Errorf("format version %d, this program knows %d", m.Format, formatVersion)
+	}
+	if len(m.Segments) > maxSlots {
+		return nil, fmt.Errorf("%d segments", len(m.Segments))
+	}
+	return m, nil
+}
+
+func encodeManifest(m *manifest) ([]byte, error) {
+	body, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return nil, err
+	}
+	body = append(body, '\n')
+	return append(fmt.Appendf(nil, "futago manifest %08x\n", crc32.Checksum(body, castagnoli)), body...), nil
+}
+
+func storeManifest(fs vfs.FS, m *manifest) error {
+	b, err := encodeManifest(m)
+	if err == nil {
+		err = writeFile(fs, manifestName, b)
+	}
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return nil
+}
+
+// writeFile replaces a whole file: under a temporary name, synced, renamed, the folder synced.
+func writeFile(fs vfs.FS, name string, b []byte) error {
+	tmp := name + ".tmp"
+	fs.Remove(tmp)
+	f, err := fs.Create(tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = fs.Rename(tmp, name)
+	}
+	if err == nil {
+		err = fs.SyncDir()
+	}
+	return err
+}

@@ -1,0 +1,136 @@
+//go:build unix
+
+package vfs
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// OS returns the folder dir of the operating system, made when it is missing.
+func OS(dir string) (FS, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	return osFS{dir}, nil
+}
+
+type osFS struct{ dir string }
+
+func (f osFS) path(name string) string { return filepath.Join(f.dir, name) }
+
+func (f osFS) Create(name string) (File, error) {
+	h, err := os.OpenFile(f.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{h}, nil
+}
+
+func (f osFS) Open(name string) (File, error) {
+	h, err := os.OpenFile(f.path(name), os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{h}, nil
+}
+
+func (f osFS) Rename(old, new string) error { return os.Rename(f.path(old), f.path(new)) }
+func (f osFS) Remove(name string) error     { return os.Remove(f.path(name)) }
+
+func (f osFS) List() ([]string, error) {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+func (f osFS) SyncDir() error {
+	d, err := os.Open(f.dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func (f osFS) Lock() (io.Closer, error) {
+	h, err := os.OpenFile(f.path("LOCK"), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(h.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		pid, _ := io.ReadAll(io.LimitReader(h, 32))
+		h.Close()
+		return nil, fmt.Errorf("data folder %s is in use by process %s: stop it, or name another folder with --data", f.dir, strings.TrimSpace(string(pid)))
+	}
+	if err := h.Truncate(0); err != nil {
+		h.Close()
+		return nil, err
+	}
+	if _, err := fmt.Fprintf(h, "%d\n", os.Getpid()); err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (f osFS) Free() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(f.dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}
+
+func (f osFS) Boot() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}
+
+type osFile struct{ *os.File }
+
+// Allocate writes the zeros: a hole would make later writes allocate, and a full disk would then show in the middle of
+// acknowledged data.
+func (f osFile) Allocate(size int64) error {
+	zeros := make([]byte, min(size, 1<<20))
+	for at := int64(0); at < size; {
+		n, err := f.WriteAt(zeros[:min(size-at, int64(len(zeros)))], at)
+		if err != nil {
+			return err
+		}
+		at += int64(n)
+	}
+	return f.File.Sync()
+}
+
+func (f osFile) Sync() error { return dataSync(f.File) }
+
+func (f osFile) Size() (int64, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return st.Size(), nil
+}
+
+func (f osFile) Map(size int64) ([]byte, error) {
+	return unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
+}
+
+func (f osFile) Unmap(b []byte) error { return unix.Munmap(b) }

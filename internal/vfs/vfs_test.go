@@ -1,0 +1,89 @@
+package vfs
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"testing"
+)
+
+// TestContract runs one suite over every file system.
+func TestContract(t *testing.T) {
+	dir, err := OS(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, fs := range map[string]FS{"os": dir, "memory": Memory()} {
+		t.Run(name, func(t *testing.T) {
+			f, err := fs.Create("a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fs.Create("a"); !errors.Is(err, os.ErrExist) {
+				t.Fatalf("second create: got %v, want exists", err)
+			}
+			if err := f.Allocate(8192); err != nil {
+				t.Fatal(err)
+			}
+			m, err := f.Map(8192)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.WriteAt([]byte("hello"), 4094); err != nil {
+				t.Fatal(err)
+			}
+			if got := m[4094:4099]; !bytes.Equal(got, []byte("hello")) {
+				t.Fatalf("mapping shows %q after the write", got)
+			}
+			if err := f.Sync(); err != nil {
+				t.Fatal(err)
+			}
+			if err := fs.Rename("a", "b"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fs.Open("a"); !errors.Is(err, os.ErrNotExist) {
+				t.Fatalf("open of the old name: %v", err)
+			}
+			if err := fs.SyncDir(); err != nil {
+				t.Fatal(err)
+			}
+			names, err := fs.List()
+			if err != nil || !slices.Equal(names, []string{"b"}) {
+				t.Fatalf("list: %v %v", names, err)
+			}
+			if err := fs.Remove("b"); err != nil {
+				t.Fatal(err)
+			}
+			if m[4094] != 'h' {
+				t.Fatal("a removed file lost its mapping")
+			}
+			if err := f.Unmap(m); err != nil {
+				t.Fatal(err)
+			}
+			if free, err := fs.Free(); err != nil || free <= 0 {
+				t.Fatalf("free: %d %v", free, err)
+			}
+		})
+	}
+}
+
+func TestLockIsExclusive(t *testing.T) {
+	fs, err := OS(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := fs.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fs.Lock(); err == nil {
+		t.Fatal("the folder was locked twice")
+	}
+	first.Close()
+	second, err := fs.Lock()
+	if err != nil {
+		t.Fatalf("after the first was closed: %v", err)
+	}
+	second.Close()
+}
