@@ -214,6 +214,8 @@ type fixture struct {
 	client *http.Client
 	log    *syncBuffer
 	stop   func() // ends Run and waits for it
+
+	address string // where the clients connect
 }
 
 // start runs a gateway in front of backends. The first has nearly all the weight, so requests meet it first.
@@ -243,7 +245,7 @@ func start(t *testing.T, change func(*Config), backends ...*backend) *fixture {
 	if err := g.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	f.Gateway = g
+	f.Gateway, f.address = g, g.Addr()
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
 	go func() { result <- g.Run(ctx) }()
@@ -275,7 +277,7 @@ type got struct {
 
 func (f *fixture) do(method, path string) got {
 	f.t.Helper()
-	req, err := http.NewRequest(method, "http://"+f.Addr()+path, nil)
+	req, err := http.NewRequest(method, f.url(path), nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -293,6 +295,8 @@ func (f *fixture) send(req *http.Request) got {
 	return got{resp.StatusCode, resp.Header, string(body), err}
 }
 
+func (f *fixture) url(path string) string { return "http://" + f.address + path }
+
 func (f *fixture) admin(path string) got {
 	f.t.Helper()
 	req, err := http.NewRequest("GET", "http://"+f.AdminAddr()+path, nil)
@@ -305,7 +309,7 @@ func (f *fixture) admin(path string) got {
 // rawExchange sends bytes on a connection of their own and returns all that comes back until the gateway closes it.
 func (f *fixture) rawExchange(text string) string {
 	f.t.Helper()
-	conn, err := net.Dial("tcp", f.Addr())
+	conn, err := net.Dial("tcp", f.address)
 	if err != nil {
 		f.t.Fatal(err)
 	}
