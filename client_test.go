@@ -22,7 +22,7 @@ func TestOperations(t *testing.T) {
 				addr = socketPath(t)
 			}
 			addr, _ = newFake().listen(t, network, addr)
-			testOperations(t, open(t, Config{Servers: []Server{{Addr: addr}}}))
+			testOperations(t, open(t, Config{Servers: []Server{{Addr: addr, Timeout: time.Minute}}}))
 		})
 	}
 }
@@ -111,7 +111,7 @@ func testOperations(t *testing.T, c *Client) {
 func TestStrictKeys(t *testing.T) {
 	f := newFake()
 	addr, _ := f.tcp(t)
-	c := open(t, Config{Servers: []Server{{Addr: addr}}, KeyPrefix: "app:"})
+	c := open(t, Config{Servers: []Server{{Addr: addr, Timeout: time.Minute}}, KeyPrefix: "app:"})
 	ctx := t.Context()
 	for _, key := range []string{"", " ", "a b", "a\r\nflush_all", "a\x00", "\x7f", strings.Repeat("k", 247)} {
 		item := &Item{Key: key}
@@ -144,7 +144,7 @@ func TestStrictKeys(t *testing.T) {
 func TestPHPKeys(t *testing.T) {
 	f := newFake()
 	addr, _ := f.tcp(t)
-	c := open(t, Config{Servers: []Server{{Addr: addr}}, KeyPrefix: "p ", PHPCompatible: true})
+	c := open(t, Config{Servers: []Server{{Addr: addr, Timeout: time.Minute}}, KeyPrefix: "p ", PHPCompatible: true})
 	ctx := t.Context()
 	want(t, "empty key", c.Set(ctx, &Item{Key: ""}), ErrKeyInvalid)
 	for key, wire := range map[string]string{
@@ -266,7 +266,7 @@ func keysOf(t testing.TB, c *Client, addr string, n int) []string {
 func TestClose(t *testing.T) {
 	f := newFake()
 	addr, _ := f.tcp(t)
-	c := open(t, Config{Servers: []Server{{Addr: addr}}})
+	c := open(t, Config{Servers: []Server{{Addr: addr, Timeout: time.Minute}}})
 	want(t, "set", c.Set(t.Context(), &Item{Key: "k"}), nil)
 	want(t, "close", c.Close(), nil)
 	want(t, "close again", c.Close(), nil)
@@ -296,7 +296,7 @@ func TestCanceledBeforehand(t *testing.T) {
 func TestConcurrentUse(t *testing.T) {
 	f := newFake()
 	addr, _ := f.tcp(t)
-	c := open(t, Config{Servers: []Server{{Addr: addr}}, MaxIdle: 4})
+	c := open(t, Config{Servers: []Server{{Addr: addr, Timeout: time.Minute}}, MaxIdle: 4})
 	var all sync.WaitGroup
 	for g := range 16 {
 		all.Go(func() {

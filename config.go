@@ -114,9 +114,9 @@ type Config struct {
 
 	// OnFailure is called each time a server is marked failed, with its address and the reason; in PHP, with each
 	// retry that fails too. It may be called from several goroutines at once and delays a request while it runs.
-	// Nil: no call.
+	// It must not call Close. Nil: no call.
 	OnFailure func(addr string, err error)
-	// OnRecovery is called when a failed server is in use again. Nil: no call.
+	// OnRecovery is called when a failed server is in use again. It must not call Close. Nil: no call.
 	OnRecovery func(addr string)
 	// Dial opens the connections. network is tcp or unix. Nil means the standard library's.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)

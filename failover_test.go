@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/futago/futago/internal/memcache"
 )
@@ -27,7 +28,7 @@ func newPair(t *testing.T, cfg Config) *pair {
 		f := newFake()
 		addr, stop := f.listen(t, "unix", socketPath(t))
 		p.fakes, p.addrs, p.stops = append(p.fakes, f), append(p.addrs, addr), append(p.stops, stop)
-		cfg.Servers = append(cfg.Servers, Server{Addr: addr})
+		cfg.Servers = append(cfg.Servers, Server{Addr: addr, Timeout: time.Minute})
 	}
 	cfg.OnFailure = func(addr string, err error) { p.failures <- addr }
 	cfg.OnRecovery = func(addr string) { p.back <- addr }
@@ -250,7 +251,7 @@ func TestCancelDuringRequest(t *testing.T) {
 	f := newFake()
 	f.received = make(chan memcache.Op, 100)
 	addr, _ := f.tcp(t)
-	c := open(t, Config{Servers: []Server{{Addr: addr}}})
+	c := open(t, Config{Servers: []Server{{Addr: addr, Timeout: time.Minute}}})
 	f.set(hang, false)
 	tests := []struct {
 		run     func(ctx context.Context) error

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestGetMultiAsksEachServerOnce: one line for each server, with its keys in the caller's order.
@@ -103,7 +104,7 @@ func TestGetMultiFailoverByBreak(t *testing.T) {
 func TestGetMultiManyKeys(t *testing.T) {
 	f := newFake()
 	addr, _ := f.tcp(t)
-	c := open(t, Config{Servers: []Server{{Addr: addr}}})
+	c := open(t, Config{Servers: []Server{{Addr: addr, Timeout: time.Minute}}})
 	var keys []string
 	for i := range 6000 {
 		key := fmt.Sprintf("%s-%d", strings.Repeat("k", 200), i)

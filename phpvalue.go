@@ -58,25 +58,25 @@ func EncodePHP(v any) (value []byte, flags uint32, err error) {
 // DecodePHP returns the value of an item that PHP's extension stored: a string, bool, int64 or float64. A value
 // that unpacks to more than DefaultMaxValue bytes is an error, and so is a serialized one.
 func DecodePHP(item *Item) (any, error) {
-	value, err := decodePHP(item)
+	value, err := decodePHP(item, DefaultMaxValue)
 	if err != nil {
 		return nil, fmt.Errorf("decode value of %.64q with flags %#x: %w", item.Key, item.Flags, err)
 	}
 	return value, nil
 }
 
-func decodePHP(item *Item) (any, error) {
+func decodePHP(item *Item, limit int) (any, error) {
 	b := item.Value
 	if item.Flags&PHPCompressed != 0 {
 		z, err := zlib.NewReader(bytes.NewReader(b))
 		if err != nil {
 			return nil, err
 		}
-		if b, err = io.ReadAll(io.LimitReader(z, DefaultMaxValue+1)); err != nil {
+		if b, err = io.ReadAll(io.LimitReader(z, int64(limit)+1)); err != nil {
 			return nil, err
 		}
-		if len(b) > DefaultMaxValue {
-			return nil, fmt.Errorf("more than %d bytes", DefaultMaxValue)
+		if len(b) > limit {
+			return nil, fmt.Errorf("more than %d bytes", limit)
 		}
 	}
 	if item.Flags&PHPSerialized != 0 {

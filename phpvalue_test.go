@@ -87,13 +87,23 @@ func TestDecodePHP(t *testing.T) {
 		{"no stream", 2, nil},
 		{string(deflate(t, []byte(strings.Repeat("a", 30000)))), 2, strings.Repeat("a", 30000)},
 		{string(deflate(t, []byte("a"))[:5]), 2, nil},
-		{string(deflate(t, make([]byte, DefaultMaxValue+1))), 2, nil},
 	}
 	for _, tt := range tests {
 		got, err := DecodePHP(&Item{Key: "k", Value: []byte(tt.value), Flags: tt.flags})
 		if got != tt.want || (err == nil) != (tt.want != nil) {
 			t.Errorf("DecodePHP(%.30q, %#x): got %.30v and error %v, want %.30v", tt.value, tt.flags, got, err, tt.want)
 		}
+	}
+}
+
+// TestDecodePHPLimit: a small stream may hold any number of zeros.
+func TestDecodePHPLimit(t *testing.T) {
+	item := &Item{Value: deflate(t, make([]byte, 1000)), Flags: PHPCompressed}
+	if got, err := decodePHP(item, 1000); err != nil || got != string(make([]byte, 1000)) {
+		t.Errorf("at the limit: got %.30q and error %v", got, err)
+	}
+	if got, err := decodePHP(item, 999); err == nil {
+		t.Errorf("over the limit: got %.30q, want an error", got)
 	}
 }
 
