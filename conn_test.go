@@ -133,6 +133,41 @@ func TestHangInsideReply(t *testing.T) {
 	})
 }
 
+// TestContextEndsWithReply: when both come together the answer counts, and the connection, whose deadline is now spoiled,
+// is given up.
+func TestContextEndsWithReply(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	c := newConn(ours, time.Minute, 0)
+	defer c.close()
+	ctx, cancel := context.WithCancel(t.Context())
+	clean, answer, err := c.exchange(ctx, func(*conn) (error, error) {
+		cancel()
+		return ErrCacheMiss, nil
+	})
+	if clean || answer != ErrCacheMiss || err != nil {
+		t.Errorf("got clean %v, answer %v and error %v", clean, answer, err)
+	}
+}
+
+// TestConnectionFromBeforeFailure: an answer that was under way when the server failed is taken, its connection is not
+// kept, and the server stays failed.
+func TestConnectionFromBeforeFailure(t *testing.T) {
+	net := newFakeNet()
+	net.server("a:1")
+	c := open(t, Config{Servers: []Server{{Addr: "a:1", RetryInterval: -1}}, Dial: net.dial})
+	s := c.pool.servers[0]
+	old, err := s.acquire(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.fail(old.epoch, errors.New("another request failed"))
+	s.release(old, true)
+	if len(s.idle) != 0 || s.usable() {
+		t.Errorf("%d connections kept, usable: %v", len(s.idle), s.usable())
+	}
+}
+
 // TestForeignStatus: the status of one command is no answer to another.
 func TestForeignStatus(t *testing.T) {
 	statuses := []memcache.Status{
