@@ -26,10 +26,10 @@ func serveSettings(c *serveConfig) *settings {
 	s := &settings{}
 	s.withFile()
 
-	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
+	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one; may be repeated")
 	s.add("data", textValue(&n.Data), "keep the log in this `DIR`, or none for memory only")
 	s.add("node", intValue(&n.Node), "id of this node, 1 to 1023, different on each node; required with --peer, otherwise 1")
-	s.add("peer", listValue(&n.Peer), "follow the other node at its peer `ADDR`; one for now")
+	s.add("peer", listValue(&n.Peer), "follow the other node at its peer `ADDR`, its --peer-listen; a pair has two nodes, so one address")
 	s.add("peer-listen", textValue(&n.PeerListen), "let the peer follow this node at `ADDR`; required with --peer")
 	s.add("admin-listen", textValue(&n.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
 

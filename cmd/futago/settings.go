@@ -101,17 +101,14 @@ func (s *settings) withFile() {
 	s.fileSetting.outsideFile = true
 }
 
-// bind gives cmd a flag for every setting that has one.
+// bind gives cmd a flag for every setting that has one. Help shows them in the order of the table.
 func (s *settings) bind(cmd *cobra.Command) {
+	cmd.Flags().SortFlags = false
 	for _, st := range s.list {
 		if st.rare {
 			continue
 		}
-		usage := st.usage
-		if st.value.list {
-			usage += "; may be repeated"
-		}
-		f := cmd.Flags().VarPF(flagValue{st}, st.name, "", usage)
+		f := cmd.Flags().VarPF(flagValue{st}, st.name, "", st.usage)
 		f.Annotations = map[string][]string{envAnnotation: {st.env()}}
 		if st.value.boolean {
 			f.NoOptDefVal = "true"

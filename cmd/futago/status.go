@@ -21,14 +21,14 @@ const maxStatus = 4 << 20
 type statusConfig struct {
 	// Admin are the admin addresses of the nodes.
 	Admin []string
-	// AdminTimeout bounds the whole answer of each.
+	// Timeout bounds the whole answer of each.
 	Timeout time.Duration
 	table   settings
 }
 
 func newStatusCommand() *cobra.Command {
 	config := &statusConfig{Admin: []string{"127.0.0.1:11280"}, Timeout: 2 * time.Second}
-	config.table.add("admin", listValue(&config.Admin), "ask the node whose --admin-listen is this `ADDR`")
+	config.table.add("admin", listValue(&config.Admin), "ask the node whose --admin-listen is this `ADDR`; may be repeated")
 	config.table.add("timeout", durationValue(&config.Timeout), "give up waiting for a node after so long")
 	var asJSON bool
 	cmd := &cobra.Command{
