@@ -27,7 +27,7 @@ type clientConfig struct {
 // newClientConfig gives cmd the settings that all client tools have.
 func newClientConfig(cmd *cobra.Command) *clientConfig {
 	c := &clientConfig{Addr: []string{futago.DefaultAddr}, Timeout: futago.DefaultTimeout}
-	c.table.add("addr", listValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it fails; may be repeated")
+	c.table.add("addr", listValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it fails")
 	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for a node after so long")
 	c.table.bind(cmd)
 	return c

@@ -1,11 +1,6 @@
 package main
 
-import (
-	"errors"
-
-	"github.com/futago/futago/internal/node"
-	"github.com/spf13/cobra"
-)
+import "github.com/futago/futago/internal/node"
 
 // serveConfig nests the configuration of everything that `futago serve` runs.
 type serveConfig struct {
@@ -26,10 +21,10 @@ func serveSettings(c *serveConfig) *settings {
 	s := &settings{}
 	s.withFile()
 
-	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one; may be repeated")
+	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
 	s.add("data", textValue(&n.Data), "keep the log in this `DIR`, or none for memory only")
 	s.add("node", intValue(&n.Node), "id of this node, 1 to 1023, different on each node; required with --peer, otherwise 1")
-	s.add("peer", listValue(&n.Peer), "follow the other node at its peer `ADDR`, its --peer-listen; a pair has two nodes, so one address")
+	s.add("peer", listValue(&n.Peer), "follow the other node at its peer `ADDR`, its --peer-listen; a pair has two nodes, so one address").single = true
 	s.add("peer-listen", textValue(&n.PeerListen), "let the peer follow this node at `ADDR`; required with --peer")
 	s.add("admin-listen", textValue(&n.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
 
@@ -59,12 +54,4 @@ func serveSettings(c *serveConfig) *settings {
 
 	addLogSettings(s, &c.Log)
 	return s
-}
-
-// load brings the table's sources together and checks the result. Every mistake is one of usage.
-func (c *serveConfig) load(cmd *cobra.Command, s *settings) error {
-	if err := errors.Join(s.load(cmd), c.Node.Validate()); err != nil {
-		return usageError{err}
-	}
-	return nil
 }

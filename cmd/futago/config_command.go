@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -9,55 +10,67 @@ import (
 func newConfigCommand() *cobra.Command {
 	cmd := asGroup(&cobra.Command{
 		Use:   "config",
-		Short: "Check or show the configuration of a node",
-		Long: `Check or show the configuration of a node.
+		Short: "Check or show the configuration of a node or a gateway",
+		Long: `Check or show the configuration of a node or a gateway.
 
-Both commands take the same flags, variables and file as 'futago serve', and start nothing.`,
+The commands take the same flags, variables and file as 'futago serve', or with the word gateway as
+'futago gateway', and start nothing.`,
 	})
 	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand())
 	return cmd
 }
 
 func newConfigCheckCommand() *cobra.Command {
-	config := defaultServeConfig()
-	table := serveSettings(config)
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Say everything that is wrong with a configuration",
-		Long: `Say everything that is wrong with a configuration: file, FUTAGO_ variables and flags together.
-Nothing is opened but the file. Exit code 2 means that something is wrong.`,
-		Example: `  futago config check --config /etc/futago.toml
-  FUTAGO_NODE=2 futago config check --config /etc/futago.toml`,
-		Args: noWords,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := config.load(cmd, table); err != nil {
-				return err
-			}
+	check := func(use, object string, table *settings, validate func() error) *cobra.Command {
+		return configCommand(&cobra.Command{
+			Use:   use,
+			Short: "Say everything that is wrong with the configuration of " + object,
+			Long: `Say everything that is wrong with the configuration of ` + object + `: file, FUTAGO_ variables and
+flags together. Nothing is opened but the file. Exit code 2 means that something is wrong.`,
+		}, table, validate, func(cmd *cobra.Command) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "ok")
 			return err
-		},
+		})
 	}
-	table.bind(cmd)
+	node, gateway := defaultServeConfig(), defaultGatewayConfig()
+	cmd := check("check", "a node", serveSettings(node), node.Node.Validate)
+	cmd.Example = `  futago config check --config /etc/futago.toml
+  FUTAGO_NODE=2 futago config check --config /etc/futago.toml`
+	ofGateway := check("gateway", "a gateway", gatewaySettings(gateway), gateway.Gateway.Validate)
+	ofGateway.Example = `  futago config check gateway --config /etc/futago-gateway.toml`
+	cmd.AddCommand(ofGateway)
 	return cmd
 }
 
 func newConfigShowCommand() *cobra.Command {
-	config := defaultServeConfig()
-	table := serveSettings(config)
-	cmd := &cobra.Command{
-		Use:   "show",
-		Short: "Print the settings in force, each with its source",
-		Long: `Print the settings in force as TOML, each with where it came from: default, file, variable or flag.
-Secrets are not printed. The output is a configuration file itself.`,
-		Example: `  futago config show --config /etc/futago.toml
-  futago config show --data none > futago.toml`,
-		Args: noWords,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := config.load(cmd, table); err != nil {
-				return err
-			}
+	show := func(use, object string, table *settings, validate func() error) *cobra.Command {
+		return configCommand(&cobra.Command{
+			Use:   use,
+			Short: "Print the settings in force of " + object + ", each with its source",
+			Long: `Print the settings in force of ` + object + ` as TOML, each with where it came from: default, file,
+variable or flag. Secrets are not printed. The output is a configuration file itself.`,
+		}, table, validate, func(cmd *cobra.Command) error {
 			return table.show(cmd.OutOrStdout())
-		},
+		})
+	}
+	node, gateway := defaultServeConfig(), defaultGatewayConfig()
+	cmd := show("show", "a node", serveSettings(node), node.Node.Validate)
+	cmd.Example = `  futago config show --config /etc/futago.toml
+  futago config show --data none > futago.toml`
+	ofGateway := show("gateway", "a gateway", gatewaySettings(gateway), gateway.Gateway.Validate)
+	ofGateway.Example = `  futago config show gateway --upstream 10.0.0.1:11211 --upstream 10.0.0.2:11211`
+	cmd.AddCommand(ofGateway)
+	return cmd
+}
+
+// configCommand completes a command that does something with a table of settings once it is loaded and right.
+func configCommand(cmd *cobra.Command, table *settings, validate func() error, do func(*cobra.Command) error) *cobra.Command {
+	cmd.Args = noWords
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := errors.Join(table.load(cmd), validate()); err != nil {
+			return usageError{err}
+		}
+		return do(cmd)
 	}
 	table.bind(cmd)
 	return cmd

@@ -58,6 +58,7 @@ Exit codes:
 		newConfigCommand(),
 		newDecrCommand(),
 		newDeleteCommand(),
+		newGatewayCommand(),
 		newGetCommand(),
 		newIncrCommand(),
 		newSetCommand(),

@@ -28,6 +28,8 @@ type setting struct {
 	rare bool
 	// secret values are never shown.
 	secret bool
+	// single lists take one item for now: help does not offer more.
+	single bool
 	// outsideFile settings are no keys of the configuration file.
 	outsideFile bool
 
@@ -108,7 +110,11 @@ func (s *settings) bind(cmd *cobra.Command) {
 		if st.rare {
 			continue
 		}
-		f := cmd.Flags().VarPF(flagValue{st}, st.name, "", st.usage)
+		usage := st.usage
+		if st.value.list && !st.single {
+			usage += "; may be repeated"
+		}
+		f := cmd.Flags().VarPF(flagValue{st}, st.name, "", usage)
 		f.Annotations = map[string][]string{envAnnotation: {st.env()}}
 		if st.value.boolean {
 			f.NoOptDefVal = "true"

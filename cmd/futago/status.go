@@ -28,7 +28,7 @@ type statusConfig struct {
 
 func newStatusCommand() *cobra.Command {
 	config := &statusConfig{Admin: []string{"127.0.0.1:11280"}, Timeout: 2 * time.Second}
-	config.table.add("admin", listValue(&config.Admin), "ask the node whose --admin-listen is this `ADDR`; may be repeated")
+	config.table.add("admin", listValue(&config.Admin), "ask the node whose --admin-listen is this `ADDR`")
 	config.table.add("timeout", durationValue(&config.Timeout), "give up waiting for a node after so long")
 	var asJSON bool
 	cmd := &cobra.Command{
