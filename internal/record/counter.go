@@ -112,13 +112,16 @@ func appendContrib(dst []byte, c Contrib) []byte {
 	return binary.LittleEndian.AppendUint64(dst, uint64(c.Sum))
 }
 
-// Append appends the encoded state to dst.
-func (c *CounterState) Append(dst []byte) []byte {
+func (c *CounterState) appendHeader(dst []byte, n int) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(c.Gen))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(c.BaseStamp))
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(c.N()))
-	dst = append(dst, byte(c.Domain), 0, 0, 0, 0, 0)
-	dst = append(dst, c.contribs...)
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(n))
+	return append(dst, byte(c.Domain), 0, 0, 0, 0, 0)
+}
+
+// Append appends the encoded state to dst.
+func (c *CounterState) Append(dst []byte) []byte {
+	dst = append(c.appendHeader(dst, c.N()), c.contribs...)
 	return append(dst, c.Base...)
 }
 
@@ -301,24 +304,18 @@ func (c *CounterState) find(by Author) int {
 
 // with appends the encoded state to dst, with contribution i replaced by nc, or nc inserted when i < 0.
 func (c *CounterState) with(dst []byte, i int, nc Contrib) []byte {
-	next := *c
-	list := make([]byte, 0, len(c.contribs)+contribSize)
-	placed := false
-	for j := range c.N() {
-		old := c.At(j)
-		if !placed && (j == i || i < 0 && compareContrib(nc, old) < 0) {
-			list, placed = appendContrib(list, nc), true
-			if j == i {
-				continue
-			}
+	at, behind := i, i+1
+	if i < 0 {
+		for at = 0; at < c.N() && compareContrib(c.At(at), nc) < 0; at++ {
 		}
-		list = appendContrib(list, old)
+		behind = at
 	}
-	if !placed {
-		list = appendContrib(list, nc)
-	}
-	next.contribs = list
-	return next.Append(dst)
+	front, rest := c.contribs[:at*contribSize], c.contribs[behind*contribSize:]
+	dst = c.appendHeader(dst, (len(front)+len(rest))/contribSize+1)
+	dst = append(dst, front...)
+	dst = appendContrib(dst, nc)
+	dst = append(dst, rest...)
+	return append(dst, c.Base...)
 }
 
 // counterToken mixes all stamps and sums of a counter. Equal states give equal tokens on every node.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,12 +26,13 @@ type gate struct {
 	soloSince time.Time
 	soloTime  time.Duration // of ended solo times
 	soloWhy   string
-	soloProbe uint64   // end of the log at the last step of a solo time
-	samples   []sample // ends of the log, oldest first, that were not confirmed when taken
-	changed   chan struct{}
-	listeners map[int]func()
-	nextID    int
+	soloProbe uint64        // end of the log at the last step of a solo time
+	samples   []sample      // ends of the log, oldest first, that were not confirmed when taken
+	changed   chan struct{} // closed when something changed; nil while nobody waits
+	listeners []*listener   // replaced, never changed in place
 }
+
+type listener struct{ f func() }
 
 // sample says that the log ended at seq at a time.
 type sample struct {
@@ -41,8 +43,6 @@ type sample struct {
 func (g *gate) init(s *Store) {
 	g.s = s
 	g.linked = map[int]bool{}
-	g.listeners = map[int]func(){}
-	g.changed = make(chan struct{})
 	if s.cfg.AckPeer {
 		g.solo, g.soloSince, g.soloWhy = true, time.Now(), "no peer has connected yet"
 	}
@@ -87,15 +87,14 @@ func (g *gate) updateLocked() bool {
 // tell wakes everybody who waits.
 func (g *gate) tell() {
 	g.mu.Lock()
-	close(g.changed)
-	g.changed = make(chan struct{})
-	fs := make([]func(), 0, len(g.listeners))
-	for _, f := range g.listeners {
-		fs = append(fs, f)
+	if g.changed != nil {
+		close(g.changed)
+		g.changed = nil
 	}
+	listeners := g.listeners
 	g.mu.Unlock()
-	for _, f := range fs {
-		f()
+	for _, l := range listeners {
+		l.f()
 	}
 }
 
@@ -111,6 +110,9 @@ func (s *Store) Passed(seq uint64) (bool, error) {
 func (s *Store) Wait(ctx context.Context, seq uint64) error {
 	for {
 		s.gate.mu.Lock()
+		if s.gate.changed == nil {
+			s.gate.changed = make(chan struct{})
+		}
 		changed := s.gate.changed
 		s.gate.mu.Unlock()
 		if ok, err := s.Passed(seq); ok || err != nil {
@@ -129,13 +131,12 @@ func (s *Store) OnPass(f func()) (cancel func()) {
 	g := &s.gate
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	id := g.nextID
-	g.nextID++
-	g.listeners[id] = f
+	mine := &listener{f}
+	g.listeners = append(slices.Clone(g.listeners), mine)
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		delete(g.listeners, id)
+		g.listeners = slices.DeleteFunc(slices.Clone(g.listeners), func(l *listener) bool { return l == mine })
 	}
 }
 

@@ -47,7 +47,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 //	16  distance  2  how far behind the durable position was, in units of 64 entries rounded up; 65535 = unknown
 //	18  record
 
-// putEntry fills b, which has exactly the size of the entry. The size word is written last.
+// putEntry fills b, which has exactly the size of the entry.
 func putEntry(b []byte, seq uint64, distance uint16, r *record.Record) uint32 {
 	r.Encode(b[entryHeader:])
 	return sealEntry(b, seq, distance)
@@ -56,16 +56,15 @@ func putEntry(b []byte, seq uint64, distance uint16, r *record.Record) uint32 {
 func sealEntry(b []byte, seq uint64, distance uint16) uint32 {
 	binary.LittleEndian.PutUint64(b[8:], seq)
 	binary.LittleEndian.PutUint16(b[16:], distance)
+	binary.LittleEndian.PutUint32(b[0:], uint32(len(b)))
 	crc := entryCRC(b)
 	binary.LittleEndian.PutUint32(b[4:], crc)
-	binary.LittleEndian.PutUint32(b[0:], uint32(len(b)))
 	return crc
 }
 
+// entryCRC is the checksum of an entry whose size word is set.
 func entryCRC(b []byte) uint32 {
-	n := uint32(len(b))
-	size := [4]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)}
-	return crc32.Update(crc32.Update(0, castagnoli, b[8:]), castagnoli, size[:])
+	return crc32.Update(crc32.Update(0, castagnoli, b[8:]), castagnoli, b[:4])
 }
 
 // checkEntry returns the entry at the start of b, which may be longer. It returns nil bytes and no error where nothing
