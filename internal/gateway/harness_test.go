@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // backend is an upstream that speaks bytes, so that it can misbehave below HTTP and see what really arrives.
 type backend struct {
-	t    *testing.T
+	t    testing.TB
 	addr string
 	done chan struct{} // closed at the end of the test: frees whoever hangs
 	wg   sync.WaitGroup
@@ -73,7 +73,7 @@ func (b *backend) hangs(conn net.Conn, _ string) bool {
 	return false
 }
 
-func newBackend(t *testing.T, a answer) *backend {
+func newBackend(t testing.TB, a answer) *backend {
 	b := &backend{t: t, answer: a, options: answers(200, "", ""), done: make(chan struct{}), conns: make(map[net.Conn]bool)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -210,7 +210,7 @@ func (s *syncBuffer) String() string {
 // fixture is a running gateway with a client.
 type fixture struct {
 	*Gateway
-	t      *testing.T
+	t      testing.TB
 	client *http.Client
 	log    *syncBuffer
 	stop   func() // ends Run and waits for it
@@ -220,7 +220,7 @@ type fixture struct {
 
 // start runs a gateway in front of backends. The first has nearly all the weight, so requests meet it first.
 // Active checks are off unless change turns them on.
-func start(t *testing.T, change func(*Config), backends ...*backend) *fixture {
+func start(t testing.TB, change func(*Config), backends ...*backend) *fixture {
 	t.Helper()
 	f := &fixture{t: t, log: &syncBuffer{}}
 	cfg := DefaultConfig()
@@ -329,7 +329,7 @@ func (f *fixture) rawExchange(text string) string {
 func (f *fixture) upstreamStatus(i int) UpstreamStatus { return f.Status().Upstreams[i] }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, condition func() bool) {
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
