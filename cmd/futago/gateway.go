@@ -31,7 +31,7 @@ func gatewaySettings(c *gatewayConfig) *settings {
 	s.add("listen", textValue(&g.Listen), "serve HTTP clients at `ADDR`: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
 	s.add("admin-listen", textValue(&g.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
 	s.add("upstream", upstreamsValue(&g.Upstreams), "pass requests to `ADDR`[,check=ADDR][,weight=1][,max_fails=1][,fail_timeout=10s]; check= is a node's admin address")
-	s.add("allow-path", listValue(&g.AllowPaths), "let only this `PATH` through: /prefix or ~REGEX, matched on the whole decoded path; without any, every path")
+	s.add("allow-path", listValue(&g.AllowPaths), "let only this `PATH` through, judged decoded: /prefix, or ~REGEX for the whole path; without any, every path")
 
 	s.add("check-interval", durationValue(&g.CheckInterval), "time between two checks of an upstream; 0 turns checks off")
 	s.add("upstream-timeout", durationValue(&g.UpstreamTimeout), "how long an upstream may take to answer, up to the end of its header")
