@@ -30,6 +30,7 @@ type gate struct {
 	samples   []sample      // ends of the log, oldest first, that were not confirmed when taken
 	changed   chan struct{} // closed when something changed; nil while nobody waits
 	listeners []*listener   // replaced, never changed in place
+	risers    []*listener   // the same, of OnRise
 }
 
 type listener struct{ f func() }
@@ -66,7 +67,11 @@ func (g *gate) logRose() {
 	}
 	g.mu.Lock()
 	tell := g.updateLocked() || g.s.log.Failed() != nil
+	risers := g.risers
 	g.mu.Unlock()
+	for _, l := range risers {
+		l.f()
+	}
 	if tell {
 		g.tell()
 	}
@@ -128,15 +133,23 @@ func (s *Store) Wait(ctx context.Context, seq uint64) error {
 
 // OnPass has f called, from any goroutine, whenever the passed position rose or will never rise again. f must not block.
 func (s *Store) OnPass(f func()) (cancel func()) {
-	g := &s.gate
+	return s.gate.listen(&s.gate.listeners, f)
+}
+
+// OnRise has f called, from any goroutine, whenever more of the log was written or synced. f must not block.
+func (s *Store) OnRise(f func()) (cancel func()) {
+	return s.gate.listen(&s.gate.risers, f)
+}
+
+func (g *gate) listen(list *[]*listener, f func()) (cancel func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	mine := &listener{f}
-	g.listeners = append(slices.Clone(g.listeners), mine)
+	*list = append(slices.Clone(*list), mine)
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.listeners = slices.DeleteFunc(slices.Clone(g.listeners), func(l *listener) bool { return l == mine })
+		*list = slices.DeleteFunc(slices.Clone(*list), func(l *listener) bool { return l == mine })
 	}
 }
 

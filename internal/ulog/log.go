@@ -79,6 +79,7 @@ type Log struct {
 	chain   []*segment // log segments in order of sequence, without compacted ones
 	closed  bool
 	last    atomic.Uint64
+	lastCRC uint32 // of the entry at last; 0 when that is not known
 
 	flushMu sync.Mutex // the tail's write(2)
 	written atomic.Uint64
@@ -132,6 +133,15 @@ func (l *Log) Last() uint64    { return l.last.Load() }
 func (l *Log) Written() uint64 { return l.written.Load() }
 func (l *Log) Durable() uint64 { return l.durable.Load() }
 
+// End writes out what was appended and returns the position of its end.
+func (l *Log) End() Position {
+	l.mu.Lock()
+	p := Position{l.life, l.last.Load(), l.lastCRC}
+	l.mu.Unlock()
+	l.Flush()
+	return p
+}
+
 // Failed returns the error that stopped the log, or nil.
 func (l *Log) Failed() error {
 	if p := l.failure.Load(); p != nil {
@@ -169,7 +179,7 @@ func (l *Log) Append(r *record.Record) (seq, loc uint64, err error) {
 	}
 	seq = l.last.Load() + 1
 	behind := (seq - l.durable.Load() + distanceUnit - 1) / distanceUnit
-	putEntry(seg.buf[off:off+size:off+size], seq, uint16(min(behind, distanceMax)), r)
+	l.lastCRC = putEntry(seg.buf[off:off+size:off+size], seq, uint16(min(behind, distanceMax)), r)
 	seg.used.Store(off + align(size))
 	seg.last.Store(seq)
 	l.last.Store(seq)

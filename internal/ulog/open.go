@@ -105,6 +105,9 @@ func (l *Log) open(rec Recovery) error {
 	if err := storeManifest(l.fs, l.man); err != nil {
 		return err
 	}
+	if err := l.findLastCRC(); err != nil {
+		return err
+	}
 	l.written.Store(l.last.Load())
 	l.durable.Store(l.last.Load())
 	l.mu.Lock()
@@ -119,6 +122,15 @@ func (l *Log) open(rec Recovery) error {
 	}
 	l.activateLocked(first)
 	return nil
+}
+
+// findLastCRC reads the end of the log when no tail was scanned.
+func (l *Log) findLastCRC() error {
+	n := len(l.chain)
+	if l.lastCRC != 0 || n == 0 || l.chain[n-1].last.Load() != l.last.Load() {
+		return nil
+	}
+	return l.scan(l.chain[n-1], l.chain[n-1].used.Load(), func(e Entry, _ int64) { l.lastCRC = e.CRC })
 }
 
 func (l *Log) newManifest() (*manifest, error) {
@@ -264,6 +276,7 @@ func (l *Log) recoverSegment(seg *segment, visit func(Entry)) (end int64, damage
 			break
 		}
 		visit(e)
+		l.lastCRC = e.CRC
 		e.Raw.Into(&l.scratch)
 		l.scratch.Stamps(l.observe)
 		next++

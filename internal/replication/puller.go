@@ -1,0 +1,478 @@
+package replication
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/ulog"
+)
+
+// PullerConfig of a Puller. Store, Node and Addr are required.
+type PullerConfig struct {
+	Store       *store.Store
+	Node        int
+	Addr        string        // peer port of the other node
+	PeerTimeout time.Duration // silence after which the peer is gone; default 3 s
+	// Durable makes the position that is confirmed as durable wait for a sync; false where nothing is ever synced.
+	Durable bool
+	// Returned is called after a link came back that was down for longer than PeerTimeout while the peer served clients:
+	// this node may be behind.
+	Returned func()
+	Logger   *slog.Logger
+	Dial     func(ctx context.Context, addr string) (net.Conn, error) // nil: TCP
+}
+
+// Puller follows the log of one peer and applies it.
+type Puller struct {
+	cfg    PullerConfig
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu     sync.Mutex
+	status PullStatus
+	pos    ulog.Position
+	part   int // parts of an unfinished snapshot that are applied, -1: none is unfinished
+
+	goal     uint64 // position that means caught up, of the present link
+	linked   bool   // welcome was read on the present link
+	progress time.Time
+	behind   time.Time // since when the end of the peer's log is not reached; zero: it is
+	conn     net.Conn
+
+	durable  uint64        // position that a durable mark holds
+	pending  []markedSeq   // marks that are not durable yet
+	unmarked int           // changes since the last mark
+	markedAt time.Time     // of the last mark
+	markSeq  uint64        // position of the last mark
+	lastLink time.Time     // when the last link ended
+	changed  chan struct{} // closed at each change that CaughtUp may wait for
+}
+
+type markedSeq struct{ own, pos uint64 }
+
+// PullStatus describes the link to the peer.
+type PullStatus struct {
+	Addr       string  `json:"addr"`
+	Node       int     `json:"node"`  // of the peer, 0 until it spoke
+	State      string  `json:"state"` // connecting, snapshot, stream, clock, refused, stopped
+	Reason     string  `json:"reason,omitempty"`
+	Applied    uint64  `json:"applied_seq"` // position in the peer's log
+	End        uint64  `json:"end_seq"`     // of the peer's log, as last heard
+	LagEntries uint64  `json:"lag_entries"`
+	LagSeconds float64 `json:"lag_seconds"` // since this node last held everything
+	CaughtUp   bool    `json:"caught_up"`   // holds what the peer had when the link came up
+	PeerReady  bool    `json:"peer_ready"`
+	DriftMs    int64   `json:"drift_ms"` // the peer's clock ahead of this one
+	Part       int     `json:"snapshot_part"`
+	Parts      int     `json:"snapshot_parts"`
+	Records    int64   `json:"records"`   // received
+	Changed    int64   `json:"changed"`   // that changed something here
+	Links      int64   `json:"links"`     // established since the start
+	Snapshots  int64   `json:"snapshots"` // completed
+}
+
+// mark is what the store remembers of a peer.
+type pullMark struct {
+	Position ulog.Position `json:"position"`
+	Part     int           `json:"part"`
+}
+
+// NewPuller returns a puller; Start begins to follow.
+func NewPuller(cfg PullerConfig) *Puller {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.PeerTimeout <= 0 {
+		cfg.PeerTimeout = 3 * time.Second
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			d := net.Dialer{Timeout: cfg.PeerTimeout}
+			return d.DialContext(ctx, "tcp", addr)
+		}
+	}
+	p := &Puller{cfg: cfg, done: make(chan struct{}), progress: time.Now(), changed: make(chan struct{}), part: -1}
+	p.status = PullStatus{Addr: cfg.Addr, State: "connecting", Parts: store.ScanParts}
+	return p
+}
+
+// Start follows the peer until Stop.
+func (p *Puller) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	go func() {
+		defer close(p.done)
+		p.run(ctx)
+	}()
+}
+
+// Stop ends the link and notes the position.
+func (p *Puller) Stop() {
+	p.cancel()
+	p.Drop()
+	<-p.done
+}
+
+// Drop ends the present link; the puller connects anew, and is not caught up until it has.
+func (p *Puller) Drop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.linked = false
+	p.status.CaughtUp = false
+	if p.conn != nil {
+		p.conn.Close()
+	}
+}
+
+// Status describes the link.
+func (p *Puller) Status() PullStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := p.status
+	st.Applied = p.pos.Seq
+	st.LagEntries = st.End - min(st.End, st.Applied)
+	if !p.behind.IsZero() {
+		st.LagSeconds = time.Since(p.behind).Seconds()
+	}
+	st.Part = max(p.part, 0)
+	return st
+}
+
+// CaughtUp reports whether this node holds what the peer had when the link came up, else since when nothing moved.
+func (p *Puller) CaughtUp() (ok bool, still time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status.CaughtUp, time.Since(p.progress)
+}
+
+// Changed returns a channel that is closed when CaughtUp may answer differently.
+func (p *Puller) Changed() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changed
+}
+
+func (p *Puller) tellLocked() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// retryEvery is the pause between attempts to connect.
+const retryEvery = 100 * time.Millisecond
+
+func (p *Puller) run(ctx context.Context) {
+	said := ""
+	for ctx.Err() == nil {
+		err := p.follow(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		pause := retryEvery
+		p.mu.Lock()
+		was := p.linked
+		p.linked, p.conn = false, nil
+		p.status.State, p.status.Reason = "connecting", err.Error()
+		if was {
+			p.lastLink = time.Now()
+		}
+		var drift *hlc.DriftError
+		var no *RefusedError
+		switch {
+		case errors.As(err, &drift):
+			p.status.State, pause = "clock", heartbeatEvery
+		case errors.As(err, &no):
+			p.status.State, pause = "refused", heartbeatEvery
+		}
+		p.mu.Unlock()
+		if text := p.state() + err.Error(); text != said {
+			said = text
+			p.cfg.Logger.Info("peer is not followed", "remote", p.cfg.Addr, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	p.note(true)
+	p.mu.Lock()
+	p.status.State = "stopped"
+	p.mu.Unlock()
+}
+
+func (p *Puller) state() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status.State
+}
+
+// follow is one link.
+func (p *Puller) follow(ctx context.Context) error {
+	conn, err := p.cfg.Dial(ctx, p.cfg.Addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	p.mu.Lock()
+	p.conn = conn
+	p.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	conn.SetDeadline(time.Now().Add(p.cfg.PeerTimeout))
+	frames := newFrameReader(conn)
+	w, err := p.introduce(conn, frames)
+	if err != nil {
+		return err
+	}
+	conn.SetDeadline(time.Time{})
+
+	// Signs of life go out beside the applying: a large batch must not look like silence.
+	var sendMu sync.Mutex
+	beat := make(chan struct{})
+	defer close(beat)
+	go func() {
+		tick := time.NewTicker(heartbeatEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-beat:
+				return
+			case <-tick.C:
+				if p.confirm(conn, &sendMu) != nil {
+					conn.Close()
+					return
+				}
+			}
+		}
+	}()
+	if err := p.confirm(conn, &sendMu); err != nil {
+		return err
+	}
+	defer p.note(true)
+	var recs []record.Record
+	for {
+		conn.SetReadDeadline(time.Now().Add(p.cfg.PeerTimeout))
+		t, payload, err := frames.next(maxFrame)
+		if err != nil {
+			return fmt.Errorf("read from peer: %w", err)
+		}
+		if recs, err = p.take(t, payload, recs[:0]); err != nil {
+			return err
+		}
+		if t != frameHeartbeat {
+			if err := p.confirm(conn, &sendMu); err != nil {
+				return err
+			}
+		}
+		p.note(false)
+		if w.Mode == "snapshot" && t == frameComplete {
+			p.cfg.Logger.Info("snapshot is complete", "peer", p.Status().Node)
+		}
+	}
+}
+
+// introduce exchanges greeting, hello and welcome.
+func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error) {
+	var g greeting
+	if err := frames.expect(frameGreeting, &g); err != nil {
+		return nil, fmt.Errorf("read greeting: %w", err)
+	}
+	st := p.cfg.Store
+	switch {
+	case g.Protocol != protocolName:
+		return nil, &RefusedError{"this is no peer port"}
+	case g.Version != protocolVersion:
+		return nil, &RefusedError{fmt.Sprintf("peer speaks protocol version %d, this node %d: run the same release on both", g.Version, protocolVersion)}
+	case g.Node == p.cfg.Node:
+		return nil, &RefusedError{fmt.Sprintf("both nodes have the id %d: start one of them with another --node and an empty data folder", g.Node)}
+	}
+	st.Expect(g.Node)
+	p.load(g.Node)
+	h := hello{Version: protocolVersion, Node: p.cfg.Node, Life: st.Log().Identity(), Position: p.pos, Partial: p.part, Own: st.Log().Origin(p.cfg.Node)}
+	if _, err := conn.Write(appendJSON(nil, frameHello, h)); err != nil {
+		return nil, fmt.Errorf("send hello: %w", err)
+	}
+	var w welcome
+	if err := frames.expect(frameWelcome, &w); err != nil {
+		return nil, fmt.Errorf("read welcome: %w", err)
+	}
+	// A node that lost its newest stamps must not issue them again.
+	if err := st.Clock().Observe(w.Held); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	away := p.lastLink
+	if w.Mode == "snapshot" {
+		p.part = w.Part
+		p.cfg.Logger.Info("receiving a snapshot from the peer", "peer", g.Node, "reason", w.Reason, "part", w.Part)
+	} else {
+		p.part = -1
+		p.cfg.Logger.Info("following the peer", "peer", g.Node, "seq", p.pos.Seq, "end", w.End)
+	}
+	p.pos = w.Start
+	p.goal, p.linked = w.End, true
+	p.status.State, p.status.Reason, p.status.Node = w.Mode, w.Reason, g.Node
+	p.status.End, p.status.PeerReady, p.status.DriftMs = w.End, w.Ready, w.Wall-st.Now()
+	p.status.Links++
+	p.status.CaughtUp = false
+	p.settleLocked()
+	p.mu.Unlock()
+	if w.Ready && !away.IsZero() && time.Since(away) > p.cfg.PeerTimeout && p.cfg.Returned != nil {
+		p.cfg.Returned()
+	}
+	return &w, nil
+}
+
+// load reads what the store remembers of the peer, once.
+func (p *Puller) load(node int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status.Node == node {
+		return
+	}
+	p.status.Node, p.pos, p.part = node, ulog.Position{}, -1
+	b := p.cfg.Store.Mark(markName(node))
+	if b == nil {
+		return
+	}
+	var m pullMark
+	if err := json.Unmarshal(b, &m); err != nil {
+		p.cfg.Logger.Warn("noted position of the peer is unreadable, asking for a snapshot", "peer", node, "err", err)
+		return
+	}
+	p.pos, p.part = m.Position, m.Part
+	p.durable, p.markSeq = m.Position.Seq, m.Position.Seq
+}
+
+func markName(node int) string { return fmt.Sprintf("follow/%d", node) }
+
+// take handles one frame.
+func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]record.Record, error) {
+	switch t {
+	case frameBatch, frameChunk:
+		seq, crc, recs, err := decodeRecords(payload, recs)
+		if err != nil {
+			return recs, err
+		}
+		changed, err := p.cfg.Store.Apply(recs)
+		p.cfg.Store.Log().Flush()
+		p.cfg.Store.Flush()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.unmarked += changed
+		p.status.Records += int64(len(recs))
+		p.status.Changed += int64(changed)
+		if err != nil {
+			return recs, fmt.Errorf("apply what the peer sent: %w", err)
+		}
+		if t == frameBatch {
+			p.pos.Seq, p.pos.CRC = seq, crc
+			p.status.End = max(p.status.End, seq)
+		} else if p.part >= 0 { // a chunk beside a stream has no progress of its own
+			p.part = int(min(seq, store.ScanParts))
+		}
+		p.progress = time.Now()
+		p.settleLocked()
+		return recs, nil
+	case frameComplete:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.part, p.progress = -1, time.Now()
+		p.status.State, p.status.Reason = "stream", ""
+		p.status.Snapshots++
+		p.unmarked++ // worth a note
+		p.markedAt = time.Time{}
+		p.settleLocked()
+		return recs, nil
+	case frameHeartbeat:
+		h, err := decodeHeartbeat(payload)
+		if err != nil {
+			return recs, err
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.status.End = max(h.End, p.pos.Seq)
+		p.status.PeerReady, p.status.DriftMs = h.Ready, h.Wall-p.cfg.Store.Now()
+		p.settleLocked()
+		return recs, nil
+	case frameBye:
+		return recs, errors.New("peer is draining")
+	}
+	return recs, fmt.Errorf("%w: type %d", errFrame, t)
+}
+
+// settleLocked works out what the position means.
+func (p *Puller) settleLocked() {
+	if p.pos.Seq >= p.status.End && p.part < 0 {
+		p.behind = time.Time{}
+	} else if p.behind.IsZero() {
+		p.behind = time.Now()
+	}
+	if p.linked && !p.status.CaughtUp && p.part < 0 && p.pos.Seq >= p.goal {
+		p.status.CaughtUp = true
+		p.tellLocked()
+	}
+}
+
+// confirm tells the source how far this node is.
+func (p *Puller) confirm(conn net.Conn, sendMu *sync.Mutex) error {
+	sendMu.Lock()
+	defer sendMu.Unlock()
+	log := p.cfg.Store.Log()
+	safe := log.Written()
+	if p.cfg.Durable {
+		safe = log.Durable()
+	}
+	p.mu.Lock()
+	for len(p.pending) > 0 && p.pending[0].own <= safe {
+		p.durable = p.pending[0].pos
+		p.pending = p.pending[1:]
+	}
+	c := confirm{Applied: p.pos.Seq, Durable: min(p.durable, p.pos.Seq), Wall: p.cfg.Store.Now()}
+	if p.part >= 0 {
+		c.Durable = 0
+	}
+	p.mu.Unlock()
+	conn.SetWriteDeadline(time.Now().Add(p.cfg.PeerTimeout))
+	if _, err := conn.Write(appendFrame(nil, frameConfirm, c.append(nil))); err != nil {
+		return fmt.Errorf("confirm to peer: %w", err)
+	}
+	return nil
+}
+
+const (
+	// noteEvery is the least time between two notes of the position.
+	noteEvery = 200 * time.Millisecond
+	// noteSkipped is how many entries without a change are passed before the position is noted all the same. Without such a
+	// bound the peer keeps its log for us; without such a distance two idle nodes would answer note with note.
+	noteSkipped = 64 << 10
+)
+
+// note writes the position to this node's own log, behind what it covers.
+func (p *Puller) note(force bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	due := p.unmarked > 0 && (force || time.Since(p.markedAt) >= noteEvery) || p.pos.Seq > p.markSeq+noteSkipped
+	if !due || p.status.Node == 0 {
+		return
+	}
+	b, err := json.Marshal(pullMark{p.pos, p.part})
+	if err != nil {
+		panic("replication: mark does not marshal: " + err.Error())
+	}
+	own, err := p.cfg.Store.SetMark(markName(p.status.Node), b)
+	if err != nil {
+		return // the store does not take writes; the position stays older, which is safe
+	}
+	p.cfg.Store.Log().Flush()
+	p.pending = append(p.pending, markedSeq{own, p.pos.Seq})
+	p.unmarked, p.markedAt, p.markSeq = 0, time.Now(), p.pos.Seq
+}

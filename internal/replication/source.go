@@ -1,0 +1,371 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/ulog"
+)
+
+// SourceConfig of a Source. Store and Node are required.
+type SourceConfig struct {
+	Store       *store.Store
+	Node        int
+	PeerTimeout time.Duration // silence after which a follower is gone; default 3 s
+	Ready       func() bool   // this node serves clients; nil: it does
+	Logger      *slog.Logger
+}
+
+// Source serves the log of this node to the peers that follow it.
+type Source struct {
+	cfg SourceConfig
+	ln  net.Listener
+
+	mu        sync.Mutex
+	followers map[int]*follower
+	conns     map[net.Conn]bool
+	draining  bool
+	handlers  sync.WaitGroup
+}
+
+// follower is one connected peer.
+type follower struct {
+	s    *Source
+	conn net.Conn
+	node int
+
+	sendMu sync.Mutex // one frame at a time
+
+	mu       sync.Mutex
+	status   FollowerStatus
+	lastSeen time.Time
+}
+
+// FollowerStatus describes a peer that follows this log.
+type FollowerStatus struct {
+	Node      int    `json:"node"`
+	Addr      string `json:"addr"`
+	State     string `json:"state"` // snapshot or stream
+	Reason    string `json:"reason,omitempty"`
+	Applied   uint64 `json:"applied_seq"` // position that it has applied
+	Durable   uint64 `json:"durable_seq"` // position that it will ask for after a crash
+	Lag       uint64 `json:"lag_entries"` // behind the end of this log
+	Part      int    `json:"snapshot_part"`
+	Parts     int    `json:"snapshot_parts"`
+	DriftMs   int64  `json:"drift_ms"`   // its clock ahead of this one
+	Snapshots int64  `json:"snapshots"`  // sent on this connection
+	SentBytes int64  `json:"sent_bytes"` //
+}
+
+// NewSource returns a source that serves connections accepted from ln.
+func NewSource(cfg SourceConfig, ln net.Listener) *Source {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.PeerTimeout <= 0 {
+		cfg.PeerTimeout = 3 * time.Second
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = func() bool { return true }
+	}
+	return &Source{cfg: cfg, ln: ln, followers: map[int]*follower{}, conns: map[net.Conn]bool{}}
+}
+
+// maxPeerConns bounds connections on the peer port: a few followers, each maybe twice while an old link dies.
+const maxPeerConns = 64
+
+// Serve accepts followers until Close.
+func (s *Source) Serve() error {
+	for {
+		conn, err := s.ln.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			s.cfg.Logger.Warn("peer connection was not accepted", "err", err)
+			time.Sleep(10 * time.Millisecond) // out of descriptors, most likely
+			continue
+		}
+		s.mu.Lock()
+		full := len(s.conns) >= maxPeerConns
+		if !full {
+			s.conns[conn] = true
+			s.handlers.Add(1)
+		}
+		s.mu.Unlock()
+		if full {
+			conn.Close()
+			continue
+		}
+		go func() {
+			defer s.handlers.Done()
+			if err := s.handle(conn); err != nil {
+				s.cfg.Logger.Info("peer link ended", "remote", conn.RemoteAddr().String(), "err", err)
+			}
+			conn.Close()
+			s.mu.Lock()
+			delete(s.conns, conn)
+			s.mu.Unlock()
+		}()
+	}
+}
+
+// Close ends all links at once.
+func (s *Source) Close() {
+	s.ln.Close()
+	s.mu.Lock()
+	for c := range s.conns {
+		c.Close()
+	}
+	s.mu.Unlock()
+	s.handlers.Wait()
+}
+
+// Drop ends all links; the followers connect anew.
+func (s *Source) Drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.Close()
+	}
+}
+
+// Drain waits until every follower has applied the whole log, says goodbye and ends all links. A follower that is gone
+// before counts as done.
+func (s *Source) Drain(ctx context.Context) error {
+	s.ln.Close()
+	end := s.cfg.Store.Log().End().Seq
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !s.appliedBy(end) {
+		select {
+		case <-ctx.Done():
+			s.Close()
+			return fmt.Errorf("hand the last entries to the peer: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+	s.mu.Lock()
+	s.draining = true
+	list := s.followers
+	s.mu.Unlock()
+	for _, f := range list {
+		f.send(appendFrame(nil, frameBye, nil))
+	}
+	s.Close()
+	return nil
+}
+
+func (s *Source) appliedBy(end uint64) bool {
+	for _, f := range s.Followers() {
+		if f.Applied < end {
+			return false
+		}
+	}
+	return true
+}
+
+// Followers describes the connected peers.
+func (s *Source) Followers() []FollowerStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := s.cfg.Store.Log().Written()
+	list := []FollowerStatus{}
+	for _, f := range s.followers {
+		f.mu.Lock()
+		st := f.status
+		f.mu.Unlock()
+		st.Lag = end - min(end, st.Applied)
+		list = append(list, st)
+	}
+	return list
+}
+
+// handle is one connection.
+func (s *Source) handle(conn net.Conn) error {
+	log := s.cfg.Store.Log()
+	conn.SetDeadline(time.Now().Add(s.cfg.PeerTimeout))
+	g := greeting{Protocol: protocolName, Version: protocolVersion, Node: s.cfg.Node, Life: log.Identity()}
+	if _, err := conn.Write(appendJSON(nil, frameGreeting, g)); err != nil {
+		return fmt.Errorf("greet: %w", err)
+	}
+	frames := newFrameReader(conn)
+	var h hello
+	if err := frames.expect(frameHello, &h); err != nil {
+		return fmt.Errorf("read hello: %w", err)
+	}
+	if reason := s.refusal(&h); reason != "" {
+		conn.Write(appendFrame(nil, frameRefuse, []byte(reason)))
+		return &RefusedError{reason}
+	}
+	f := &follower{s: s, conn: conn, node: h.Node, lastSeen: time.Now()}
+	f.status = FollowerStatus{Node: h.Node, Addr: conn.RemoteAddr().String(), State: "stream", Applied: h.Position.Seq, Parts: store.ScanParts}
+	if err := s.enter(f); err != nil {
+		return err
+	}
+	defer s.leave(f)
+	s.cfg.Store.Expect(h.Node)
+
+	start, reader, err := f.plan(&h)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	if err := f.send(appendJSON(nil, frameWelcome, start)); err != nil {
+		return err
+	}
+	if start.Mode == "snapshot" {
+		s.cfg.Logger.Info("sending a snapshot to the peer", "peer", h.Node, "reason", start.Reason, "part", start.Part)
+	} else {
+		s.cfg.Logger.Info("peer follows", "peer", h.Node, "seq", h.Position.Seq)
+	}
+	s.cfg.Store.Linked(h.Node, true)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	failed := make(chan error, 3)
+	run := func(work func() error) {
+		workers.Go(func() {
+			if err := work(); err != nil {
+				failed <- err
+				conn.Close()
+				cancel()
+			}
+		})
+	}
+	run(func() error { return f.readConfirms(frames) })
+	run(func() error { return f.stream(ctx, reader, h.Own, start.Held) })
+	if start.Mode == "snapshot" {
+		run(func() error { return f.snapshot(ctx, start.Part, 0) })
+	} else if start.Held > h.Own {
+		// The follower lost its newest writes; this node has them.
+		run(func() error { return f.snapshot(ctx, 0, h.Own) })
+	}
+	err = <-failed
+	conn.Close()
+	cancel()
+	return err
+}
+
+// refusal says why a follower cannot be served, "" when it can.
+func (s *Source) refusal(h *hello) string {
+	switch {
+	case h.Version != protocolVersion:
+		return fmt.Sprintf("peer speaks protocol version %d, this node %d: run the same release on both", h.Version, protocolVersion)
+	case h.Node < 1 || h.Node > hlc.MaxNode:
+		return fmt.Sprintf("node id %d is out of 1..%d", h.Node, hlc.MaxNode)
+	case h.Node == s.cfg.Node:
+		return fmt.Sprintf("both nodes have the id %d: start one of them with another --node and an empty data folder", h.Node)
+	}
+	return ""
+}
+
+// enter replaces an older link of the same peer.
+func (s *Source) enter(f *follower) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return errors.New("node is draining")
+	}
+	if old := s.followers[f.node]; old != nil {
+		old.conn.Close()
+	}
+	s.followers[f.node] = f
+	return nil
+}
+
+func (s *Source) leave(f *follower) {
+	s.mu.Lock()
+	mine := s.followers[f.node] == f
+	if mine {
+		delete(s.followers, f.node)
+	}
+	s.mu.Unlock()
+	if mine {
+		s.cfg.Store.Linked(f.node, false)
+	}
+}
+
+// plan decides between stream and snapshot. A snapshot has three reasons only.
+func (f *follower) plan(h *hello) (*welcome, *ulog.Reader, error) {
+	st := f.s.cfg.Store
+	log := st.Log()
+	w := &welcome{Mode: "stream", Start: h.Position, Wall: st.Now(), Ready: f.s.cfg.Ready(), Held: log.Origin(h.Node)}
+	var reader *ulog.Reader
+	err := errNothingYet
+	if h.Position.Seq > 0 {
+		reader, err = log.ReadAfter(h.Position)
+	}
+	switch {
+	case err == nil:
+		if h.Partial >= 0 {
+			w.Mode, w.Reason, w.Part = "snapshot", "snapshot goes on", min(h.Partial, store.ScanParts)
+		}
+	case errors.Is(err, errNothingYet) || errors.Is(err, ulog.ErrGone) || errors.Is(err, ulog.ErrForked):
+		w.Mode, w.Reason = "snapshot", err.Error()
+		w.Start = log.End()
+		if reader, err = log.ReadAfterSeq(w.Start.Seq); err != nil {
+			return nil, nil, err
+		}
+	default:
+		return nil, nil, err
+	}
+	w.End = log.End().Seq
+	f.mu.Lock()
+	f.status.State, f.status.Reason, f.status.Part = w.Mode, w.Reason, w.Part
+	f.status.Applied = w.Start.Seq
+	f.mu.Unlock()
+	return w, reader, nil
+}
+
+var errNothingYet = errors.New("nothing there yet")
+
+// send writes whole frames. A peer that does not take them within the timeout is gone.
+func (f *follower) send(b []byte) error {
+	f.sendMu.Lock()
+	defer f.sendMu.Unlock()
+	// A large record may take long on a slow line: one more timeout for each 4 MiB.
+	f.conn.SetWriteDeadline(time.Now().Add(f.s.cfg.PeerTimeout * time.Duration(1+len(b)>>22)))
+	if _, err := f.conn.Write(b); err != nil {
+		return fmt.Errorf("send to peer: %w", err)
+	}
+	f.mu.Lock()
+	f.status.SentBytes += int64(len(b))
+	f.mu.Unlock()
+	return nil
+}
+
+// readConfirms takes the follower's signs of life.
+func (f *follower) readConfirms(frames *frameReader) error {
+	for {
+		f.conn.SetReadDeadline(time.Now().Add(f.s.cfg.PeerTimeout))
+		t, payload, err := frames.next(maxTalk)
+		if err != nil {
+			return fmt.Errorf("read from peer: %w", err)
+		}
+		if t != frameConfirm {
+			return fmt.Errorf("%w: type %d where a confirm is due", errFrame, t)
+		}
+		c, err := decodeConfirm(payload)
+		if err != nil {
+			return err
+		}
+		if c.Applied > f.s.cfg.Store.Log().Written() || c.Durable > c.Applied {
+			return fmt.Errorf("%w: peer confirms position %d, %d durable, the log ends at %d", errFrame, c.Applied, c.Durable, f.s.cfg.Store.Log().Written())
+		}
+		f.mu.Lock()
+		f.status.Applied, f.status.Durable = c.Applied, c.Durable
+		f.status.DriftMs = c.Wall - f.s.cfg.Store.Now()
+		f.mu.Unlock()
+		f.s.cfg.Store.Confirm(f.node, c.Applied)
+		f.s.cfg.Store.Retain(f.node, c.Durable)
+	}
+}

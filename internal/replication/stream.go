@@ -1,0 +1,166 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/ulog"
+)
+
+// heartbeatEvery is the pace of signs of life in both directions.
+const heartbeatEvery = time.Second
+
+// stream sends what the log holds behind the reader and then whatever is written, without what the follower wrote itself.
+// own is the follower's newest stamp of its own that it had, held what this node had of it: the writes between are lost
+// to the follower, and come with the scan that runs beside.
+func (f *follower) stream(ctx context.Context, reader *ulog.Reader, own, held hlc.Stamp) error {
+	st := f.s.cfg.Store
+	rise := make(chan struct{}, 1)
+	cancel := st.OnRise(func() {
+		select {
+		case rise <- struct{}{}:
+		default:
+		}
+	})
+	defer cancel()
+	beat := time.NewTicker(heartbeatEvery)
+	defer beat.Stop()
+	if err := f.beat(); err != nil {
+		return err
+	}
+	buf := make([]byte, batchHeader, batchBytes+64<<10)
+	for {
+		buf = buf[:batchHeader]
+		var last ulog.Entry
+		for len(buf) < batchBytes {
+			e, ok := reader.Next()
+			if !ok {
+				break
+			}
+			last.Seq, last.CRC = e.Seq, e.CRC
+			if !f.wrote(e.Raw) {
+				buf = appendRecord(buf, e.Raw)
+			}
+		}
+		if last.Seq != 0 {
+			putBatchHeader(buf, last.Seq, last.CRC)
+			if err := f.send(appendFrame(nil, frameBatch, buf)); err != nil {
+				return err
+			}
+			if cap(buf) > 4*batchBytes {
+				buf = make([]byte, batchHeader, batchBytes+64<<10)
+			}
+			continue
+		}
+		if reader.Gone() {
+			return fmt.Errorf("%w: peer was too slow for the retained log", ulog.ErrGone)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-rise:
+		case <-beat.C:
+			if err := f.beat(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (f *follower) beat() error {
+	st := f.s.cfg.Store
+	h := heartbeat{End: st.Log().Written(), Wall: st.Now(), Ready: f.s.cfg.Ready()}
+	return f.send(appendFrame(nil, frameHeartbeat, h.append(nil)))
+}
+
+// wrote reports whether an entry needs no sending: it is a note of this log, or all of it comes from the follower.
+func (f *follower) wrote(raw record.Raw) bool {
+	switch raw.Kind() {
+	case record.Mark:
+		return true
+	case record.Counter:
+		var r record.Record
+		raw.Into(&r)
+		all := true
+		r.Stamps(func(s hlc.Stamp) { all = all && s.Node() == f.node })
+		return all
+	}
+	return raw.Stamp().Node() == f.node
+}
+
+// snapshot sends the records of every part from one on, tombstones and floors included. With above, only records that
+// contain a stamp of the follower's origin above it, and no progress: the position of the stream stands.
+func (f *follower) snapshot(ctx context.Context, part int, above hlc.Stamp) error {
+	st := f.s.cfg.Store
+	whole := above == 0
+	st.BeginScan()
+	defer st.EndScan()
+	if whole {
+		f.mu.Lock()
+		f.status.Snapshots++
+		f.mu.Unlock()
+	}
+	buf := make([]byte, batchHeader, batchBytes+64<<10)
+	for _, floor := range st.Floors() {
+		buf = appendRecord(buf, floor.Append(nil))
+	}
+	var failed error
+	send := func(complete int) bool {
+		if ctx.Err() != nil {
+			failed = ctx.Err()
+			return false
+		}
+		if len(buf) > batchHeader || whole {
+			putBatchHeader(buf, uint64(complete), 0)
+			failed = f.send(appendFrame(nil, frameChunk, buf))
+		}
+		buf = buf[:batchHeader]
+		if cap(buf) > 4*batchBytes {
+			buf = make([]byte, batchHeader, batchBytes+64<<10)
+		}
+		return failed == nil
+	}
+	took := time.Now()
+	for ; part < store.ScanParts; part++ {
+		ok := st.ScanPart(part, func(r *record.Record) bool {
+			if whole || f.needs(r, above) {
+				buf = appendRecord(buf, r.Append(nil))
+			}
+			return len(buf) >= batchBytes
+		}, func() bool { return len(buf) < batchBytes || send(part) })
+		if !ok {
+			return failed
+		}
+		// Small parts go together; the count says what is complete with the frame.
+		if len(buf) >= batchBytes/4 || part == store.ScanParts-1 {
+			if !send(part + 1) {
+				return failed
+			}
+		}
+		f.mu.Lock()
+		f.status.Part = part + 1
+		f.mu.Unlock()
+	}
+	if !whole {
+		return nil
+	}
+	if err := f.send(appendFrame(nil, frameComplete, nil)); err != nil {
+		return err
+	}
+	f.s.cfg.Logger.Info("snapshot sent", "peer", f.node, "took", time.Since(took).Round(time.Millisecond))
+	f.mu.Lock()
+	f.status.State, f.status.Reason = "stream", ""
+	f.mu.Unlock()
+	return nil
+}
+
+// needs reports whether the follower lost something in r: a stamp of its own origin above what it has.
+func (f *follower) needs(r *record.Record, above hlc.Stamp) bool {
+	lost := false
+	r.Stamps(func(s hlc.Stamp) { lost = lost || s.Node() == f.node && s > above })
+	return lost
+}
