@@ -53,6 +53,7 @@ type Puller struct {
 	unmarked int           // changes since the last mark
 	markedAt time.Time     // of the last mark
 	markSeq  uint64        // position of the last mark
+	stuck    error         // why what the peer sends cannot be applied, nil: it can
 	lastLink time.Time     // when the last link ended
 	changed  chan struct{} // closed at each change that CaughtUp may wait for
 }
@@ -152,6 +153,13 @@ func (p *Puller) CaughtUp() (ok bool, still time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.status.CaughtUp, time.Since(p.progress)
+}
+
+// Stuck returns why what the peer sends cannot be applied, nil when it can.
+func (p *Puller) Stuck() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stuck
 }
 
 // Changed returns a channel that is closed when CaughtUp may answer differently.
@@ -370,6 +378,9 @@ func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]reco
 		p.unmarked += changed
 		p.status.Records += int64(len(recs))
 		p.status.Changed += int64(changed)
+		if err == nil || !errors.As(err, new(*hlc.DriftError)) {
+			p.stuck = err
+		}
 		if err != nil {
 			return recs, fmt.Errorf("apply what the peer sent: %w", err)
 		}

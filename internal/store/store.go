@@ -217,6 +217,15 @@ func (s *Store) writable(frees bool) error {
 	return nil
 }
 
+// Healthy returns what makes the whole node unfit for clients: a failed disk or a clock behind its own records. A full
+// disk or memory does not; reads go on.
+func (s *Store) Healthy() error {
+	if err := s.writable(true); err != nil {
+		return err
+	}
+	return nil
+}
+
 // judge decides whether client writes are accepted.
 func (s *Store) judge() {
 	var why error

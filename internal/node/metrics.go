@@ -1,0 +1,93 @@
+package node
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// collector reads the status when it is scraped. The client port registers metrics of its own.
+type collector struct{ n *Node }
+
+var descs = struct {
+	ready, items, tombstones, live, logBytes, segments, memory, last, written, durable, compactions, compactFailed, impossible, refused,
+	solo, soloSeconds, lagEntries, lagSeconds, drift, caughtUp, linked, received, snapshots, followerLag *prometheus.Desc
+}{
+	ready:         desc("node_ready", "1 when clients are served and nothing is wrong."),
+	items:         desc("store_items", "Records that are no tombstones."),
+	tombstones:    desc("store_tombstones", "Deleted keys that are still remembered."),
+	live:          desc("store_live_bytes", "Bytes of live entries in the log."),
+	logBytes:      desc("store_log_bytes", "Bytes of all log segments."),
+	segments:      desc("store_log_segments", "Log segments."),
+	memory:        desc("store_memory_bytes", "Memory that max-memory bounds."),
+	last:          desc("store_last_sequence", "End of the log."),
+	written:       desc("store_written_sequence", "Position handed to the operating system."),
+	durable:       desc("store_durable_sequence", "Position on stable storage."),
+	compactions:   desc("store_compactions_total", "Finished compactions."),
+	compactFailed: desc("store_compactions_failed_total", "Compactions stopped by an error."),
+	impossible:    desc("store_impossible_pairs_total", "Pairs of records that share a stamp but differ: a data folder was copied."),
+	refused:       desc("store_refusing_writes", "1 while client writes are refused."),
+	solo:          desc("store_solo", "1 while writes are acknowledged without the peer although ack=peer."),
+	soloSeconds:   desc("store_solo_seconds_total", "Seconds of that since the start."),
+	lagEntries:    desc("replication_lag_entries", "Entries of the peer's log that are not applied here."),
+	lagSeconds:    desc("replication_lag_seconds", "Time since everything of the peer was applied here."),
+	drift:         desc("replication_clock_drift_seconds", "The peer's clock ahead of this one."),
+	caughtUp:      desc("replication_caught_up", "1 when this node holds what the peer had when the link came up."),
+	linked:        desc("replication_links_total", "Links to the peer established since the start."),
+	received:      desc("replication_records_total", "Records received from the peer."),
+	snapshots:     desc("replication_snapshots_total", "Snapshots received completely."),
+	followerLag:   desc("replication_follower_lag_entries", "Entries of this log that a follower has not applied.", "peer"),
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("futago_"+name, help, labels, nil)
+}
+
+func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.n.Status()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
+	}
+	flag := func(on bool) float64 {
+		if on {
+			return 1
+		}
+		return 0
+	}
+	gauge(descs.ready, flag(s.Ready))
+	if s.Store == nil {
+		return
+	}
+	gauge(descs.items, float64(s.Store.Items))
+	gauge(descs.tombstones, float64(s.Store.Tombstones))
+	gauge(descs.live, float64(s.Store.Bytes))
+	gauge(descs.logBytes, float64(s.Store.LogBytes))
+	gauge(descs.segments, float64(s.Store.Segments))
+	gauge(descs.memory, float64(s.Store.MemoryBytes))
+	gauge(descs.last, float64(s.Store.LastSeq))
+	gauge(descs.written, float64(s.Store.WrittenSeq))
+	gauge(descs.durable, float64(s.Store.DurableSeq))
+	counter(descs.compactions, float64(s.Store.Compactions))
+	counter(descs.compactFailed, float64(s.Store.CompactFailed))
+	counter(descs.impossible, float64(s.Store.Impossible))
+	gauge(descs.refused, flag(s.Store.Refusal != ""))
+	gauge(descs.solo, flag(s.Acknowledgement.Solo))
+	counter(descs.soloSeconds, s.Acknowledgement.SoloSeconds)
+	if p := s.Peer; p != nil {
+		gauge(descs.lagEntries, float64(p.LagEntries))
+		gauge(descs.lagSeconds, p.LagSeconds)
+		gauge(descs.drift, float64(p.DriftMs)/1000)
+		gauge(descs.caughtUp, flag(p.CaughtUp))
+		counter(descs.linked, float64(p.Links))
+		counter(descs.received, float64(p.Records))
+		counter(descs.snapshots, float64(p.Snapshots))
+	}
+	for _, f := range s.Followers {
+		gauge(descs.followerLag, float64(f.Lag), strconv.Itoa(f.Node))
+	}
+}

@@ -1,0 +1,263 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/futago/futago/internal/replication"
+	"github.com/futago/futago/internal/server"
+	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/ulog"
+	"github.com/futago/futago/internal/vfs"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Node is one running node.
+type Node struct {
+	cfg      Config
+	logger   *slog.Logger
+	events   *events
+	registry *prometheus.Registry
+	started  time.Time
+	state    stateBox
+	catching atomic.Bool
+
+	store  *store.Store
+	server *server.Server
+	source *replication.Source // nil without a peer listener
+	puller *replication.Puller // nil without a peer
+	admin  *adminServer        // nil when turned off
+	peerLn net.Listener
+
+	opened    atomic.Bool   // store, server and links are there
+	listening atomic.Bool   // the client port is open
+	isReady   chan struct{} // closed when clients are served
+	stopping  chan struct{} // closed when the drain begins
+	workers   sync.WaitGroup
+}
+
+// New returns a node that does nothing yet. The configuration must be valid.
+func New(cfg Config) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Node == 0 {
+		cfg.Node = 1
+	}
+	if cfg.Ack == "" {
+		cfg.Ack = "local"
+		if len(cfg.Peer) > 0 {
+			cfg.Ack = "peer"
+		}
+	}
+	next := slog.DiscardHandler
+	if cfg.Logger != nil {
+		next = cfg.Logger.Handler()
+	}
+	n := &Node{cfg: cfg, events: newEvents(next), registry: prometheus.NewRegistry(), started: time.Now(),
+		isReady: make(chan struct{}), stopping: make(chan struct{})}
+	n.logger = slog.New(n.events).With("node", cfg.Node)
+	n.state.state, n.state.reason, n.state.since = Starting, "process started", n.started
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{n})
+	return n, nil
+}
+
+// Ready is closed when clients are served for the first time.
+func (n *Node) Ready() <-chan struct{} { return n.isReady }
+
+// Addrs are the client addresses, with the ports that were taken; empty until Ready.
+func (n *Node) Addrs() []string {
+	if !n.listening.Load() {
+		return nil
+	}
+	return n.server.Addrs()
+}
+
+// Run opens the node, serves until ctx ends, drains and returns nil, or returns why the node cannot run.
+func (n *Node) Run(ctx context.Context) error {
+	if n.cfg.AdminListen != "none" {
+		admin, err := n.openAdmin()
+		if err != nil {
+			return err
+		}
+		n.admin = admin
+		defer admin.close()
+	}
+	if err := n.open(); err != nil {
+		return errors.Join(err, n.abandon())
+	}
+	n.workers.Go(n.watchFreeze)
+	started := make(chan error, 1)
+	n.workers.Go(func() { started <- n.start() })
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-started:
+		if err == nil {
+			<-ctx.Done()
+		}
+	}
+	return errors.Join(err, n.drain())
+}
+
+// open recovers the store and begins to serve and follow the peer.
+func (n *Node) open() error {
+	n.setState(Recovering, "reading the log in "+n.cfg.Data)
+	if n.cfg.PeerListen != "" {
+		ln, err := net.Listen("tcp", n.cfg.PeerListen)
+		if err != nil {
+			return fmt.Errorf("listen for the peer on %s: %w", n.cfg.PeerListen, err)
+		}
+		n.peerLn = ln
+	}
+	fs, err := n.fileSystem()
+	if err != nil {
+		return err
+	}
+	took := time.Now()
+	c := store.DefaultConfig()
+	c.FS, c.InMemory, c.Node = fs, n.cfg.Data == "none", n.cfg.Node
+	c.Fsync, c.FsyncInterval, c.SegmentSize = ulog.Policy(n.cfg.Fsync), n.cfg.FsyncInterval, n.cfg.SegmentSize
+	c.MaxValue, c.MaxMemory, c.MinFree, c.MaxClockDrift = n.cfg.MaxValue, n.cfg.MaxMemory, n.cfg.MinFree, n.cfg.MaxClockDrift
+	c.LogRetain, c.CompactRate = n.cfg.LogRetain, n.cfg.CompactRate
+	c.AckPeer, c.AckTimeout = n.cfg.Ack == "peer", n.cfg.AckTimeout
+	c.Logger, c.Now = n.logger, n.cfg.Now
+	if n.store, err = store.Open(c); err != nil {
+		return fmt.Errorf("open store in %s: %w", n.cfg.Data, err)
+	}
+	st := n.store.Stats()
+	n.logger.Info("log is read", "items", st.Items, "seq", st.LastSeq, "took", time.Since(took).Round(time.Millisecond))
+	if n.server, err = n.newServer(); err != nil {
+		return err
+	}
+	n.follow()
+	n.opened.Store(true)
+	return nil
+}
+
+func (n *Node) fileSystem() (vfs.FS, error) {
+	if n.cfg.Data == "none" {
+		return vfs.Memory(), nil
+	}
+	return vfs.OS(n.cfg.Data)
+}
+
+func (n *Node) newServer() (*server.Server, error) {
+	c := server.DefaultConfig()
+	for _, text := range n.cfg.Listen {
+		l, err := server.ParseListen(text)
+		if err != nil {
+			return nil, err
+		}
+		c.Listen = append(c.Listen, l)
+	}
+	c.MaxConns, c.Threads, c.MaxValue = n.cfg.MaxConns, n.cfg.Threads, n.cfg.MaxValue
+	c.FirstByteTimeout, c.IdleTimeout, c.RequestTimeout = n.cfg.FirstByteTimeout, n.cfg.IdleTimeout, n.cfg.RequestTimeout
+	c.MaxPending, c.MaxPendingTotal = n.cfg.MaxPending, n.cfg.MaxPendingTotal
+	c.Version, c.Logger, c.Registerer = n.cfg.Version, n.logger, n.registry
+	return server.New(c, n.store)
+}
+
+// follow opens both directions of the peer link.
+func (n *Node) follow() {
+	if n.peerLn != nil {
+		n.source = replication.NewSource(replication.SourceConfig{
+			Store: n.store, Node: n.cfg.Node, PeerTimeout: n.cfg.PeerTimeout, Logger: n.logger,
+			Ready: func() bool { ok, _ := n.readiness(); return ok },
+		}, n.peerLn)
+		n.logger.Info("listening for the peer", "addr", n.peerLn.Addr().String())
+		n.workers.Go(func() {
+			if err := n.source.Serve(); err != nil {
+				n.logger.Error("peer port stopped", "err", err)
+			}
+		})
+	}
+	if len(n.cfg.Peer) > 0 {
+		n.puller = replication.NewPuller(replication.PullerConfig{
+			Store: n.store, Node: n.cfg.Node, Addr: n.cfg.Peer[0], PeerTimeout: n.cfg.PeerTimeout, Durable: n.cfg.Fsync != "never",
+			Logger:   n.logger,
+			Returned: func() { n.again("link to the peer was down") },
+		})
+		n.puller.Start()
+	}
+}
+
+// start catches up and opens the client port.
+func (n *Node) start() error {
+	n.catchUp("before clients are served")
+	select {
+	case <-n.stopping:
+		return nil
+	default:
+	}
+	if err := n.server.Listen(); err != nil {
+		return err
+	}
+	n.listening.Store(true)
+	for _, a := range n.server.Addrs() {
+		n.logger.Info("listening for clients", "addr", a)
+	}
+	n.workers.Go(n.server.Serve)
+	if n.puller == nil {
+		n.ready("single node")
+	}
+	close(n.isReady)
+	return nil
+}
+
+// drain ends everything in order: clients, the peer, the store.
+func (n *Node) drain() error {
+	n.setState(Draining, "asked to stop")
+	close(n.stopping)
+	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.DrainTimeout)
+	defer cancel()
+	var errs []error
+	if n.listening.Load() {
+		if err := n.server.Shutdown(ctx); err != nil {
+			n.logger.Warn("some connections were cut", "err", err)
+		}
+	} else {
+		n.server.Close()
+	}
+	n.store.Log().End()
+	if n.source != nil {
+		if err := n.source.Drain(ctx); err != nil {
+			n.logger.Warn("the peer may lack the last entries until this node is back", "err", err)
+		}
+	}
+	if n.puller != nil {
+		n.puller.Stop()
+	}
+	n.workers.Wait()
+	if err := n.store.Close(); err != nil {
+		errs = append(errs, fmt.Errorf("close store: %w", err))
+	}
+	n.logger.Info("node stopped")
+	return errors.Join(errs...)
+}
+
+// abandon undoes a half-done open.
+func (n *Node) abandon() error {
+	if n.source != nil {
+		n.source.Close()
+	} else if n.peerLn != nil {
+		n.peerLn.Close()
+	}
+	if n.puller != nil {
+		n.puller.Stop()
+	}
+	if n.server != nil {
+		n.server.Close()
+	}
+	if n.store != nil {
+		return n.store.Close()
+	}
+	return nil
+}

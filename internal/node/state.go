@@ -1,0 +1,135 @@
+package node
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// State is where a node is in its life.
+type State string
+
+const (
+	Starting   State = "starting"
+	Recovering State = "recovering"  // reading its own log
+	CatchingUp State = "catching-up" // reading what the peer has and it has not
+	Ready      State = "ready"
+	Draining   State = "draining"
+)
+
+// stateBox holds the state and why.
+type stateBox struct {
+	mu     sync.Mutex
+	state  State
+	reason string
+	since  time.Time
+}
+
+func (b *stateBox) get() (State, string, time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state, b.reason, b.since
+}
+
+// setState enters a state. Nothing follows draining.
+func (n *Node) setState(s State, reason string) {
+	b := &n.state
+	b.mu.Lock()
+	old := b.state
+	if old == Draining {
+		b.mu.Unlock()
+		return
+	}
+	if old != s {
+		b.since = time.Now()
+	}
+	b.state, b.reason = s, reason
+	b.mu.Unlock()
+	if old != s {
+		n.logger.Info("node is "+string(s), "reason", reason)
+	}
+}
+
+// readiness is what load balancers are told.
+func (n *Node) readiness() (ok bool, text string) {
+	state, reason, _ := n.state.get()
+	if state != Ready {
+		return false, fmt.Sprintf("%s: %s", state, reason)
+	}
+	if err := n.store.Healthy(); err != nil {
+		return false, fmt.Sprintf("%s: %v", "unhealthy", err)
+	}
+	if n.puller != nil {
+		if err := n.puller.Stuck(); err != nil {
+			return false, fmt.Sprintf("unhealthy: what the peer sends cannot be applied: %v", err)
+		}
+	}
+	return true, fmt.Sprintf("%s: %s", state, reason)
+}
+
+// catchUp blocks until this node holds what its peer has, or the peer made no progress for the timeout.
+func (n *Node) catchUp(reason string) {
+	if n.puller == nil {
+		return
+	}
+	n.setState(CatchingUp, reason)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		changed := n.puller.Changed()
+		ok, still := n.puller.CaughtUp()
+		if ok {
+			n.ready("caught up with the peer")
+			return
+		}
+		if still > n.cfg.CatchupTimeout {
+			n.logger.Warn("serving without the peer's latest writes", "err", "peer made no progress", "took", n.cfg.CatchupTimeout)
+			n.ready(fmt.Sprintf("peer did not answer within %v; serving what is here", n.cfg.CatchupTimeout))
+			return
+		}
+		select {
+		case <-n.stopping:
+			return
+		case <-changed:
+		case <-tick.C:
+		}
+	}
+}
+
+func (n *Node) ready(reason string) { n.setState(Ready, reason) }
+
+// again makes a node that may have missed writes catch up once more; its listeners stay open, only readiness goes.
+func (n *Node) again(reason string) {
+	if !n.catching.CompareAndSwap(false, true) {
+		return
+	}
+	n.workers.Go(func() {
+		defer n.catching.Store(false)
+		n.catchUp(reason)
+	})
+}
+
+// watchFreeze notices that this process stood still (a paused machine, SIGSTOP) for longer than its peer waits.
+func (n *Node) watchFreeze() {
+	every := n.cfg.PeerTimeout / 6
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-n.stopping:
+			return
+		case <-tick.C:
+			now := time.Now()
+			if gap := now.Sub(last); gap > n.cfg.PeerTimeout {
+				n.logger.Warn("this process stood still", "took", gap.Round(time.Millisecond))
+				if n.puller != nil {
+					n.puller.Drop()
+					n.source.Drop()
+					n.again(fmt.Sprintf("stood still for %v", gap.Round(time.Millisecond)))
+				}
+			}
+			last = now
+		}
+	}
+}

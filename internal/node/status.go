@@ -1,0 +1,68 @@
+package node
+
+import (
+	"os"
+	"time"
+
+	"github.com/futago/futago/internal/replication"
+	"github.com/futago/futago/internal/server"
+	"github.com/futago/futago/internal/store"
+)
+
+// Status is the one document that dashboard, command line and checks read. It is served as JSON at /status.
+type Status struct {
+	Version     string    `json:"version"`
+	Node        int       `json:"node"`
+	PID         int       `json:"pid"`
+	State       State     `json:"state"`
+	Reason      string    `json:"reason"`
+	Since       time.Time `json:"since"` // of the state
+	Ready       bool      `json:"ready"`
+	Time        time.Time `json:"time"` // of this document, by the node's clock
+	Uptime      float64   `json:"uptime_seconds"`
+	Listen      []string  `json:"listen"`       // addresses of the client port; empty until it is open
+	PeerListen  string    `json:"peer_listen"`  // empty for a single node
+	AdminListen string    `json:"admin_listen"` //
+
+	Fsync           string                       `json:"fsync"`
+	FsyncInterval   float64                      `json:"fsync_interval_seconds"`
+	Acknowledgement store.Acknowledgement        `json:"acknowledgement"`
+	Store           *store.Stats                 `json:"store,omitempty"` // absent while the log is read
+	Log             string                       `json:"log_identity,omitempty"`
+	Peer            *replication.PullStatus      `json:"peer,omitempty"` // the link on which this node follows
+	Followers       []replication.FollowerStatus `json:"followers"`      // peers that follow this node
+	Server          *server.Stats                `json:"server,omitempty"`
+	Events          []Event                      `json:"events"` // newest last
+}
+
+// Status composes the document.
+func (n *Node) Status() Status {
+	state, reason, since := n.state.get()
+	s := Status{
+		Version: n.cfg.Version, Node: n.cfg.Node, PID: os.Getpid(), State: state, Reason: reason, Since: since,
+		Time: time.Now(), Uptime: time.Since(n.started).Seconds(), Listen: []string{}, Followers: []replication.FollowerStatus{},
+		Fsync: n.cfg.Fsync, FsyncInterval: n.cfg.FsyncInterval.Seconds(), Events: n.events.recent(),
+	}
+	if n.admin != nil {
+		s.AdminListen = n.admin.addr()
+	}
+	if !n.opened.Load() {
+		return s
+	}
+	s.Ready, _ = n.readiness()
+	s.Listen = append(s.Listen, n.Addrs()...)
+	s.Acknowledgement = n.store.Acknowledgement()
+	stats := n.store.Stats()
+	s.Store, s.Log = &stats, n.store.Log().Identity().String()
+	if n.peerLn != nil {
+		s.PeerListen = n.peerLn.Addr().String()
+		s.Followers = n.source.Followers()
+	}
+	if n.puller != nil {
+		p := n.puller.Status()
+		s.Peer = &p
+	}
+	clients := n.server.Stats()
+	s.Server = &clients
+	return s
+}
