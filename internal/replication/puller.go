@@ -44,6 +44,7 @@ type Puller struct {
 
 	goal     uint64 // position that means caught up, of the present link
 	linked   bool   // welcome was read on the present link
+	lost     bool   // own writes that this node lost are still coming
 	progress time.Time
 	behind   time.Time // since when the end of the peer's log is not reached; zero: it is
 	conn     net.Conn
@@ -305,6 +306,9 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	st.Expect(g.Node)
 	p.load(g.Node)
 	h := hello{Version: protocolVersion, Node: p.cfg.Node, Life: st.Log().Identity(), Position: p.pos, Partial: p.part, Own: st.Log().Origin(p.cfg.Node)}
+	if above, open := st.Gap(); open {
+		h.Own = above
+	}
 	if _, err := conn.Write(appendJSON(nil, frameHello, h)); err != nil {
 		return nil, fmt.Errorf("send hello: %w", err)
 	}
@@ -326,13 +330,19 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 		p.cfg.Logger.Info("following the peer", "peer", g.Node, "seq", p.pos.Seq, "end", w.End)
 	}
 	p.pos = w.Start
-	p.goal, p.linked = w.End, true
+	p.pos.Life = g.Life // an earlier life of the log led to the present one
+	p.goal, p.linked, p.lost = w.End, true, w.Mode == "stream" && w.Lost
 	p.status.State, p.status.Reason, p.status.Node = w.Mode, w.Reason, g.Node
 	p.status.End, p.status.PeerReady, p.status.DriftMs = w.End, w.Ready, w.Wall-st.Now()
 	p.status.Links++
 	p.status.CaughtUp = false
 	p.settleLocked()
 	p.mu.Unlock()
+	if w.Mode == "stream" && !w.Lost {
+		if err := st.CloseGap(); err != nil {
+			return nil, err
+		}
+	}
 	if w.Ready && !away.IsZero() && time.Since(away) > p.cfg.PeerTimeout && p.cfg.Returned != nil {
 		p.cfg.Returned()
 	}
@@ -394,11 +404,16 @@ func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]reco
 		p.settleLocked()
 		return recs, nil
 	case frameComplete:
+		if err := p.cfg.Store.CloseGap(); err != nil {
+			return recs, err
+		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.part, p.progress = -1, time.Now()
+		if p.part >= 0 {
+			p.status.Snapshots++
+		}
+		p.part, p.lost, p.progress = -1, false, time.Now()
 		p.status.State, p.status.Reason = "stream", ""
-		p.status.Snapshots++
 		p.unmarked++ // worth a note
 		p.markedAt = time.Time{}
 		p.settleLocked()
@@ -427,7 +442,7 @@ func (p *Puller) settleLocked() {
 	} else if p.behind.IsZero() {
 		p.behind = time.Now()
 	}
-	if p.linked && !p.status.CaughtUp && p.part < 0 && p.pos.Seq >= p.goal {
+	if p.linked && !p.status.CaughtUp && p.part < 0 && !p.lost && p.pos.Seq >= p.goal {
 		p.status.CaughtUp = true
 		p.tellLocked()
 	}

@@ -242,12 +242,11 @@ func (s *Source) handle(conn net.Conn) error {
 		})
 	}
 	run(func() error { return f.readConfirms(frames) })
-	run(func() error { return f.stream(ctx, reader, h.Own, start.Held) })
+	run(func() error { return f.stream(ctx, reader) })
 	if start.Mode == "snapshot" {
-		run(func() error { return f.snapshot(ctx, start.Part, 0) })
-	} else if start.Held > h.Own {
-		// The follower lost its newest writes; this node has them.
-		run(func() error { return f.snapshot(ctx, 0, h.Own) })
+		run(func() error { return f.snapshot(ctx, start.Part, true, 0) })
+	} else if start.Lost {
+		run(func() error { return f.snapshot(ctx, 0, false, h.Own) })
 	}
 	err = <-failed
 	conn.Close()
@@ -306,6 +305,7 @@ func (f *follower) plan(h *hello) (*welcome, *ulog.Reader, error) {
 	}
 	switch {
 	case err == nil:
+		w.Lost = w.Held > h.Own
 		if h.Partial >= 0 {
 			w.Mode, w.Reason, w.Part = "snapshot", "snapshot goes on", min(h.Partial, store.ScanParts)
 		}

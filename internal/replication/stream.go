@@ -14,10 +14,9 @@ import (
 // heartbeatEvery is the pace of signs of life in both directions.
 const heartbeatEvery = time.Second
 
-// stream sends what the log holds behind the reader and then whatever is written, without what the follower wrote itself.
-// own is the follower's newest stamp of its own that it had, held what this node had of it: the writes between are lost
-// to the follower, and come with the scan that runs beside.
-func (f *follower) stream(ctx context.Context, reader *ulog.Reader, own, held hlc.Stamp) error {
+// stream sends what the log holds behind the reader and then whatever is written, without what the follower wrote itself:
+// it has that, and what it lost of it comes with the scan that runs beside.
+func (f *follower) stream(ctx context.Context, reader *ulog.Reader) error {
 	st := f.s.cfg.Store
 	rise := make(chan struct{}, 1)
 	cancel := st.OnRise(func() {
@@ -92,11 +91,10 @@ func (f *follower) wrote(raw record.Raw) bool {
 	return raw.Stamp().Node() == f.node
 }
 
-// snapshot sends the records of every part from one on, tombstones and floors included. With above, only records that
-// contain a stamp of the follower's origin above it, and no progress: the position of the stream stands.
-func (f *follower) snapshot(ctx context.Context, part int, above hlc.Stamp) error {
+// snapshot sends the records of every part from one on, tombstones and floors included, then says that it is complete.
+// When it is not whole it sends only records that contain a stamp of the follower's origin above the given one.
+func (f *follower) snapshot(ctx context.Context, part int, whole bool, above hlc.Stamp) error {
 	st := f.s.cfg.Store
-	whole := above == 0
 	st.BeginScan()
 	defer st.EndScan()
 	if whole {
@@ -145,10 +143,7 @@ func (f *follower) snapshot(ctx context.Context, part int, above hlc.Stamp) erro
 		f.status.Part = part + 1
 		f.mu.Unlock()
 	}
-	if !whole {
-		return nil
-	}
-	if err := f.send(appendFrame(nil, frameComplete, nil)); err != nil {
+	if err := f.send(appendFrame(nil, frameComplete, nil)); err != nil || !whole {
 		return err
 	}
 	f.s.cfg.Logger.Info("snapshot sent", "peer", f.node, "took", time.Since(took).Round(time.Millisecond))

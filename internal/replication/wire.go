@@ -77,7 +77,7 @@ type hello struct {
 	Life     ulog.Identity `json:"life"`     // of the follower's log
 	Position ulog.Position `json:"position"` // in the source's log; zero: nothing yet
 	Partial  int           `json:"partial"`  // parts that it has of an unfinished snapshot by this source, -1: none is unfinished
-	Own      hlc.Stamp     `json:"own"`      // newest stamp of its own that it holds
+	Own      hlc.Stamp     `json:"own"`      // it has all its own writes up to this stamp
 }
 
 // welcome says what follows.
@@ -86,6 +86,7 @@ type welcome struct {
 	Reason  string        `json:"reason"` // of a snapshot
 	Part    int           `json:"part"`   // first part of the snapshot that will come
 	Start   ulog.Position `json:"start"`  // batches begin behind it
+	Lost    bool          `json:"lost"`   // stream: the follower's own writes above Own come beside it, then complete
 	End     uint64        `json:"end"`    // end of the source's log now: reaching it is being caught up
 	Held    hlc.Stamp     `json:"held"`   // newest stamp of the follower's origin that the source holds
 	Wall    int64         `json:"wall"`   // the source's clock, milliseconds since hlc.Epoch

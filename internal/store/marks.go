@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"sync"
 
+	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/record"
 )
 
@@ -40,4 +42,40 @@ func (s *Store) Mark(name string) []byte {
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
 	return bytes.Clone(s.marks.all[name].value)
+}
+
+// gapMark names the mark of a gap.
+const gapMark = "gap"
+
+// openGap notes, when the log may have lost its end, up to which stamp of its own this node surely has everything: a peer
+// may hold later ones. The note outlives restarts and later writes, which have higher stamps.
+func (s *Store) openGap() error {
+	if !s.log.Renewed() {
+		return nil
+	}
+	if _, open := s.Gap(); open { // an older one, not filled yet
+		return nil
+	}
+	_, err := s.SetMark(gapMark, binary.LittleEndian.AppendUint64(nil, uint64(s.log.Origin(s.cfg.Node))))
+	s.log.Flush()
+	return err
+}
+
+// Gap returns the stamp of its own above which this node may lack writes that a peer holds, while that is so.
+func (s *Store) Gap() (above hlc.Stamp, open bool) {
+	b := s.Mark(gapMark)
+	if len(b) != 8 {
+		return 0, false
+	}
+	return hlc.Stamp(binary.LittleEndian.Uint64(b)), true
+}
+
+// CloseGap notes that the peer has given back what this node had lost.
+func (s *Store) CloseGap() error {
+	if _, open := s.Gap(); !open {
+		return nil
+	}
+	_, err := s.SetMark(gapMark, nil)
+	s.log.Flush()
+	return err
 }

@@ -112,6 +112,9 @@ func Open(cfg Config) (*Store, error) {
 	for node := 1; node <= hlc.MaxNode; node++ {
 		s.clock.Restore(log.Origin(node))
 	}
+	if err := s.openGap(); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
 	s.judge()
 	s.workers.Go(s.housekeep)
 	s.workers.Go(s.compactLoop)

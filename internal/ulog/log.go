@@ -67,6 +67,7 @@ type Log struct {
 	seed    uint64
 	life    Identity
 	cut     *Cut
+	renewed bool
 	scratch record.Record // of recovery
 	slots   [maxSlots]atomic.Pointer[segment]
 
@@ -121,6 +122,9 @@ func (l *Log) Identity() Identity { return l.life }
 func (l *Log) Epoch() uint64 {
 	return xxh3.Hash(l.life[:])
 }
+
+// Renewed reports whether this opening began a new life: the end of what was written may be lost.
+func (l *Log) Renewed() bool { return l.renewed }
 
 // Cut is what recovery removed, nil for nothing.
 func (l *Log) Cut() *Cut { return l.cut }

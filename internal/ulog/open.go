@@ -157,6 +157,7 @@ func randomIdentity() (id Identity) {
 
 // newLife begins another identity: what the old one wrote behind the present end is lost.
 func (l *Log) newLife() {
+	l.renewed = true
 	l.man.Past = append(l.man.Past, pastLife{l.life, l.last.Load()})
 	if n := len(l.man.Past); n > maxPast {
 		l.man.Past = l.man.Past[n-maxPast:]

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/futago/futago/internal/node"
+	"github.com/spf13/cobra"
+)
+
+func newServeCommand() *cobra.Command {
+	config := defaultServeConfig()
+	table := serveSettings(config)
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a node",
+		Long: `Run a node: a server for memcached and HTTP clients that keeps its records in --data, alone or as
+one of a pair. It listens on loopback unless told otherwise.
+
+Settings come, the stronger after the weaker, from defaults, the file named by --config, FUTAGO_ variables
+and flags; 'futago config show' prints what is in force. Sizes are bytes, or 64MiB; durations 300ms or 2s.
+
+The first SIGTERM or SIGINT drains: no new clients, running requests finish, the peer gets the last
+entries, exit code 0. The second exits at once with code 1; nothing acknowledged is lost by that. Under
+systemd the unit is ready when clients are served.`,
+		Example: `  # one node, records in ./futago-data
+  futago serve
+
+  # a cache in memory of at most 1 GiB
+  futago serve --data none --max-memory 1GiB
+
+  # a pair, on two machines
+  futago serve --node 1 --listen :11211 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212
+  futago serve --node 2 --listen :11211 --peer-listen 10.0.0.2:11212 --peer 10.0.0.1:11212
+
+  # a port for memcached clients only beside one for everything
+  futago serve --listen 127.0.0.1:11211 --listen :11213,protocols=memcache`,
+		Args: noWords,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(table.load(cmd), config.Node.Validate()); err != nil {
+				return usageError{err}
+			}
+			return config.serve(cmd.Context(), config.Log.newLogger(cmd.ErrOrStderr()))
+		},
+	}
+	table.bind(cmd)
+	return cmd
+}
+
+// serve runs the node until a signal has drained it, or it fails.
+func (c *serveConfig) serve(ctx context.Context, logger *slog.Logger) error {
+	ctx, stop := untilSignal(ctx, logger, os.Exit)
+	defer stop()
+	c.Node.Logger = logger
+	n, err := node.New(c.Node)
+	if err != nil {
+		return serveError(err)
+	}
+
+	// The service manager is told what happens beside the node, which must not wait for it.
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	finished := make(chan struct{})
+	defer close(finished)
+	tell := func(state string) {
+		if err := notifySystemd(state); err != nil {
+			logger.Warn("service manager not notified", "err", err)
+		}
+	}
+	telling.Go(func() {
+		select {
+		case <-n.Ready():
+			tell("READY=1")
+		case <-finished:
+			return
+		case <-ctx.Done():
+		}
+		select {
+		case <-ctx.Done():
+			tell("STOPPING=1")
+		case <-finished:
+		}
+	})
+	return serveError(n.Run(ctx))
+}
+
+// serveError adds what to do next to the errors of a start that users meet most.
+func serveError(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return withHint(err, "Another process listens there. Stop it, or choose another address with --listen, --peer-listen or --admin-listen.")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return withHint(err, "This machine does not have that address. Choose one that it has, or :PORT for all.")
+	case errors.Is(err, fs.ErrPermission):
+		return withHint(err, "Run as the user who owns the data folder, or choose another folder with --data; ports below 1024 need a privilege.")
+	case errors.Is(err, syscall.ENOSPC):
+		return withHint(err, "Free some disk space, or choose a folder on another disk with --data.")
+	}
+	return err
+}
