@@ -1,0 +1,58 @@
+package server
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config says where and how to serve. DefaultConfig gives every default but the addresses.
+type Config struct {
+	// Listen are the addresses; at least one.
+	Listen []Listener
+	// MaxConns is the number of connections over all listeners. It is lowered when the system allows fewer descriptors.
+	MaxConns int
+	// FirstByteTimeout is how long a connection may stay without its first byte.
+	FirstByteTimeout time.Duration
+	// IdleTimeout closes a connection between requests; 0 is never (for HTTP httpIdleTimeout).
+	IdleTimeout time.Duration
+	// RequestTimeout closes a connection that leaves a request half sent. A request that goes on arriving at
+	// minProgress bytes per RequestTimeout is not cut off.
+	RequestTimeout time.Duration
+	// MaxPending bounds unsent output and partial input of one connection, in bytes. One value may exceed it.
+	MaxPending int64
+	// MaxPendingTotal bounds the same over all connections, in bytes.
+	MaxPendingTotal int64
+	// MaxValue is the largest value, in bytes; the store has the same bound.
+	MaxValue int64
+	// MaxMemory is the store's bound, which "stats" shows; 0 is none. Bytes.
+	MaxMemory int64
+	// Threads is the number of network loops; 0 is half of the cores, at least one.
+	Threads int
+	// Version is shown to clients, as x.y.z.
+	Version string
+	// Logger receives the log; nil discards it.
+	Logger *slog.Logger
+	// Registerer receives the metrics; nil means none.
+	Registerer prometheus.Registerer
+
+	// goroutines chooses the goroutine carrier where loops are possible.
+	goroutines bool
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		MaxConns:         20000,
+		FirstByteTimeout: time.Minute,
+		RequestTimeout:   30 * time.Second,
+		MaxPending:       64 << 20,
+		MaxPendingTotal:  1 << 30,
+		MaxValue:         64 << 20,
+		Version:          "0.1.0",
+	}
+}
+
+// minProgress is what a half-sent request must bring within each RequestTimeout to be waited for again, in bytes.
+const minProgress = 64 << 10

@@ -1,0 +1,123 @@
+package server
+
+import "sync/atomic"
+
+// counter names one number that only rises.
+type counter uint8
+
+const (
+	cmdGet counter = iota
+	cmdSet
+	cmdTouch
+	cmdFlush
+	getHits
+	getMisses
+	deleteHits
+	deleteMisses
+	incrHits
+	incrMisses
+	decrHits
+	decrMisses
+	casHits
+	casMisses
+	casBadval
+	touchHits
+	touchMisses
+	storeTooLarge
+	storeNoMemory
+	itemsStored
+	cmdOther // verbs that none of the others counts
+	httpGet
+	httpHead
+	httpPut
+	httpDelete
+	httpOptions
+	httpOther
+	bytesRead
+	bytesWritten
+	connsAccepted
+	connsRejected
+	idleKicks
+	firstByteTimeouts
+	requestTimeouts
+	repliesHeld // times that replies had to wait for the gate
+
+	counterCount
+)
+
+// tally is counted by one goroutine or loop alone and handed on with publish, so that requests touch no shared memory.
+type tally [counterCount]uint64
+
+// totals is where tallies add up. Each loop has its own.
+type totals struct {
+	n [counterCount]atomic.Uint64
+	_ [64]byte // the next one's first counters lie on another cache line
+}
+
+func (t *tally) publish(to *totals) {
+	for i, n := range t {
+		if n != 0 {
+			to.n[i].Add(n)
+			t[i] = 0
+		}
+	}
+}
+
+// count adds one where no tally is at hand.
+func (t *totals) count(c counter) { t.n[c].Add(1) }
+
+// sum returns the counters of all loops since the start.
+func (s *Server) sum() tally {
+	var all tally
+	for _, t := range s.totals {
+		for i := range all {
+			all[i] += t.n[i].Load()
+		}
+	}
+	return all
+}
+
+// sinceReset returns the counters since the last "stats reset". Metrics do not follow that command.
+func (s *Server) sinceReset() tally {
+	all := s.sum()
+	if base := s.resetBase.Load(); base != nil {
+		for i := range all {
+			all[i] -= min(base[i], all[i])
+		}
+	}
+	return all
+}
+
+func (s *Server) resetCounters() {
+	base := s.sum()
+	s.resetBase.Store(&base)
+}
+
+// Stats are the numbers of the client port for the status document, since the start.
+type Stats struct {
+	CurrConnections  int64
+	TotalConnections uint64
+	Rejected         uint64
+	Ops              uint64 // requests of all protocols; each key of a multi-get is one
+	Gets             uint64 // keys asked for
+	Sets             uint64
+	Hits             uint64
+	Misses           uint64
+	BytesRead        uint64
+	BytesWritten     uint64
+	Pending          int64 // bytes of unsent output and partial input
+}
+
+// Stats returns the numbers of now.
+func (s *Server) Stats() Stats {
+	n := s.sum()
+	ops := n[cmdGet] + n[cmdSet] + n[cmdTouch] + n[cmdFlush] + n[cmdOther] + n[httpOptions] + n[httpOther]
+	for _, c := range []counter{deleteHits, deleteMisses, incrHits, incrMisses, decrHits, decrMisses} {
+		ops += n[c]
+	}
+	return Stats{
+		CurrConnections: s.conns.Load(), TotalConnections: n[connsAccepted], Rejected: n[connsRejected], Ops: ops,
+		Gets: n[cmdGet], Sets: n[cmdSet], Hits: n[getHits], Misses: n[getMisses],
+		BytesRead: n[bytesRead], BytesWritten: n[bytesWritten], Pending: s.pending.Load(),
+	}
+}

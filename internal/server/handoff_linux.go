@@ -1,0 +1,21 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+)
+
+// handoffFD gives a descriptor, of which first was read already, to net/http. The descriptor belongs to the callee,
+// also when there is an error.
+func (s *Server) handoffFD(fd int, first []byte, p *peer) error {
+	f := os.NewFile(uintptr(fd), "client")
+	c, err := net.FileConn(f) // a duplicate
+	f.Close()
+	if err != nil {
+		return fmt.Errorf("duplicate a socket: %w", err)
+	}
+	s.handoff(c, bytes.Clone(first), p)
+	return nil
+}

@@ -1,0 +1,228 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/futago/futago/internal/store"
+)
+
+const (
+	httpAllow = "OPTIONS, GET, HEAD, PUT, DELETE"
+	// httpHeaderBytes has room for a key of 65,535 bytes, fully percent-encoded.
+	httpHeaderBytes = 256 << 10
+	// httpIdleTimeout holds when Config.IdleTimeout is off: an HTTP client expects to open a new connection.
+	httpIdleTimeout = 5 * time.Minute
+	// defaultType is the type of a record without one.
+	defaultType = "application/octet-stream"
+	maxType     = 255
+)
+
+// newWeb returns the HTTP server for the connections that the carriers hand over.
+func newWeb(s *Server) *http.Server {
+	idle := s.cfg.IdleTimeout
+	if idle == 0 {
+		idle = httpIdleTimeout
+	}
+	return &http.Server{
+		Handler:                      webHandler{s},
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            s.cfg.RequestTimeout,
+		IdleTimeout:                  idle,
+		MaxHeaderBytes:               httpHeaderBytes,
+		ErrorLog:                     slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// webHandler serves keys as paths.
+type webHandler struct{ srv *Server }
+
+func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t := h.srv.totals[0]
+	if r.ContentLength != 0 && r.Method != http.MethodPut {
+		// net/http reads or cuts off a body that no method of ours takes; that must not take for ever.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.srv.cfg.RequestTimeout))
+	}
+	switch r.Method {
+	case http.MethodOptions:
+		t.count(httpOptions)
+		w.Header().Set("Allow", httpAllow)
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusOK)
+		return
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
+	default:
+		t.count(httpOther)
+		w.Header().Set("Allow", httpAllow)
+		answer(w, http.StatusMethodNotAllowed, "allowed are "+httpAllow)
+		return
+	}
+	key, err := httpKey(r.RequestURI)
+	if err != nil {
+		t.count(httpOther)
+		status := http.StatusBadRequest
+		if errors.Is(err, errLongKey) {
+			status = http.StatusRequestURITooLong
+		}
+		answer(w, status, err.Error())
+		return
+	}
+	switch r.Method {
+	case http.MethodPut:
+		t.count(httpPut)
+		h.put(w, r, key)
+	case http.MethodDelete:
+		t.count(httpDelete)
+		h.delete(w, r, key)
+	case http.MethodHead:
+		t.count(httpHead)
+		h.get(w, r, key)
+	default:
+		t.count(httpGet)
+		h.get(w, r, key)
+	}
+}
+
+// get answers GET and HEAD from a copy: the record may be held only for a moment, the client may be slow.
+func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
+	t := h.srv.totals[0]
+	t.count(cmdGet)
+	var v store.View
+	if !h.srv.store.Acquire(key, &v) {
+		t.count(getMisses)
+		answer(w, http.StatusNotFound, "Not Found")
+		return
+	}
+	value, contentType, expires, token := bytes.Clone(v.Value), string(v.Type), v.Expires, v.Token
+	v.Release()
+	t.count(getHits)
+	if contentType == "" {
+		contentType = defaultType
+	}
+	header := w.Header()
+	header["Content-Type"] = []string{contentType}
+	header["Etag"] = []string{etag(token)}
+	header["Cache-Control"] = []string{cacheControl(expires, h.srv.store.Now())}
+	if plain(r.Header) {
+		header["Content-Length"] = []string{strconv.Itoa(len(value))}
+		header["Accept-Ranges"] = []string{"bytes"}
+		w.WriteHeader(http.StatusOK)
+		if r.Method == http.MethodGet {
+			_, _ = w.Write(value)
+		}
+		return
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(value))
+}
+
+// plain reports whether a request has neither a condition nor a range, which http.ServeContent would look for.
+func plain(h http.Header) bool {
+	for _, name := range []string{"If-None-Match", "If-Match", "Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"} {
+		if _, ok := h[name]; ok {
+			return false
+		}
+	}
+	return true
+}
+
+func cacheControl(expires uint64, now int64) string {
+	if expires == 0 {
+		return "no-cache"
+	}
+	return "max-age=" + strconv.FormatInt(max(int64(expires)-now, 0)/1000, 10)
+}
+
+func (h webHandler) delete(w http.ResponseWriter, r *http.Request, key []byte) {
+	t := h.srv.totals[0]
+	cond := conditionOf(r.Header)
+	for {
+		q := store.Request{Op: store.Delete, Key: key}
+		if cond.any() {
+			token, present := h.current(key)
+			if !cond.holds(token, present) {
+				answer(w, http.StatusPreconditionFailed, "the condition does not hold")
+				return
+			}
+			if !present {
+				t.count(deleteMisses)
+				answer(w, http.StatusNotFound, "Not Found")
+				return
+			}
+			q.CAS = token
+		}
+		var res store.Result
+		err := h.srv.store.Commit(&q, &res)
+		switch {
+		case err == nil:
+			t.count(deleteHits)
+			h.confirm(r.Context(), res.Seq)
+			answer(w, http.StatusOK, "OK")
+		case cond.any() && (errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound)):
+			continue // changed since the look at it
+		case errors.Is(err, store.ErrNotFound):
+			t.count(deleteMisses)
+			answer(w, http.StatusNotFound, "Not Found")
+		default:
+			storeFault(w, err)
+		}
+		return
+	}
+}
+
+// current returns the token of the live record.
+func (h webHandler) current(key []byte) (token uint64, present bool) {
+	var v store.View
+	if !h.srv.store.Acquire(key, &v) {
+		return 0, false
+	}
+	token = v.Token
+	v.Release()
+	return token, true
+}
+
+// confirm waits until the write at seq may be reported. When it never will be, its effect is unknown, and the
+// connection ends without a reply.
+func (h webHandler) confirm(ctx context.Context, seq uint64) {
+	if seq == 0 {
+		return
+	}
+	h.srv.store.Flush()
+	if ok, err := h.srv.store.Passed(seq); err == nil && ok {
+		return
+	}
+	h.srv.totals[0].count(repliesHeld)
+	if err := h.srv.store.Wait(ctx, seq); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// storeFault answers for an error of the store that is no outcome of the operation.
+func storeFault(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, store.ErrTooLarge):
+		answer(w, http.StatusRequestEntityTooLarge, err.Error())
+	case errors.Is(err, store.ErrKey):
+		answer(w, http.StatusBadRequest, err.Error())
+	case errors.Is(err, store.ErrNoSpace), errors.Is(err, store.ErrNoMemory), errors.Is(err, store.ErrClock),
+		errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrClosed):
+		w.Header().Set("Retry-After", "1")
+		answer(w, http.StatusServiceUnavailable, err.Error())
+	default:
+		answer(w, http.StatusInternalServerError, "internal error")
+	}
+}
+
+// answer writes a body of one line.
+func answer(w http.ResponseWriter, status int, line string) {
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("Content-Length", strconv.Itoa(len(line)+1))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, line+"\n")
+}

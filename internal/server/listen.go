@@ -1,0 +1,153 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Protocol is a set of protocols.
+type Protocol uint8
+
+const (
+	Memcache Protocol = 1 << iota // memcached's text protocol
+	HTTP                          // keys as paths
+)
+
+var protocolNames = []struct {
+	name  string
+	value Protocol
+}{{"memcache", Memcache}, {"http", HTTP}}
+
+// Listener is one address to serve.
+type Listener struct {
+	Network   string // tcp or unix
+	Address   string // host:port, or the path of the socket
+	Protocols Protocol
+}
+
+// ParseListen reads host:port, [v6]:port, :port or unix:/path, optionally followed by ,protocols=NAME+NAME.
+// Without that all protocols are served.
+func ParseListen(text string) (Listener, error) {
+	address, options, hasOptions := strings.Cut(text, ",")
+	l := Listener{Network: "tcp", Address: address, Protocols: Memcache | HTTP}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		l.Network, l.Address = "unix", path
+		if path == "" {
+			return Listener{}, fmt.Errorf("listen %q: the path after unix: is empty", text)
+		}
+	} else if err := checkHostPort(address); err != nil {
+		return Listener{}, fmt.Errorf("listen %q: %w", text, err)
+	}
+	for hasOptions {
+		var option string
+		option, options, hasOptions = strings.Cut(options, ",")
+		name, value, _ := strings.Cut(option, "=")
+		if name != "protocols" {
+			return Listener{}, fmt.Errorf("listen %q: unknown option %q, nearest is %q", text, name, "protocols")
+		}
+		var err error
+		if l.Protocols, err = parseProtocols(value); err != nil {
+			return Listener{}, fmt.Errorf("listen %q: %w", text, err)
+		}
+	}
+	return l, nil
+}
+
+func checkHostPort(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("want host:port, [v6]:port, :port or unix:/path")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q: want 0 to 65535", port)
+	}
+	return nil
+}
+
+func parseProtocols(text string) (Protocol, error) {
+	var set Protocol
+next:
+	for name := range strings.SplitSeq(text, "+") {
+		for _, p := range protocolNames {
+			if name == p.name {
+				set |= p.value
+				continue next
+			}
+		}
+		return 0, fmt.Errorf("unknown protocol %q, nearest is %q", name, nearestProtocol(name))
+	}
+	return set, nil
+}
+
+// nearestProtocol returns the name with the smallest edit distance.
+func nearestProtocol(name string) string {
+	best := protocolNames[0].name
+	for _, p := range protocolNames {
+		if distance(name, p.name) < distance(name, best) {
+			best = p.name
+		}
+	}
+	return best
+}
+
+// distance is the number of single-byte edits that turn a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// String is the text that ParseListen reads.
+func (l Listener) String() string {
+	text := l.Address
+	if l.Network == "unix" {
+		text = "unix:" + text
+	}
+	if l.Protocols == Memcache|HTTP {
+		return text
+	}
+	var names []string
+	for _, p := range protocolNames {
+		if l.Protocols&p.value != 0 {
+			names = append(names, p.name)
+		}
+	}
+	return text + ",protocols=" + strings.Join(names, "+")
+}
+
+// open opens the address. The socket file of a process that is gone is removed first.
+func (l Listener) open() (net.Listener, error) {
+	if l.Network == "unix" {
+		if info, err := os.Lstat(l.Address); err == nil && info.Mode()&os.ModeSocket != 0 {
+			if c, err := net.Dial("unix", l.Address); err == nil {
+				c.Close()
+				return nil, fmt.Errorf("listen on %s: another process serves it", l)
+			}
+			if err := os.Remove(l.Address); err != nil {
+				return nil, fmt.Errorf("remove a stale socket: %w", err)
+			}
+		}
+	}
+	ln, err := net.Listen(l.Network, l.Address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", l, err)
+	}
+	return ln, nil
+}

@@ -1,0 +1,413 @@
+package server
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	readBuffer   = 256 << 10
+	roundOutput  = 4 << 20 // output after which a round is settled early, bytes
+	tickMillis   = 1000    // between looks at the timeouts
+	stallMillis  = 20      // between looks at connections that wait for memory of others
+	firstByFDLen = 256
+)
+
+// loop serves its connections from one thread. A round is: wait, read and execute what is ready, hand the writes to the
+// store, send the replies that may leave.
+type loop struct {
+	poller
+	srv *Server
+	w   worker
+
+	rbuf    []byte
+	buffers buffers
+	byFD    []*conn
+	count   int     // of connections
+	touched []*conn // of this round: to send and to watch anew
+	held    []*conn // with replies that wait for the gate
+	resume  []*conn // with input left that waits for room
+	stalled []*conn // that may not read until others hold less
+	dead    []*conn
+	output  int   // bytes made in this round
+	ticked  int64 // ms
+
+	// waiting is set before the loop sleeps with held replies; who clears it must wake the loop.
+	waiting atomic.Bool
+	done    chan struct{}
+
+	inMu  sync.Mutex
+	inbox []*conn
+	over  bool // no connection is taken any more
+}
+
+func (s *Server) makeLoops() error {
+	for range s.threads() {
+		l := &loop{srv: s, done: make(chan struct{}), byFD: make([]*conn, firstByFDLen)}
+		if err := l.open(); err != nil {
+			s.closeLoops()
+			return err
+		}
+		t := new(totals)
+		s.totals = append(s.totals, t)
+		l.w = newWorker(s, t)
+		s.loops = append(s.loops, l)
+	}
+	return nil
+}
+
+// closeLoops frees loops that never ran.
+func (s *Server) closeLoops() {
+	for _, l := range s.loops {
+		l.close()
+	}
+}
+
+// adopt hands a new connection to the loop.
+func (l *loop) adopt(fd int, p *peer) {
+	c := &conn{fd: fd, peer: p}
+	c.dec.MaxValue = int(l.srv.cfg.MaxValue)
+	l.inMu.Lock()
+	over := l.over
+	if !over {
+		l.inbox = append(l.inbox, c)
+	}
+	l.inMu.Unlock()
+	if over {
+		_ = unix.Close(fd)
+		l.srv.closed(p)
+		return
+	}
+	l.wake()
+}
+
+func (l *loop) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l.rbuf = make([]byte, readBuffer)
+	cancel := l.srv.store.OnPass(func() {
+		if l.waiting.Load() && l.waiting.CompareAndSwap(true, false) {
+			l.wake()
+		}
+	})
+	defer func() {
+		cancel()
+		l.closeAll()
+		l.close()
+		close(l.done)
+	}()
+	for l.srv.ctx.Err() == nil {
+		events, err := l.wait(l.timeout())
+		if err != nil {
+			l.srv.logger.Error("network loop stops", "err", err)
+			return
+		}
+		l.w.now = l.srv.store.Now()
+		l.round(events)
+		if l.w.now-l.ticked >= tickMillis {
+			l.ticked = l.w.now
+			l.tick()
+		}
+		if l.srv.draining.Load() && len(events) == 0 && l.drained() {
+			return
+		}
+	}
+}
+
+// timeout is how long the loop may sleep, in milliseconds.
+func (l *loop) timeout() int {
+	if len(l.resume) == 0 {
+		if len(l.stalled) > 0 || l.srv.draining.Load() {
+			return stallMillis
+		}
+		return tickMillis
+	}
+	for _, c := range l.resume {
+		if !l.srv.overfull(c.counted) {
+			return 0
+		}
+	}
+	return stallMillis
+}
+
+func (l *loop) round(events []unix.EpollEvent) {
+	if len(l.resume) > 0 {
+		l.resumeAll()
+	}
+	if len(l.stalled) > 0 && l.srv.pending.Load() <= l.srv.cfg.MaxPendingTotal {
+		l.unstall()
+	}
+	for i := range events {
+		ev := &events[i]
+		if int(ev.Fd) == l.wakefd {
+			l.woken()
+			l.takeInbox()
+			continue
+		}
+		if c := l.byFD[ev.Fd]; c != nil && !c.dead {
+			l.ready(c, ev.Events)
+		}
+		if l.output >= roundOutput {
+			l.settle()
+		}
+	}
+	l.settle()
+}
+
+// takeInbox begins to watch new connections.
+func (l *loop) takeInbox() {
+	l.inMu.Lock()
+	fresh := l.inbox
+	l.inbox = nil
+	l.inMu.Unlock()
+	for _, c := range fresh {
+		for c.fd >= len(l.byFD) {
+			l.byFD = append(l.byFD, make([]*conn, len(l.byFD))...)
+		}
+		c.last, c.events = l.w.now, unix.EPOLLIN
+		l.byFD[c.fd] = c
+		l.count++
+		if err := l.control(unix.EPOLL_CTL_ADD, c.fd, c.events); err != nil {
+			l.srv.logger.Warn("watch a connection", "err", err)
+			l.kill(c)
+		}
+	}
+}
+
+// ready serves one descriptor that epoll named.
+func (l *loop) ready(c *conn, events uint32) {
+	if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && c.events&unix.EPOLLIN == 0 {
+		// Both directions are gone, and nobody would read what still waits.
+		l.kill(c)
+		return
+	}
+	if events&unix.EPOLLOUT != 0 {
+		l.touch(c)
+	}
+	if events&^unix.EPOLLOUT != 0 && c.events&unix.EPOLLIN != 0 {
+		l.read(c)
+	}
+}
+
+func (l *loop) read(c *conn) {
+	private := len(c.in) > 0
+	room := l.rbuf
+	if private {
+		room = c.readRoom(l)
+	}
+	n, errno := readFD(c.fd, room)
+	switch {
+	case errno == unix.EAGAIN:
+		return
+	case errno != 0:
+		l.kill(c)
+		return
+	case n == 0:
+		c.eof = true
+		l.touch(c)
+		return
+	}
+	c.last = l.w.now
+	c.peer.last.Store(l.w.now)
+	c.arrived += n
+	l.w.tally[bytesRead] += uint64(n)
+	data := room[:n]
+	if private {
+		c.in = c.in[:len(c.in)+n]
+		data = c.in
+	}
+	if c.proto == undecided && !l.decide(c, data) {
+		return
+	}
+	l.execute(c, data, private)
+}
+
+// decide looks at the first bytes; false means that they are not for this loop.
+func (l *loop) decide(c *conn, data []byte) bool {
+	c.proto = sniff(data[0], c.peer.protocol)
+	switch c.proto {
+	case isMemcache:
+		return true
+	case isHTTP:
+		l.forget(c)
+		if err := l.srv.handoffFD(c.fd, data, c.peer); err != nil {
+			l.srv.logger.Warn("hand a connection to HTTP", "err", err)
+			l.srv.closed(c.peer)
+		}
+	default:
+		l.kill(c)
+	}
+	return false
+}
+
+// execute feeds the session. private says that data is c.in.
+func (l *loop) execute(c *conn, data []byte, private bool) {
+	if cap(c.out) == 0 {
+		c.out = l.buffers.take(0)
+	}
+	before := len(c.out)
+	n := c.feed(&l.w, data)
+	l.output += len(c.out) - before
+	rest := data[n:]
+	if c.closing {
+		rest = nil
+	}
+	c.keep(l, rest, private)
+	switch {
+	case len(c.in) == 0 || c.more:
+		c.since = 0
+	case c.since == 0 || n > 0:
+		c.since, c.arrived = l.w.now, 0
+	}
+	l.touch(c)
+}
+
+// resumeAll goes on with sessions that paused, as far as their output has left.
+func (l *loop) resumeAll() {
+	all := l.resume
+	l.resume = nil
+	for _, c := range all {
+		c.resumes = false
+		switch {
+		case c.dead || !c.more:
+		case l.srv.overfull(c.counted) && c.unsent() > 0:
+			l.later(c)
+		case int64(c.unsent()) < l.srv.cfg.MaxPending:
+			l.execute(c, c.in, true)
+			if l.output >= roundOutput {
+				l.settle()
+			}
+		}
+	}
+	if l.resume == nil {
+		l.resume = all[:0]
+	}
+}
+
+// unstall lets connections read again that had to wait for the memory of others.
+func (l *loop) unstall() {
+	for i, c := range l.stalled {
+		c.stalled = false
+		l.touch(c)
+		l.stalled[i] = nil
+	}
+	l.stalled = l.stalled[:0]
+}
+
+// later puts c on the list of sessions to go on with.
+func (l *loop) later(c *conn) {
+	if !c.resumes {
+		c.resumes = true
+		l.resume = append(l.resume, c)
+	}
+}
+
+func (l *loop) touch(c *conn) {
+	if !c.touched {
+		c.touched = true
+		l.touched = append(l.touched, c)
+	}
+}
+
+// settle ends a round: the store gets the writes, the clients what may leave.
+func (l *loop) settle() {
+	l.w.flush()
+	l.output = 0
+	for _, c := range l.touched {
+		c.touched = false
+		l.send(c)
+	}
+	l.touched = l.touched[:0]
+	if len(l.held) > 0 {
+		// Announced before the last look: a position that rises after that look wakes us.
+		l.waiting.Store(true)
+		l.release()
+	}
+	if len(l.held) == 0 {
+		l.waiting.Store(false)
+	}
+	l.w.tally.publish(l.w.totals)
+	for _, c := range l.dead {
+		_ = unix.Close(c.fd)
+		l.srv.closed(c.peer)
+	}
+	clear(l.dead)
+	l.dead = l.dead[:0]
+}
+
+// release sends what the gate has passed meanwhile.
+func (l *loop) release() {
+	kept := l.held[:0]
+	for _, c := range l.held {
+		l.send(c)
+		if c.waiting = c.holds(); c.waiting {
+			kept = append(kept, c)
+		}
+	}
+	clear(l.held[len(kept):])
+	l.held = kept
+}
+
+// send writes the replies that may leave and decides what to wait for.
+func (l *loop) send(c *conn) {
+	if c.dead {
+		return
+	}
+	for len(c.marks) > 0 {
+		ok, err := l.srv.store.Passed(c.marks[0].seq)
+		if err != nil {
+			l.kill(c) // the effect of the write is unknown: no reply
+			return
+		}
+		if !ok {
+			break
+		}
+		c.passed()
+	}
+	blocked := false
+	if b := c.sendable(); len(b) > 0 {
+		n, errno := writeFD(c.fd, b)
+		switch {
+		case errno == unix.EAGAIN:
+			n = 0
+		case errno != 0:
+			l.kill(c)
+			return
+		}
+		blocked = n < len(b)
+		l.w.tally[bytesWritten] += uint64(n)
+		c.advance(n)
+	}
+	if len(c.out) == 0 && c.out != nil {
+		l.buffers.give(c.out)
+		c.out = nil
+	}
+	if c.ended() {
+		l.kill(c)
+		return
+	}
+	c.account(l.srv)
+	if !c.waiting && c.holds() {
+		l.w.tally[repliesHeld]++
+		c.waiting = true
+		l.held = append(l.held, c)
+	}
+	if c.more && int64(c.unsent()) < l.srv.cfg.MaxPending {
+		l.later(c)
+	}
+	events := c.wants(l.srv, blocked)
+	if !c.stalled && l.srv.overfull(c.counted) {
+		c.stalled = true
+		l.stalled = append(l.stalled, c)
+	}
+	if events != c.events {
+		c.events = events
+		if err := l.control(unix.EPOLL_CTL_MOD, c.fd, events); err != nil {
+			l.srv.logger.Warn("watch a connection", "err", err)
+			l.kill(c)
+		}
+	}
+}

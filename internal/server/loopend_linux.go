@@ -1,0 +1,80 @@
+package server
+
+import "golang.org/x/sys/unix"
+
+// tick looks at the timeouts, once a second: a timer for each connection would cost more than it is worth.
+func (l *loop) tick() {
+	cfg := &l.srv.cfg
+	l.w.trim()
+	for _, c := range l.byFD {
+		if c == nil {
+			continue
+		}
+		switch {
+		case c.proto == undecided:
+			if l.w.now-c.last >= cfg.FirstByteTimeout.Milliseconds() {
+				l.expire(c, firstByteTimeouts)
+			}
+		case c.since != 0 && l.w.now-c.since >= cfg.RequestTimeout.Milliseconds():
+			if c.arrived < minProgress {
+				l.expire(c, requestTimeouts)
+				continue
+			}
+			c.since, c.arrived = l.w.now, 0
+		case cfg.IdleTimeout > 0 && l.w.now-c.last >= cfg.IdleTimeout.Milliseconds():
+			l.expire(c, idleKicks)
+		}
+	}
+	l.settle()
+}
+
+func (l *loop) expire(c *conn, why counter) {
+	l.w.tally[why]++
+	l.kill(c)
+}
+
+// drained closes the connections that wait for nothing; true when none is left.
+func (l *loop) drained() bool {
+	for _, c := range l.byFD {
+		if c != nil && len(c.in) == 0 && c.unsent() == 0 && !c.more {
+			l.kill(c)
+		}
+	}
+	l.settle()
+	return l.count == 0
+}
+
+// closeAll ends every connection and takes no more.
+func (l *loop) closeAll() {
+	l.inMu.Lock()
+	l.over = true
+	l.inMu.Unlock()
+	l.takeInbox()
+	for _, c := range l.byFD {
+		if c != nil {
+			l.kill(c)
+		}
+	}
+	l.settle()
+}
+
+// forget takes a connection out of the loop and leaves its descriptor open.
+func (l *loop) forget(c *conn) {
+	_ = l.control(unix.EPOLL_CTL_DEL, c.fd, 0)
+	l.byFD[c.fd] = nil
+	l.count--
+	c.dead = true
+	l.buffers.give(c.in)
+	l.buffers.give(c.out)
+	c.in, c.out, c.keys, c.marks = nil, nil, nil, nil
+	c.account(l.srv)
+}
+
+// kill closes a connection at the end of the round, so that its descriptor cannot name another one before.
+func (l *loop) kill(c *conn) {
+	if c.dead {
+		return
+	}
+	l.forget(c)
+	l.dead = append(l.dead, c)
+}

@@ -1,0 +1,287 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/store"
+)
+
+var storeOps = [...]store.Op{
+	memcache.OpSet: store.Set, memcache.OpAdd: store.Add, memcache.OpReplace: store.Replace, memcache.OpAppend: store.Append,
+	memcache.OpPrepend: store.Prepend, memcache.OpCAS: store.CAS, memcache.OpDelete: store.Delete, memcache.OpIncr: store.Incr,
+	memcache.OpDecr: store.Decr, memcache.OpTouch: store.Touch,
+}
+
+// execute turns the request in w.mreq into one store call and its result into one reply. false means that the caller
+// must not decode further: the session is closing, or a get has paused.
+func (s *session) execute(w *worker, start int) bool {
+	r := &w.mreq
+	switch r.Op {
+	case memcache.OpGet, memcache.OpGets, memcache.OpGat, memcache.OpGats:
+		return s.get(w, start)
+	case memcache.OpSet, memcache.OpAdd, memcache.OpReplace, memcache.OpAppend, memcache.OpPrepend, memcache.OpCAS:
+		s.storage(w)
+	case memcache.OpDelete, memcache.OpTouch:
+		s.simple(w)
+	case memcache.OpIncr, memcache.OpDecr:
+		s.arith(w)
+	case memcache.OpError:
+		w.tally[cmdOther]++
+		return s.refuse(w)
+	case memcache.OpQuit:
+		w.tally[cmdOther]++
+		s.closing = true
+		return false
+	case memcache.OpFlushAll:
+		s.flushAll(w)
+	case memcache.OpVersion:
+		w.tally[cmdOther]++
+		s.out = memcache.AppendVersion(s.out, w.srv.cfg.Version)
+	case memcache.OpVerbosity:
+		w.tally[cmdOther]++
+		s.reply(r, memcache.ReplyOK)
+	case memcache.OpStats:
+		w.tally[cmdOther]++
+		s.out = w.appendStats(s.out, r.Arg)
+	}
+	return true
+}
+
+// reply appends a line unless the request forbids it.
+func (s *session) reply(r *memcache.Request, line string) {
+	if !r.Noreply {
+		s.out = append(s.out, line...)
+	}
+}
+
+func (s *session) get(w *worker, start int) bool {
+	r := &w.mreq
+	for {
+		key, ok := r.Keys.Next()
+		if !ok {
+			s.out = append(s.out, memcache.ReplyEnd...)
+			return true
+		}
+		s.getOne(w, r.Op, key, r.Exptime)
+		if s.full(w, start) {
+			s.pauseGet(r)
+			if len(s.keys) > 0 {
+				return false
+			}
+		}
+	}
+}
+
+// getOne answers one key of a get.
+func (s *session) getOne(w *worker, op memcache.Op, key []byte, exptime int64) {
+	if op == memcache.OpGet || op == memcache.OpGets {
+		w.tally[cmdGet]++
+		if s.appendValue(w, op, key) {
+			w.tally[getHits]++
+		} else {
+			w.tally[getMisses]++
+		}
+		return
+	}
+	w.tally[cmdTouch]++
+	if s.getAndTouch(w, op, key, exptime) {
+		w.tally[touchHits]++
+	} else {
+		w.tally[touchMisses]++
+	}
+}
+
+// appendValue appends the value of key as it is now; false when there is none.
+func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
+	v := &w.view
+	if !w.store.Acquire(key, v) {
+		return false
+	}
+	if op == memcache.OpGets || op == memcache.OpGats {
+		s.out = memcache.AppendValueCAS(s.out, key, v.Flags, len(v.Value), v.Token)
+	} else {
+		s.out = memcache.AppendValue(s.out, key, v.Flags, len(v.Value))
+	}
+	s.out = append(append(s.out, v.Value...), '\r', '\n')
+	v.Release()
+	return true
+}
+
+// getAndTouch touches first, so that the unique it returns is the one that holds afterwards. With a time that is past
+// the record can only be read before.
+func (s *session) getAndTouch(w *worker, op memcache.Op, key []byte, exptime int64) bool {
+	at, expired := w.expires(exptime)
+	before := len(s.out)
+	if expired && !s.appendValue(w, op, key) {
+		return false
+	}
+	w.req.Op, w.req.Key, w.req.Expires, w.req.CAS = store.Touch, key, at, 0
+	// The write stands before its value in the order of replies: hold from there.
+	after := s.out
+	s.out = s.out[:before]
+	err := w.commit(s)
+	s.out = after
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		s.out = s.out[:before]
+		return false
+	case expired:
+		return true
+	}
+	// A node that takes no writes still answers reads.
+	return s.appendValue(w, op, key)
+}
+
+func (s *session) storage(w *worker) {
+	r, q := &w.mreq, &w.req
+	w.tally[cmdSet]++
+	q.Op, q.Key, q.Value, q.Type, q.Flags, q.CAS = storeOps[r.Op], r.Key, r.Value, nil, r.Flags, 0
+	q.Expires, _ = w.expires(r.Exptime)
+	switch r.Op {
+	case memcache.OpCAS:
+		q.CAS = r.CAS
+	case memcache.OpAppend, memcache.OpPrepend:
+		w.joined = true
+	}
+	err := w.commit(s)
+	q.Value = nil
+	w.countStorage(r.Op, err)
+	if err == nil {
+		s.reply(r, memcache.ReplyStored)
+		return
+	}
+	s.reply(r, memcacheReply(r.Op, err))
+}
+
+func (w *worker) countStorage(op memcache.Op, err error) {
+	if err == nil {
+		w.tally[itemsStored]++
+		if op == memcache.OpCAS {
+			w.tally[casHits]++
+		}
+		return
+	}
+	switch {
+	case errors.Is(err, store.ErrTooLarge):
+		w.tally[storeTooLarge]++
+	case errors.Is(err, store.ErrNoMemory):
+		w.tally[storeNoMemory]++
+	case op != memcache.OpCAS:
+	case errors.Is(err, store.ErrNotFound):
+		w.tally[casMisses]++
+	case errors.Is(err, store.ErrConflict):
+		w.tally[casBadval]++
+	}
+}
+
+// simple is delete and touch.
+func (s *session) simple(w *worker) {
+	r, q := &w.mreq, &w.req
+	q.Op, q.Key, q.CAS = storeOps[r.Op], r.Key, 0
+	hit, miss, done := deleteHits, deleteMisses, memcache.ReplyDeleted
+	if r.Op == memcache.OpTouch {
+		w.tally[cmdTouch]++
+		q.Expires, _ = w.expires(r.Exptime)
+		hit, miss, done = touchHits, touchMisses, memcache.ReplyTouched
+	}
+	err := w.commit(s)
+	switch {
+	case err == nil:
+		w.tally[hit]++
+		s.reply(r, done)
+		return
+	case errors.Is(err, store.ErrNotFound):
+		w.tally[miss]++
+	}
+	s.reply(r, memcacheReply(r.Op, err))
+}
+
+func (s *session) arith(w *worker) {
+	r, q := &w.mreq, &w.req
+	hit, miss := incrHits, incrMisses
+	if r.Op == memcache.OpDecr {
+		hit, miss = decrHits, decrMisses
+	}
+	q.Op, q.Key, q.Delta, q.CAS = storeOps[r.Op], r.Key, r.Delta, 0
+	err := w.commit(s)
+	if err == nil {
+		w.tally[hit]++
+		if !r.Noreply {
+			s.out = memcache.AppendUint(s.out, w.res.Number)
+		}
+		return
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		w.tally[miss]++
+	}
+	s.reply(r, memcacheReply(r.Op, err))
+}
+
+// refuse answers a line that is no valid command.
+func (s *session) refuse(w *worker) bool {
+	r := &w.mreq
+	if r.Drop {
+		// Whatever comes of it, the reply is an error already.
+		w.tally[storeTooLarge]++
+		w.req.Op, w.req.Key, w.req.CAS = store.Delete, r.Key, 0
+		_ = w.commit(s)
+	}
+	s.out = append(s.out, r.Reply...)
+	s.closing = r.Close
+	return !r.Close
+}
+
+func (s *session) flushAll(w *worker) {
+	r := &w.mreq
+	w.tally[cmdFlush]++
+	var at uint64
+	if r.Exptime > 0 {
+		var past bool
+		if at, past = w.expires(r.Exptime); past {
+			at = 0
+		}
+	}
+	seq, err := w.store.FlushAll(at)
+	if err != nil {
+		s.reply(r, memcacheReply(r.Op, err))
+		return
+	}
+	if seq != 0 {
+		w.hold(s, seq)
+	}
+	s.reply(r, memcache.ReplyOK)
+}
+
+// memcacheReply is the reply line for an error of the store.
+func memcacheReply(op memcache.Op, err error) string {
+	joins := op == memcache.OpAppend || op == memcache.OpPrepend
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		if joins || op == memcache.OpReplace {
+			return memcache.ReplyNotStored
+		}
+		return memcache.ReplyNotFound
+	case errors.Is(err, store.ErrExists):
+		return memcache.ReplyNotStored
+	case errors.Is(err, store.ErrConflict):
+		return memcache.ReplyExists
+	case errors.Is(err, store.ErrNotNumeric):
+		return memcache.ReplyNotNumeric
+	case errors.Is(err, store.ErrTooLarge):
+		if joins {
+			return memcache.ReplyNotStored
+		}
+		return memcache.ReplyTooLarge
+	case errors.Is(err, store.ErrKey):
+		return memcache.ReplyBadFormat
+	case errors.Is(err, store.ErrNoMemory):
+		return memcache.ReplyNoMemory
+	}
+	for _, fault := range []error{store.ErrNoSpace, store.ErrClock, store.ErrReadOnly, store.ErrClosed} {
+		if errors.Is(err, fault) {
+			return "SERVER_ERROR " + fault.Error() + "\r\n"
+		}
+	}
+	return "SERVER_ERROR internal error\r\n"
+}

@@ -1,0 +1,68 @@
+package server
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// collector reads the counters of the loops when it is asked.
+type collector struct{ srv *Server }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("futago_server_"+name, help, labels, nil)
+}
+
+var (
+	connectionsDesc = desc("connections", "Open client connections.")
+	pendingDesc     = desc("pending_bytes", "Unsent output and partial input of all connections.")
+	acceptedDesc    = desc("connections_accepted_total", "Connections accepted.")
+	rejectedDesc    = desc("connections_rejected_total", "Connections refused because of max-conns.")
+	requestsDesc    = desc("requests_total", "Requests of memcached and HTTP clients together; each key of a get is one.", "command")
+	httpDesc        = desc("http_requests_total", "HTTP requests.", "method")
+	lookupsDesc     = desc("lookups_total", "Keys looked for, by command and result.", "command", "result")
+	readDesc        = desc("read_bytes_total", "Bytes received from clients.")
+	writtenDesc     = desc("written_bytes_total", "Bytes sent to clients.")
+	timeoutsDesc    = desc("timeouts_total", "Connections closed by a timeout.", "kind")
+	heldDesc        = desc("held_replies_total", "Times that replies waited for disk or peer.")
+)
+
+// labelled is one counter under its label values.
+type labelled struct {
+	desc   *prometheus.Desc
+	value  counter
+	labels []string
+}
+
+var labelledCounters = []labelled{
+	{acceptedDesc, connsAccepted, nil}, {rejectedDesc, connsRejected, nil},
+	{readDesc, bytesRead, nil}, {writtenDesc, bytesWritten, nil}, {heldDesc, repliesHeld, nil},
+	{requestsDesc, cmdGet, []string{"get"}}, {requestsDesc, cmdSet, []string{"set"}}, {requestsDesc, cmdTouch, []string{"touch"}},
+	{requestsDesc, cmdFlush, []string{"flush_all"}}, {requestsDesc, cmdOther, []string{"other"}},
+	{httpDesc, httpGet, []string{"get"}}, {httpDesc, httpHead, []string{"head"}}, {httpDesc, httpPut, []string{"put"}},
+	{httpDesc, httpDelete, []string{"delete"}}, {httpDesc, httpOptions, []string{"options"}}, {httpDesc, httpOther, []string{"other"}},
+	{lookupsDesc, getHits, []string{"get", "hit"}}, {lookupsDesc, getMisses, []string{"get", "miss"}},
+	{lookupsDesc, deleteHits, []string{"delete", "hit"}}, {lookupsDesc, deleteMisses, []string{"delete", "miss"}},
+	{lookupsDesc, incrHits, []string{"incr", "hit"}}, {lookupsDesc, incrMisses, []string{"incr", "miss"}},
+	{lookupsDesc, decrHits, []string{"decr", "hit"}}, {lookupsDesc, decrMisses, []string{"decr", "miss"}},
+	{lookupsDesc, touchHits, []string{"touch", "hit"}}, {lookupsDesc, touchMisses, []string{"touch", "miss"}},
+	{lookupsDesc, casHits, []string{"cas", "hit"}}, {lookupsDesc, casMisses, []string{"cas", "miss"}}, {lookupsDesc, casBadval, []string{"cas", "changed"}},
+	{timeoutsDesc, idleKicks, []string{"idle"}}, {timeoutsDesc, firstByteTimeouts, []string{"first_byte"}},
+	{timeoutsDesc, requestTimeouts, []string{"request"}},
+}
+
+// Describe is prometheus.Collector's.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		connectionsDesc, pendingDesc, acceptedDesc, rejectedDesc, requestsDesc, httpDesc, lookupsDesc, readDesc, writtenDesc,
+		timeoutsDesc, heldDesc,
+	} {
+		ch <- d
+	}
+}
+
+// Collect is prometheus.Collector's.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(c.srv.conns.Load()))
+	ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(c.srv.pending.Load()))
+	n := c.srv.sum()
+	for _, l := range labelledCounters {
+		ch <- prometheus.MustNewConstMetric(l.desc, prometheus.CounterValue, float64(n[l.value]), l.labels...)
+	}
+}

@@ -1,0 +1,238 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/store"
+)
+
+// Server is the client port of one store.
+type Server struct {
+	cfg      Config
+	store    *store.Store
+	logger   *slog.Logger
+	maxConns int   // cfg.MaxConns or less, as far as descriptors reach
+	started  int64 // ms since hlc.Epoch
+
+	listeners []*listener
+	loops     []*loop // empty with the goroutine carrier
+	totals    []*totals
+	resetBase atomic.Pointer[tally]
+	conns     atomic.Int64 // open, of all protocols
+	pending   atomic.Int64 // bytes of unsent output and partial input
+	draining  atomic.Bool
+	peers     peers
+	streams   streams // of the goroutine carrier
+
+	web      *http.Server
+	handoffs *handoffListener
+
+	// ctx ends when the rest of the connections is to be closed.
+	ctx       context.Context
+	cancel    context.CancelFunc
+	accepting sync.WaitGroup
+	serving   sync.WaitGroup
+	done      chan struct{} // closed when everything has ended
+	mu        sync.Mutex    // guards the two below
+	running   bool
+	stopped   bool
+}
+
+// listener is an opened Listener.
+type listener struct {
+	Listener
+	source  acceptor
+	address string // opened: host:port or a path
+	label   string // network:address
+}
+
+// New checks the configuration and returns a server that does not listen yet.
+func New(cfg Config, st *store.Store) (*Server, error) {
+	if len(cfg.Listen) == 0 {
+		return nil, errors.New("listen: want at least one address")
+	}
+	if cfg.MaxConns <= 0 || cfg.MaxPending <= 0 || cfg.MaxPendingTotal <= 0 || cfg.MaxValue <= 0 || cfg.FirstByteTimeout <= 0 || cfg.RequestTimeout <= 0 {
+		return nil, errors.New("max-conns, max-pending, max-pending-total, max-value, first-byte-timeout and request-timeout: want more than 0")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		cfg: cfg, store: st, logger: cfg.Logger, started: st.Now(), done: make(chan struct{}),
+		totals: []*totals{new(totals)},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.maxConns = fitDescriptors(cfg.MaxConns, s.logger)
+	s.handoffs = newHandoffListener()
+	s.web = newWeb(s)
+	if !cfg.goroutines {
+		if err := s.makeLoops(); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(&collector{s}); err != nil {
+			s.closeLoops()
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// threads is the number of loops.
+func (s *Server) threads() int {
+	if s.cfg.Threads > 0 {
+		return s.cfg.Threads
+	}
+	return max(runtime.NumCPU()/2, 1)
+}
+
+// Listen opens the addresses. Clients can connect from now on; they are served once Serve runs.
+func (s *Server) Listen() error {
+	for _, l := range s.cfg.Listen {
+		ln, err := l.open()
+		if err != nil {
+			s.closeListeners()
+			return err
+		}
+		source, err := newAcceptor(ln, len(s.loops) > 0)
+		if err != nil {
+			ln.Close()
+			s.closeListeners()
+			return fmt.Errorf("listen on %s: %w", l, err)
+		}
+		s.listeners = append(s.listeners, &listener{Listener: l, label: addrLabel(ln.Addr()), address: ln.Addr().String(), source: source})
+	}
+	return nil
+}
+
+// Addrs are the opened addresses, with the ports that were taken: host:port, or the path of a socket.
+func (s *Server) Addrs() []string {
+	var all []string
+	for _, l := range s.listeners {
+		all = append(all, l.address)
+	}
+	return all
+}
+
+// Serve serves the opened addresses and returns when Shutdown or Close has ended everything.
+func (s *Server) Serve() {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		<-s.done
+		return
+	}
+	s.running = true
+	s.serving.Go(func() { _ = s.web.Serve(s.handoffs) })
+	for _, l := range s.loops {
+		s.serving.Go(l.run)
+	}
+	for i, l := range s.listeners {
+		s.accepting.Go(func() { s.accept(l, i) })
+	}
+	s.mu.Unlock()
+	<-s.done
+}
+
+// Shutdown stops accepting, finishes the requests that were received, sends their replies, closes idle connections,
+// and when ctx ends the others. It returns ctx's error if it had to.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.stopped
+	s.stopped = true
+	running := s.running
+	s.mu.Unlock()
+	if !first {
+		<-s.done
+		return nil
+	}
+	s.draining.Store(true)
+	s.closeListeners()
+	s.accepting.Wait()
+	if !running {
+		s.closeLoops()
+		s.finish()
+		return nil
+	}
+	for _, l := range s.loops {
+		l.wake()
+	}
+	s.streams.drain()
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		s.waitCarriers()
+		// Only now can no connection be handed to HTTP any more.
+		_ = s.web.Shutdown(ctx)
+	}()
+	var err error
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		err = fmt.Errorf("drain: %w", context.Cause(ctx))
+	}
+	s.cancel()
+	for _, l := range s.loops {
+		l.wake()
+	}
+	s.streams.closeAll()
+	_ = s.web.Close()
+	<-drained
+	s.handoffs.Close()
+	s.serving.Wait()
+	s.finish()
+	return err
+}
+
+// Close ends everything at once, without finishing requests.
+func (s *Server) Close() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.Shutdown(ctx)
+}
+
+func (s *Server) finish() {
+	s.cancel()
+	if s.cfg.Registerer != nil {
+		s.cfg.Registerer.Unregister(&collector{s})
+	}
+	close(s.done)
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		l.source.close()
+	}
+}
+
+// waitCarriers waits until the loops and the streams have no connection left.
+func (s *Server) waitCarriers() {
+	for _, l := range s.loops {
+		<-l.done
+	}
+	s.streams.wait()
+}
+
+// wall is the time of a clock reading.
+func (s *Server) wall(now int64) time.Time { return hlc.Make(now, 0, 0).Time() }
+
+// closed forgets a connection.
+func (s *Server) closed(p *peer) {
+	s.peers.remove(p)
+	s.conns.Add(-1)
+}
+
+// overfull reports whether a connection that holds something must wait until others hold less.
+func (s *Server) overfull(held int64) bool {
+	return held > 0 && s.pending.Load() > s.cfg.MaxPendingTotal
+}

@@ -1,0 +1,31 @@
+package server
+
+// verdict is what the first byte of a connection decides.
+type verdict uint8
+
+const (
+	undecided verdict = iota
+	isMemcache
+	isHTTP
+	refused
+)
+
+// The first bytes of protocols that are not served: their requests must not be read as text.
+const (
+	magicMemcacheBinary = 0x80
+	magicTyrant         = 0xC8
+	magicTLS            = 0x16
+)
+
+// sniff decides by the first byte of a connection to a listener that serves set.
+func sniff(first byte, set Protocol) verdict {
+	switch {
+	case first == magicMemcacheBinary, first == magicTyrant, first == magicTLS:
+		return refused
+	case first >= 'A' && first <= 'Z' && set&HTTP != 0:
+		return isHTTP
+	case set&Memcache != 0:
+		return isMemcache
+	}
+	return refused
+}

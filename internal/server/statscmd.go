@@ -1,0 +1,183 @@
+package server
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/futago/futago/internal/memcache"
+)
+
+// memcached's classes end at 63; a larger one is refused, as there.
+const maxSlabClass = 63
+
+// statList builds a reply to stats.
+type statList struct {
+	out []byte
+}
+
+func (l *statList) text(name, value string) { l.out = memcache.AppendStat(l.out, name, value) }
+
+func (l *statList) num(name string, n uint64) { l.text(name, strconv.FormatUint(n, 10)) }
+
+// appendStats answers the stats command.
+func (w *worker) appendStats(out, arg []byte) []byte {
+	w.tally.publish(w.totals)
+	l := statList{out: out}
+	name, rest, _ := bytes.Cut(arg, []byte(" "))
+	rest = bytes.Trim(rest, " ")
+	switch string(name) {
+	case "":
+		w.srv.generalStats(&l, w.store.Now())
+	case "settings":
+		w.srv.settingsStats(&l)
+	case "items":
+		if n := w.store.Stats().Items; n > 0 {
+			l.num("items:1:number", uint64(n))
+		}
+	case "slabs":
+		l.num("active_slabs", 0)
+		l.num("total_malloced", 0)
+	case "sizes":
+		l.text("sizes_status", "disabled")
+	case "conns":
+		w.srv.peers.appendStats(&l, w.store.Now())
+	case "reset":
+		w.srv.resetCounters()
+		return append(out, memcache.ReplyReset...)
+	case "detail":
+		if string(rest) != "dump" {
+			return append(out, detailReply(rest)...)
+		}
+	case "cachedump":
+		if reply := cachedumpRefusal(rest); reply != "" {
+			return append(out, reply...)
+		}
+	default:
+		return append(out, memcache.ReplyError...)
+	}
+	return append(l.out, memcache.ReplyEnd...)
+}
+
+// detailReply takes the switch and counts nothing: prefixes cost memory per key.
+func detailReply(arg []byte) string {
+	switch string(arg) {
+	case "on", "off":
+		return memcache.ReplyOK
+	}
+	return memcache.ReplyStatsDetailUsage
+}
+
+// cachedumpRefusal checks the arguments; "" means an empty list, for there are no slabs to dump.
+func cachedumpRefusal(arg []byte) string {
+	fields := bytes.Fields(arg)
+	if len(fields) < 2 {
+		return memcache.ReplyBadCommandLine
+	}
+	class, err := strconv.ParseUint(string(fields[0]), 10, 32)
+	if err != nil {
+		return memcache.ReplyBadFormat
+	}
+	if _, err := strconv.ParseUint(string(fields[1]), 10, 32); err != nil {
+		return memcache.ReplyBadFormat
+	}
+	if class > maxSlabClass {
+		return memcache.ReplyIllegalSlab
+	}
+	return ""
+}
+
+// generalStats follows memcached's names and order.
+func (s *Server) generalStats(l *statList, now int64) {
+	n, st := s.sinceReset(), s.store.Stats()
+	user, system := cpuTime()
+	l.num("pid", uint64(os.Getpid()))
+	l.num("uptime", uint64(max(now-s.started, 0)/1000))
+	l.num("time", uint64(s.wall(now).Unix()))
+	l.text("version", s.cfg.Version)
+	l.num("pointer_size", 64)
+	l.text("rusage_user", seconds(user))
+	l.text("rusage_system", seconds(system))
+	l.num("max_connections", uint64(s.maxConns))
+	l.num("curr_connections", uint64(s.conns.Load()))
+	l.num("total_connections", n[connsAccepted])
+	l.num("rejected_connections", n[connsRejected])
+	l.num("connection_structures", uint64(s.conns.Load()))
+	for _, c := range []struct {
+		name  string
+		value counter
+	}{
+		{"cmd_get", cmdGet}, {"cmd_set", cmdSet}, {"cmd_flush", cmdFlush}, {"cmd_touch", cmdTouch},
+		{"get_hits", getHits}, {"get_misses", getMisses},
+	} {
+		l.num(c.name, n[c.value])
+	}
+	// An expired or flushed record is a miss here: it is not told from one that never was.
+	l.num("get_expired", 0)
+	l.num("get_flushed", 0)
+	for _, c := range []struct {
+		name  string
+		value counter
+	}{
+		{"delete_misses", deleteMisses}, {"delete_hits", deleteHits}, {"incr_misses", incrMisses}, {"incr_hits", incrHits},
+		{"decr_misses", decrMisses}, {"decr_hits", decrHits}, {"cas_misses", casMisses}, {"cas_hits", casHits},
+		{"cas_badval", casBadval}, {"touch_hits", touchHits}, {"touch_misses", touchMisses},
+		{"store_too_large", storeTooLarge}, {"store_no_memory", storeNoMemory},
+	} {
+		l.num(c.name, n[c.value])
+	}
+	l.num("auth_cmds", 0)
+	l.num("auth_errors", 0)
+	l.num("idle_kicks", n[idleKicks])
+	l.num("bytes_read", n[bytesRead])
+	l.num("bytes_written", n[bytesWritten])
+	l.num("limit_maxbytes", uint64(s.cfg.MaxMemory))
+	l.num("accepting_conns", 1)
+	l.num("threads", uint64(max(len(s.loops), 1)))
+	l.num("bytes", uint64(st.Bytes))
+	l.num("curr_items", uint64(st.Items))
+	l.num("total_items", n[itemsStored])
+	l.num("evictions", 0)
+	l.num("reclaimed", 0)
+}
+
+func (s *Server) settingsStats(l *statList) {
+	l.num("maxbytes", uint64(s.cfg.MaxMemory))
+	l.num("maxconns", uint64(s.maxConns))
+	port := "0"
+	for _, a := range s.Addrs() {
+		if _, p, ok := cutPort(a); ok {
+			port = p
+			break
+		}
+	}
+	l.text("tcpport", port)
+	l.num("udpport", 0)
+	l.num("verbosity", 0)
+	l.text("evictions", "off")
+	l.num("num_threads", uint64(max(len(s.loops), 1)))
+	l.text("cas_enabled", "yes")
+	l.text("auth_enabled_sasl", "no")
+	l.text("auth_enabled_ascii", "no")
+	l.num("item_size_max", uint64(s.cfg.MaxValue))
+	l.text("maxconns_fast", "yes")
+	l.text("flush_enabled", "yes")
+	l.text("dump_enabled", "no")
+	l.num("idle_timeout", uint64(s.cfg.IdleTimeout/time.Second))
+	l.text("binding_protocol", "auto-negotiate")
+	l.num("client_flags_size", 4)
+}
+
+func cpuTime() (user, system time.Duration) {
+	var ru unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &ru) != nil {
+		return 0, 0
+	}
+	return time.Duration(ru.Utime.Nano()), time.Duration(ru.Stime.Nano())
+}
+
+// seconds has six digits behind the point, as in memcached.
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 6, 64) }

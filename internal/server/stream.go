@@ -1,0 +1,243 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// drainGrace is how long a drain waits for bytes that a client may have sent already.
+const drainGrace = 20 * time.Millisecond
+
+// streams are the connections of the goroutine carrier.
+type streams struct {
+	mu    sync.Mutex
+	open  map[*stream]struct{}
+	group sync.WaitGroup
+}
+
+// stream carries one session over a net.Conn with a goroutine of its own.
+type stream struct {
+	session
+	net.Conn
+	srv     *Server
+	peer    *peer
+	w       worker
+	in      []byte
+	counted int64
+
+	mu       sync.Mutex // orders deadlines against the drain
+	draining bool
+}
+
+func (s *streams) start(srv *Server, c net.Conn, p *peer) {
+	st := &stream{Conn: c, srv: srv, peer: p, w: newWorker(srv, srv.totals[0])}
+	st.dec.MaxValue = int(srv.cfg.MaxValue)
+	s.mu.Lock()
+	if s.open == nil {
+		s.open = map[*stream]struct{}{}
+	}
+	s.open[st] = struct{}{}
+	s.mu.Unlock()
+	s.group.Go(func() {
+		handed := st.run()
+		s.mu.Lock()
+		delete(s.open, st)
+		s.mu.Unlock()
+		srv.pending.Add(-st.counted)
+		if !handed {
+			c.Close()
+			srv.closed(p)
+		}
+	})
+}
+
+// drain makes every connection end as soon as nothing more has arrived.
+func (s *streams) drain() {
+	s.each(func(st *stream) {
+		st.mu.Lock()
+		st.draining = true
+		_ = st.SetReadDeadline(time.Now().Add(drainGrace))
+		st.mu.Unlock()
+	})
+}
+
+func (s *streams) closeAll() {
+	s.each(func(st *stream) { _ = st.SetDeadline(time.Unix(1, 0)) })
+}
+
+func (s *streams) each(f func(*stream)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for st := range s.open {
+		f(st)
+	}
+}
+
+func (s *streams) wait() { s.group.Wait() }
+
+// run serves until the connection ends; true when net/http took it over.
+func (st *stream) run() (handed bool) {
+	w := &st.w
+	st.in = make([]byte, 0, smallBuffer)
+	n, err := st.fill(st.srv.cfg.FirstByteTimeout, firstByteTimeouts)
+	if n == 0 || err != nil && n == 0 {
+		return false
+	}
+	switch sniff(st.in[0], st.peer.protocol) {
+	case isHTTP:
+		if st.SetDeadline(time.Time{}) != nil {
+			return false
+		}
+		st.srv.handoff(st.Conn, bytes.Clone(st.in), st.peer)
+		return true
+	case refused:
+		return false
+	}
+	var window time.Time // in which a half-sent request must make progress; zero = there is none
+	arrived := 0
+	for {
+		w.now = st.srv.store.Now()
+		used := st.feed(w, st.in)
+		st.in = st.in[:copy(st.in, st.in[used:])]
+		w.flush()
+		if !st.sendAll() || st.closing {
+			return false
+		}
+		if st.more {
+			continue
+		}
+		if cap(st.in) > keptBuffer && len(st.in) == 0 {
+			st.in = make([]byte, 0, smallBuffer)
+		}
+		st.account()
+		w.trim()
+		limit, why := st.srv.cfg.IdleTimeout, idleKicks
+		if len(st.in) > 0 {
+			if used > 0 || window.IsZero() || arrived >= minProgress {
+				window, arrived = time.Now(), 0
+			}
+			limit, why = max(time.Until(window.Add(st.srv.cfg.RequestTimeout)), 1), requestTimeouts
+		} else {
+			window = time.Time{}
+		}
+		n, err := st.fill(limit, why)
+		arrived += n
+		if err != nil && n == 0 {
+			return false
+		}
+	}
+}
+
+// fill reads once, with room that doubles up to what the request needs.
+func (st *stream) fill(limit time.Duration, why counter) (int, error) {
+	for held := len(st.in) > 0; held && st.srv.overfull(st.counted); {
+		select {
+		case <-time.After(drainGrace):
+		case <-st.srv.ctx.Done():
+			return 0, net.ErrClosed
+		}
+	}
+	if len(st.in) == cap(st.in) {
+		size := 2 * cap(st.in)
+		if st.need > len(st.in) {
+			size = min(size, st.need)
+		}
+		st.in = append(make([]byte, 0, size), st.in...)
+		st.account()
+	}
+	for {
+		draining := st.arm(limit)
+		n, err := st.Read(st.in[len(st.in):cap(st.in)])
+		st.in = st.in[:len(st.in)+n]
+		st.w.tally[bytesRead] += uint64(n)
+		st.w.tally.publish(st.w.totals)
+		if n > 0 {
+			st.peer.last.Store(st.srv.store.Now())
+			return n, nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || st.srv.ctx.Err() != nil {
+			return n, err
+		}
+		if !draining && st.isDraining() {
+			// The drain has cut the deadline. A request that has begun may still be finished.
+			if len(st.in) == 0 {
+				return n, err
+			}
+			continue
+		}
+		if !draining || len(st.in) > 0 {
+			st.srv.totals[0].count(why)
+		}
+		return n, err
+	}
+}
+
+// arm sets the deadline for the next read and reports whether the server drains.
+func (st *stream) arm(limit time.Duration) (draining bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case st.draining && len(st.in) == 0:
+		limit = drainGrace
+	case limit == 0:
+		_ = st.SetReadDeadline(time.Time{})
+		return st.draining
+	}
+	_ = st.SetReadDeadline(time.Now().Add(limit))
+	return st.draining
+}
+
+func (st *stream) isDraining() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.draining
+}
+
+// sendAll writes all replies, those behind a write after the gate has passed it.
+func (st *stream) sendAll() bool {
+	for {
+		for len(st.marks) > 0 {
+			ok, err := st.srv.store.Passed(st.marks[0].seq)
+			if err != nil {
+				return false
+			}
+			if !ok {
+				break
+			}
+			st.passed()
+		}
+		if b := st.sendable(); len(b) > 0 {
+			n, err := st.Write(b)
+			st.w.tally[bytesWritten] += uint64(n)
+			if err != nil {
+				return false
+			}
+			st.advance(n)
+		}
+		if st.unsent() == 0 {
+			break
+		}
+		st.w.tally[repliesHeld]++
+		if st.srv.store.Wait(st.srv.ctx, st.marks[0].seq) != nil {
+			return false
+		}
+	}
+	st.w.tally.publish(st.w.totals)
+	if cap(st.out) > keptBuffer {
+		st.out = nil
+	}
+	return true
+}
+
+func (st *stream) account() {
+	held := int64(0)
+	if cap(st.in) > smallBuffer {
+		held = int64(cap(st.in))
+	}
+	st.srv.pending.Add(held - st.counted)
+	st.counted = held
+}

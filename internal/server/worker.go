@@ -1,0 +1,76 @@
+package server
+
+import (
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/store"
+)
+
+// worker is what the sessions of one loop, or of one goroutine, share one after the other while they execute requests.
+type worker struct {
+	srv    *Server
+	store  *store.Store
+	tally  tally
+	totals *totals
+	now    int64 // ms since hlc.Epoch, of this round
+	wrote  bool  // something was committed since the last Flush
+	joined bool  // an append or prepend left its value in req
+
+	mreq memcache.Request
+	req  store.Request
+	res  store.Result
+	view store.View
+}
+
+func newWorker(s *Server, t *totals) worker {
+	return worker{srv: s, store: s.store, totals: t, now: s.store.Now()}
+}
+
+// flush hands on what was committed; once per round.
+func (w *worker) flush() {
+	if w.wrote {
+		w.wrote = false
+		w.store.Flush()
+	}
+}
+
+// trim gives back the memory of large joined values.
+func (w *worker) trim() {
+	if w.joined {
+		w.joined = false
+		w.req = store.Request{}
+	}
+}
+
+// commit executes what stands in w.req. The session then waits for the returned position.
+func (w *worker) commit(s *session) error {
+	err := w.store.Commit(&w.req, &w.res)
+	if err == nil && w.res.Seq != 0 {
+		w.hold(s, w.res.Seq)
+	}
+	return err
+}
+
+// hold keeps the replies from here on until the gate has passed seq.
+func (w *worker) hold(s *session, seq uint64) {
+	w.wrote = true
+	s.hold(seq)
+}
+
+// expires turns an exptime into the store's time, 0 for never.
+func (w *worker) expires(exptime int64) (at uint64, expired bool) {
+	if exptime == 0 {
+		return 0, false
+	}
+	return expiresAt(exptime, w.now)
+}
+
+func expiresAt(exptime, now int64) (at uint64, expired bool) {
+	epoch := hlc.Epoch.UnixMilli()
+	ms, expired := memcache.ExptimeToUnixMilli(exptime, hlc.Make(now, 0, 0).Time())
+	if ms == 0 {
+		return 0, false
+	}
+	// A time before the epoch must not become 0, which is never.
+	return uint64(max(ms-epoch, 1)), expired
+}
