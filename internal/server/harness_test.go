@@ -82,9 +82,15 @@ func startServer(t testing.TB, st *store.Store, change func(*Config)) *Server {
 // onCarriers runs a test on each carrier.
 func onCarriers(t *testing.T, test func(t *testing.T, carrier func(*Config))) {
 	if runtime.GOOS == "linux" {
-		t.Run("loops", func(t *testing.T) { test(t, func(*Config) {}) })
+		t.Run("loops", func(t *testing.T) {
+			t.Parallel()
+			test(t, func(*Config) {})
+		})
 	}
-	t.Run("goroutines", func(t *testing.T) { test(t, func(c *Config) { c.goroutines = true }) })
+	t.Run("goroutines", func(t *testing.T) {
+		t.Parallel()
+		test(t, func(c *Config) { c.goroutines = true })
+	})
 }
 
 // client is a connection of a test.

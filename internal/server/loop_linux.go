@@ -137,7 +137,7 @@ func (l *loop) round(events []unix.EpollEvent) {
 	if len(l.resume) > 0 {
 		l.resumeAll()
 	}
-	if len(l.stalled) > 0 && l.srv.pending.Load() <= l.srv.cfg.MaxPendingTotal {
+	if len(l.stalled) > 0 {
 		l.unstall()
 	}
 	for i := range events {
@@ -289,12 +289,17 @@ func (l *loop) resumeAll() {
 
 // unstall lets connections read again that had to wait for the memory of others.
 func (l *loop) unstall() {
-	for i, c := range l.stalled {
+	kept := l.stalled[:0]
+	for _, c := range l.stalled {
+		if !c.dead && l.srv.overfull(c.counted) {
+			kept = append(kept, c)
+			continue
+		}
 		c.stalled = false
 		l.touch(c)
-		l.stalled[i] = nil
 	}
-	l.stalled = l.stalled[:0]
+	clear(l.stalled[len(kept):])
+	l.stalled = kept
 }
 
 // later puts c on the list of sessions to go on with.

@@ -232,7 +232,12 @@ func (s *Server) closed(p *peer) {
 	s.conns.Add(-1)
 }
 
-// overfull reports whether a connection that holds something must wait until others hold less.
+// overfull reports whether a connection that holds something must wait until others hold less. One that holds most of
+// it itself may finish, or nobody would.
 func (s *Server) overfull(held int64) bool {
-	return held > 0 && s.pending.Load() > s.cfg.MaxPendingTotal
+	if held == 0 {
+		return false
+	}
+	pending, limit := s.pending.Load(), s.cfg.MaxPendingTotal
+	return pending > limit && pending-held > limit/2
 }

@@ -222,6 +222,7 @@ func (st *stream) sendAll() bool {
 			break
 		}
 		st.w.tally[repliesHeld]++
+		st.w.tally.publish(st.w.totals)
 		if st.srv.store.Wait(st.srv.ctx, st.marks[0].seq) != nil {
 			return false
 		}
