@@ -115,8 +115,6 @@ func TestGateWakesEveryTime(t *testing.T) {
 		st, confirm := heldStore(t)
 		s := startServer(t, st, carrier)
 		stop, stopped := make(chan struct{}), make(chan struct{})
-		cancel := st.OnRise(func() { go confirm() })
-		defer cancel()
 		go func() {
 			defer close(stopped)
 			for {
