@@ -406,3 +406,44 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 		half.expectEnd()
 	})
 }
+
+// A drain ends under load too, and whoever gets a part of a reply gets all of it.
+func TestDrainUnderLoad(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		s := startServer(t, openStore(t, nil), carrier)
+		const clients = 20
+		result := make(chan error, clients)
+		for range clients {
+			c := dial(t, s)
+			go func() {
+				for {
+					if _, err := io.WriteString(c.Conn, "get a\r\n"); err != nil {
+						result <- nil
+						return
+					}
+					line, err := c.r.ReadString('\n')
+					if err == nil && line == "END\r\n" {
+						continue
+					}
+					if line != "" {
+						result <- fmt.Errorf("got %q and %w, want END", line, err)
+						return
+					}
+					result <- nil
+					return
+				}
+			}()
+		}
+		eventually(t, "load", func() bool { return s.sum()[cmdGet] > 1000 })
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown under load: got %v, want nil", err)
+		}
+		for range clients {
+			if err := <-result; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

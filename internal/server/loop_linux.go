@@ -32,6 +32,7 @@ type loop struct {
 	resume  []*conn // with input left that waits for room
 	stalled []*conn // that may not read until others hold less
 	dead    []*conn
+	fresh   bool  // connections were adopted in this round
 	output  int   // bytes made in this round
 	ticked  int64 // ms
 
@@ -111,7 +112,10 @@ func (l *loop) run() {
 			l.ticked = l.w.now
 			l.tick()
 		}
-		if l.srv.draining.Load() && len(events) == 0 && l.drained() {
+		// A full list of events, or a connection that was not watched yet, may hide requests that have arrived.
+		hidden := len(events) == len(l.events) || l.fresh
+		l.fresh = false
+		if l.srv.draining.Load() && !hidden && l.drained() {
 			return
 		}
 	}
@@ -163,6 +167,7 @@ func (l *loop) takeInbox() {
 	fresh := l.inbox
 	l.inbox = nil
 	l.inMu.Unlock()
+	l.fresh = l.fresh || len(fresh) > 0
 	for _, c := range fresh {
 		for c.fd >= len(l.byFD) {
 			l.byFD = append(l.byFD, make([]*conn, len(l.byFD))...)

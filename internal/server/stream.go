@@ -12,6 +12,9 @@ import (
 // drainGrace is how long a drain waits for bytes that a client may have sent already.
 const drainGrace = 20 * time.Millisecond
 
+// drainLoad is how long a drain goes on answering a client that does not stop sending.
+const drainLoad = 200 * time.Millisecond
+
 // streams are the connections of the goroutine carrier.
 type streams struct {
 	mu    sync.Mutex
@@ -31,6 +34,7 @@ type stream struct {
 
 	mu       sync.Mutex // orders deadlines against the drain
 	draining bool
+	drainEnd time.Time // of the patience with a client that goes on sending
 }
 
 func (s *streams) start(srv *Server, c net.Conn, p *peer) {
@@ -59,7 +63,7 @@ func (s *streams) start(srv *Server, c net.Conn, p *peer) {
 func (s *streams) drain() {
 	s.each(func(st *stream) {
 		st.mu.Lock()
-		st.draining = true
+		st.draining, st.drainEnd = true, time.Now().Add(drainLoad)
 		_ = st.SetReadDeadline(time.Now().Add(drainGrace))
 		st.mu.Unlock()
 	})
@@ -109,6 +113,9 @@ func (st *stream) run() (handed bool) {
 		}
 		if st.more {
 			continue
+		}
+		if len(st.in) == 0 && st.isLate() {
+			return false // what was sent before the drain is answered
 		}
 		if cap(st.in) > keptBuffer && len(st.in) == 0 {
 			st.in = make([]byte, 0, smallBuffer)
@@ -195,6 +202,13 @@ func (st *stream) isDraining() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.draining
+}
+
+// isLate reports whether the drain has lasted so long that an empty input holds nothing from before it.
+func (st *stream) isLate() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.draining && time.Now().After(st.drainEnd)
 }
 
 // sendAll writes all replies, those behind a write after the gate has passed it.
