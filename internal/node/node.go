@@ -165,8 +165,15 @@ func (n *Node) newServer() (*server.Server, error) {
 	return server.New(c, n.store)
 }
 
-// follow opens both directions of the peer link.
+// follow opens both directions of the peer link. The source asks readiness, so it comes last.
 func (n *Node) follow() {
+	if len(n.cfg.Peer) > 0 {
+		n.puller = replication.NewPuller(replication.PullerConfig{
+			Store: n.store, Node: n.cfg.Node, Addr: n.cfg.Peer[0], PeerTimeout: n.cfg.PeerTimeout, Durable: n.cfg.Fsync != "never",
+			Logger:   n.logger,
+			Returned: func() { n.again("link to the peer was down") },
+		})
+	}
 	if n.peerLn != nil {
 		n.source = replication.NewSource(replication.SourceConfig{
 			Store: n.store, Node: n.cfg.Node, PeerTimeout: n.cfg.PeerTimeout, Logger: n.logger,
@@ -179,12 +186,7 @@ func (n *Node) follow() {
 			}
 		})
 	}
-	if len(n.cfg.Peer) > 0 {
-		n.puller = replication.NewPuller(replication.PullerConfig{
-			Store: n.store, Node: n.cfg.Node, Addr: n.cfg.Peer[0], PeerTimeout: n.cfg.PeerTimeout, Durable: n.cfg.Fsync != "never",
-			Logger:   n.logger,
-			Returned: func() { n.again("link to the peer was down") },
-		})
+	if n.puller != nil {
 		n.puller.Start()
 	}
 }

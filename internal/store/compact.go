@@ -1,6 +1,8 @@
 package store
 
 import (
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,16 +16,47 @@ type retention struct {
 	peers map[int]uint64
 }
 
-// Expect names a peer that will follow the log: entries behind what it has are kept, within Config.LogRetain.
+// expectPrefix begins the names of the marks that remember peers.
+const expectPrefix = "peer/"
+
+// Expect names a peer that will follow the log: entries behind what it has are kept, within Config.LogRetain. The peer is
+// remembered across restarts.
 func (s *Store) Expect(peer int) {
-	s.retained.mu.Lock()
-	defer s.retained.mu.Unlock()
-	if s.retained.peers == nil {
-		s.retained.peers = map[int]uint64{}
+	if !s.retained.add(peer) {
+		return
 	}
-	if _, ok := s.retained.peers[peer]; !ok {
-		s.retained.peers[peer] = 0
+	name := expectPrefix + strconv.Itoa(peer)
+	if s.Mark(name) == nil {
+		if _, err := s.SetMark(name, []byte{1}); err != nil {
+			s.logger.Warn("peer is not remembered across a restart", "peer", peer, "err", err)
+		}
+		s.log.Flush()
 	}
+}
+
+// expectKnown keeps the log for the peers that it remembers, until they say what they have.
+func (s *Store) expectKnown() {
+	for name := range s.marks.all {
+		if id, ok := strings.CutPrefix(name, expectPrefix); ok {
+			if peer, err := strconv.Atoi(id); err == nil {
+				s.retained.add(peer)
+			}
+		}
+	}
+}
+
+// add makes a peer known; false when it was.
+func (r *retention) add(peer int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.peers == nil {
+		r.peers = map[int]uint64{}
+	}
+	if _, ok := r.peers[peer]; ok {
+		return false
+	}
+	r.peers[peer] = 0
+	return true
 }
 
 // Retain tells that a peer durably holds this log up to seq.
@@ -67,13 +100,17 @@ func (s *Store) compactLoop() {
 	}
 }
 
-// CompactOnce copies the live entries of the segments that are worth it most. It reports whether it freed anything.
+// CompactOnce copies the live entries of the segments that are worth it most. It reports whether it freed anything: not
+// while another compaction or a scan is on.
 func (s *Store) CompactOnce() bool {
-	ids := s.victims()
-	if len(ids) == 0 || !s.scans.beginCompaction() {
+	if !s.scans.beginCompaction() {
 		return false
 	}
 	defer s.scans.endCompaction()
+	ids := s.victims()
+	if len(ids) == 0 {
+		return false
+	}
 	pace := pacer{rate: s.cfg.CompactRate, start: time.Now()}
 	finished := true
 	err := s.log.Compact(ids, ulog.Compaction{

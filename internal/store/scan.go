@@ -40,7 +40,7 @@ func (s *Store) EndScan() {
 func (c *scanState) beginCompaction() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.scans > 0 || c.interrupt {
+	if c.scans > 0 || c.interrupt || c.compacts {
 		return false
 	}
 	c.compacts = true

@@ -112,6 +112,7 @@ func Open(cfg Config) (*Store, error) {
 	for node := 1; node <= hlc.MaxNode; node++ {
 		s.clock.Restore(log.Origin(node))
 	}
+	s.expectKnown()
 	if err := s.openGap(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
