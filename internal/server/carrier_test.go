@@ -74,7 +74,7 @@ func TestUnixSocket(t *testing.T) {
 func heldStore(t *testing.T) (st *store.Store, confirm func()) {
 	st = openStore(t, func(c *store.Config) { c.AckPeer, c.AckTimeout = true, time.Hour })
 	st.Linked(2, true)
-	confirm = func() { st.Confirm(2, st.Stats().LastSeq) }
+	confirm = func() { st.Confirm(2, st.Log().Last()) }
 	eventually(t, "solo has ended", func() bool {
 		confirm()
 		return !st.Acknowledgement().Solo
@@ -114,16 +114,22 @@ func TestGateWakesEveryTime(t *testing.T) {
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
 		st, confirm := heldStore(t)
 		s := startServer(t, st, carrier)
-		stop, stopped := make(chan struct{}), make(chan struct{})
+		rose, stopped := make(chan struct{}, 1), make(chan struct{})
+		cancel := st.OnRise(func() {
+			select {
+			case rose <- struct{}{}:
+			default:
+			}
+		})
+		stop := make(chan struct{})
 		go func() {
 			defer close(stopped)
 			for {
 				select {
 				case <-stop:
 					return
-				default:
+				case <-rose:
 					confirm()
-					runtime.Gosched()
 				}
 			}
 		}()
@@ -135,6 +141,7 @@ func TestGateWakesEveryTime(t *testing.T) {
 			a.expect("STORED\r\n")
 			b.expect("STORED\r\n")
 		}
+		cancel()
 		close(stop)
 		<-stopped
 	})
