@@ -1,0 +1,277 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/futago/futago/internal/store"
+)
+
+// running is a node under test.
+type running struct {
+	*Node
+	cfg  Config
+	stop context.CancelFunc
+	done chan error
+}
+
+// freeAddr is a loopback address that was free a moment ago: two nodes must know each other's before they start.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func testConfig(t *testing.T, id int) Config {
+	c := DefaultConfig()
+	c.Listen, c.AdminListen, c.Data, c.Node = []string{"127.0.0.1:0"}, "127.0.0.1:0", t.TempDir(), id
+	c.SegmentSize, c.MinFree = 1<<20, 0
+	c.CatchupTimeout, c.PeerTimeout = 500*time.Millisecond, 600*time.Millisecond
+	return c
+}
+
+func start(t *testing.T, c Config) *running {
+	t.Helper()
+	n, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Node: n, cfg: c, stop: cancel, done: make(chan error, 1)}
+	go func() { r.done <- n.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-r.done })
+	return r
+}
+
+func (r *running) waitReady(t *testing.T) {
+	t.Helper()
+	select {
+	case <-r.Ready():
+	case err := <-r.done:
+		r.done <- err
+		t.Fatalf("node %d ended: %v", r.cfg.Node, err)
+	case <-time.After(10 * time.Second):
+		t.Fatalf("node %d is not ready: %+v", r.cfg.Node, r.Status())
+	}
+}
+
+func (r *running) end(t *testing.T) {
+	t.Helper()
+	r.stop()
+	err := <-r.done
+	r.done <- err
+	if err != nil {
+		t.Fatalf("node %d drained with %v", r.cfg.Node, err)
+	}
+}
+
+func (r *running) set(t *testing.T, key, value string) {
+	t.Helper()
+	var res store.Result
+	if err := r.store.Commit(&store.Request{Op: store.Set, Key: []byte(key), Value: []byte(value)}, &res); err != nil {
+		t.Fatal(err)
+	}
+	r.store.Flush()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := r.store.Wait(ctx, res.Seq); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *running) has(key, value string) bool {
+	var v store.View
+	if !r.store.Acquire([]byte(key), &v) {
+		return false
+	}
+	defer v.Release()
+	return string(v.Value) == value
+}
+
+func fetch(t *testing.T, r *running, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get("http://" + r.admin.addr() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("timed out: %s", what)
+		}
+	}
+}
+
+func pairConfigs(t *testing.T) (a, b Config) {
+	a, b = testConfig(t, 1), testConfig(t, 2)
+	a.PeerListen, b.PeerListen = freeAddr(t), freeAddr(t)
+	a.Peer, b.Peer = []string{b.PeerListen}, []string{a.PeerListen}
+	return a, b
+}
+
+func TestSingleNode(t *testing.T) {
+	r := start(t, testConfig(t, 0))
+	r.waitReady(t)
+	if code, body := fetch(t, r, "/readyz"); code != 200 || body != "ready: single node\n" {
+		t.Fatalf("readyz: %d %q", code, body)
+	}
+	if code, _ := fetch(t, r, "/healthz"); code != 200 {
+		t.Fatalf("healthz: %d", code)
+	}
+	r.set(t, "k", "v")
+	_, body := fetch(t, r, "/status")
+	var s Status
+	if err := json.Unmarshal([]byte(body), &s); err != nil {
+		t.Fatalf("status: %v\n%s", err, body)
+	}
+	if s.State != Ready || !s.Ready || s.Store.Items != 1 || len(s.Listen) != 1 || s.Acknowledgement.Mode != "local" {
+		t.Fatalf("status: %s", body)
+	}
+	r.end(t)
+	again := start(t, r.cfg)
+	again.waitReady(t)
+	if !again.has("k", "v") {
+		t.Fatal("the record is gone after a restart")
+	}
+}
+
+func TestPairStartsTogetherAndDrains(t *testing.T) {
+	ca, cb := pairConfigs(t)
+	a, b := start(t, ca), start(t, cb)
+	a.waitReady(t)
+	b.waitReady(t)
+	eventually(t, "both acknowledge with the peer", func() bool {
+		return !a.store.Acknowledgement().Solo && !b.store.Acknowledgement().Solo
+	})
+	a.set(t, "k", "1")
+	if !b.has("k", "1") {
+		t.Fatal("acknowledged, but the peer has it not")
+	}
+	a.end(t)
+	eventually(t, "solo after the peer drained", func() bool { return b.store.Acknowledgement().Solo })
+	b.set(t, "k", "2")
+	a = start(t, ca)
+	a.waitReady(t)
+	if !a.has("k", "2") {
+		t.Fatal("a returning node serves the past")
+	}
+}
+
+func TestAloneStartsAfterTheTimeout(t *testing.T) {
+	ca, _ := pairConfigs(t)
+	a := start(t, ca)
+	eventually(t, "the admin port is open", func() bool { return a.opened.Load() })
+	if code, body := fetch(t, a, "/readyz"); code != 503 || !strings.HasPrefix(body, "catching-up: ") {
+		t.Fatalf("readyz before: %d %q", code, body)
+	}
+	a.waitReady(t)
+	if code, body := fetch(t, a, "/readyz"); code != 200 || !strings.Contains(body, "peer did not answer") {
+		t.Fatalf("readyz after: %d %q", code, body)
+	}
+}
+
+func TestOneIdTwiceIsRefused(t *testing.T) {
+	ca, cb := pairConfigs(t)
+	cb.Node = ca.Node
+	a, b := start(t, ca), start(t, cb)
+	for _, r := range []*running{a, b} {
+		eventually(t, "the link says why", func() bool {
+			p := r.Status().Peer
+			return p != nil && p.State == "refused" && strings.Contains(p.Reason, "id 1")
+		})
+	}
+}
+
+func TestFolderOfAnotherNodeIsRefused(t *testing.T) {
+	c := testConfig(t, 1)
+	r := start(t, c)
+	r.waitReady(t)
+	r.end(t)
+	c.Node = 2
+	n, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "belongs to node 1") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestMissedHeartbeatsOfAFrozenNode(t *testing.T) {
+	ca, cb := pairConfigs(t)
+	a, b := start(t, ca), start(t, cb)
+	a.waitReady(t)
+	b.waitReady(t)
+	// What the freeze watcher does when the process stood still.
+	a.puller.Drop()
+	a.source.Drop()
+	a.again("stood still")
+	eventually(t, "ready again after catching up", func() bool {
+		_, reason, _ := a.state.get()
+		return reason == "caught up with the peer" && a.Status().Ready && a.puller.Status().Links >= 2
+	})
+}
+
+func TestMetricNames(t *testing.T) {
+	ca, cb := pairConfigs(t)
+	a, b := start(t, ca), start(t, cb)
+	a.waitReady(t)
+	b.waitReady(t)
+	_, body := fetch(t, a, "/metrics")
+	want := []string{
+		"node_ready", "store_items", "store_tombstones", "store_live_bytes", "store_log_bytes", "store_log_segments", "store_memory_bytes",
+		"store_last_sequence", "store_written_sequence", "store_durable_sequence", "store_compactions_total",
+		"store_compactions_failed_total", "store_impossible_pairs_total", "store_refusing_writes", "store_solo", "store_solo_seconds_total",
+		"replication_lag_entries", "replication_lag_seconds", "replication_clock_drift_seconds", "replication_caught_up",
+		"replication_links_total", "replication_records_total", "replication_snapshots_total", "replication_follower_lag_entries",
+	}
+	var got []string
+	for line := range strings.Lines(body) {
+		if name, ok := strings.CutPrefix(line, "# TYPE futago_"); ok {
+			name, _, _ = strings.Cut(name, " ")
+			if !strings.HasPrefix(name, "server_") {
+				got = append(got, name)
+			}
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Fatalf("metrics are\n%v\nwant\n%v", got, want)
+	}
+}
+
+func TestValidateNamesEveryProblem(t *testing.T) {
+	c := DefaultConfig()
+	c.Peer, c.Fsync, c.MaxConns, c.SegmentSize = []string{"x:1"}, "sometimes", 0, 5
+	err := c.Validate()
+	for _, key := range []string{"peer-listen", "node", "fsync", "max-conns", "segment-size"} {
+		if err == nil || !strings.Contains(err.Error(), key+" ") {
+			t.Errorf("%s is not named in:\n%v", key, err)
+		}
+	}
+	if err := fmt.Sprint(err); strings.Contains(err, "max-value") {
+		t.Errorf("a good key is named in:\n%v", err)
+	}
+}
