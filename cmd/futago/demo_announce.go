@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// announcer prints what happens while a demo runs. It may be used by many goroutines.
+type announcer struct {
+	mu     sync.Mutex
+	out    io.Writer
+	colour bool
+}
+
+// tone is how an announcement is coloured, if at all.
+type tone string
+
+const (
+	plainTone tone = ""
+	goodTone  tone = "\x1b[32m"
+	warnTone  tone = "\x1b[33m"
+	badTone   tone = "\x1b[31m"
+)
+
+// newAnnouncer colours where out is a terminal, unless NO_COLOR is set (https://no-color.org).
+func newAnnouncer(out io.Writer) *announcer {
+	return &announcer{out: out, colour: isTerminal(out) && os.Getenv("NO_COLOR") == ""}
+}
+
+// event prints a line with the time in front.
+func (a *announcer) event(t tone, text string) {
+	if a.colour && t != plainTone {
+		text = string(t) + text + "\x1b[0m"
+	}
+	a.print(time.Now().Format(time.TimeOnly) + " " + text + "\n")
+}
+
+// print writes text as it is.
+func (a *announcer) print(text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	fmt.Fprint(a.out, text)
+}
