@@ -150,7 +150,7 @@ func (s *Store) victims() []uint64 {
 		}
 	}
 	var ids []uint64
-	room := s.cfg.SegmentSize * 7 / 8
+	room, freed, live := s.cfg.SegmentSize*7/8, int64(0), int64(0)
 	for _, g := range sealed {
 		if float64(g.Live) > compactFrom*float64(g.Size) || len(ids) == compactBatch {
 			break
@@ -166,7 +166,12 @@ func (s *Store) victims() []uint64 {
 		}
 		room -= g.Live
 		held -= g.Size
+		freed, live = freed+g.Size, live+g.Live
 		ids = append(ids, g.ID)
+	}
+	// A small output is mostly spare room: copying it again would never end.
+	if freed <= s.log.CompactedSize(live) {
+		return nil
 	}
 	return ids
 }

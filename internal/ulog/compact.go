@@ -177,12 +177,19 @@ func (l *Log) victims(ids []uint64) (list []*segment, size int64, err error) {
 	return list, size, nil
 }
 
-// compactionTarget makes the output; floors, marks and what becomes live meanwhile need some room of their own.
-func (l *Log) compactionTarget(live int64) (*segment, error) {
+// CompactedSize is the size of the segment that a compaction makes for so many live bytes: floors, marks and what becomes
+// live meanwhile need some room of their own.
+func (l *Log) CompactedSize(live int64) int64 {
 	size := min((segmentHeader+live+live/8+64<<10+4095)&^4095, max(l.cfg.SegmentSize, segmentHeader+live+4096)&^4095)
 	if size > MaxSegmentSize && size > l.cfg.SegmentSize && live < MaxSegmentSize {
 		size = MaxSegmentSize
 	}
+	return size
+}
+
+// compactionTarget makes the output.
+func (l *Log) compactionTarget(live int64) (*segment, error) {
+	size := l.CompactedSize(live)
 	l.manMu.Lock()
 	defer l.manMu.Unlock()
 	slot := l.freeSlot()
