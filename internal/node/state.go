@@ -73,6 +73,7 @@ func (n *Node) catchUp(reason string) {
 		return
 	}
 	n.setState(CatchingUp, reason)
+	begin := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -82,7 +83,8 @@ func (n *Node) catchUp(reason string) {
 			n.ready("caught up with the peer")
 			return
 		}
-		if still > n.cfg.CatchupTimeout {
+		// What was no progress before, such as the time that this process stood still, does not count.
+		if min(still, time.Since(begin)) > n.cfg.CatchupTimeout {
 			n.logger.Warn("serving without the peer's latest writes", "err", "peer made no progress", "took", n.cfg.CatchupTimeout)
 			n.ready(fmt.Sprintf("peer did not answer within %v; serving what is here", n.cfg.CatchupTimeout))
 			return
