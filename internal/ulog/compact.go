@@ -2,6 +2,7 @@ package ulog
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -90,6 +91,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	b := hintBuilder{seed: l.seed}
 	off, stopped := int64(segmentHeader), false
 	last := uint64(0)
+	var tooBig error
 	for _, v := range victims {
 		if stopped {
 			break
@@ -104,7 +106,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 				return true
 			}
 			if off+n > out.size { // more became live than was counted
-				err = fmt.Errorf("compaction of %d segments does not fit %d bytes", len(victims), out.size)
+				tooBig = fmt.Errorf("compaction of %d segments does not fit %d bytes", len(victims), out.size)
 				return false
 			}
 			dst := out.buf[off : off+int64(entryHeader+len(e.Raw))]
@@ -116,9 +118,14 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 			off += n
 			return true
 		})
-		if err != nil {
+		if err = cmp.Or(err, tooBig); err != nil {
 			break
 		}
+	}
+	if err == nil && !stopped {
+		// What superseded a dead entry may be newer than what is durable. The dead one goes only after it is safe.
+		l.Flush()
+		err = l.Sync()
 	}
 	if err != nil || stopped {
 		l.discard(out)
@@ -126,7 +133,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	}
 	if len(moves) == 0 {
 		l.discard(out)
-		return l.swap(victims, nil, nil)
+		return l.remove(victims)
 	}
 	putSegmentHeader(out.buf, kindCompacted, l.life, out.id, 0)
 	out.used.Store(off)
@@ -140,18 +147,22 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	}
 	out.written.Store(out.size)
 	out.synced = off
+	if err := l.enter(out, b.finish(off, l.origins.list())); err != nil {
+		if errors.Is(err, errInDoubt) { // the manifest on disk may name the file: it stays
+			l.fail(err)
+			return err
+		}
+		l.discard(out)
+		return err
+	}
 	for _, m := range moves {
 		raw := record.Raw(out.buf[int64(m.new&(1<<offsetBits-1))*entryAlign:])
 		raw = raw[entryHeader:sizeOf(raw)]
 		c.Moved(raw, m.old, m.new)
 	}
-	if err := l.swap(victims, out, b.finish(off, l.origins.list())); err != nil {
-		// The index points into out, so it stays in memory; the manifest still names the victims, which stay on disk.
-		l.fail(err)
-		return err
-	}
 	out.releaseBuffer(out.size)
-	return nil
+	// An error leaves the victims: they hold nothing live, and the next compaction removes them.
+	return l.remove(victims)
 }
 
 // victims pins the segments and adds up what they may need.
@@ -161,7 +172,7 @@ func (l *Log) victims(ids []uint64) (list []*segment, size int64, err error) {
 		for i := range l.slots {
 			if seg := l.slots[i].Load(); seg != nil && seg.id == id && seg.pin() {
 				list = append(list, seg)
-				size += seg.live.Load()
+				size += max(seg.live.Load(), 0)
 				found = true
 				break
 			}
@@ -215,15 +226,28 @@ func (l *Log) discard(out *segment) {
 	l.slots[out.slot].Store(nil)
 	out.retire()
 	l.fs.Remove(name)
+	l.fs.Remove(hintName(out.id))
 }
 
-// swap makes the output part of the manifest in place of the victims, and removes those.
-func (l *Log) swap(victims []*segment, out *segment, h *hint) error {
-	if out != nil {
-		if err := writeFile(l.fs, hintName(out.id), encodeHint(h, out)); err != nil {
-			return fmt.Errorf("write hint of %s: %w", out.name(), err)
-		}
+// enter makes a written output part of the manifest, beside the segments that it was copied from: until those go, an
+// entry may be in two segments.
+func (l *Log) enter(out *segment, h *hint) error {
+	if err := writeFile(l.fs, hintName(out.id), encodeHint(h, out)); err != nil {
+		return fmt.Errorf("write hint of %s: %v", out.name(), err) // a doubt about the hint is none about the manifest
 	}
+	l.manMu.Lock()
+	defer l.manMu.Unlock()
+	next := *l.man
+	next.Segments = append(slices.Clone(next.Segments), segmentItem{ID: out.id, Kind: kindCompacted, Sealed: true, Used: h.used, First: h.first, Last: h.last})
+	if err := storeManifest(l.fs, &next); err != nil {
+		return err
+	}
+	l.man = &next
+	return nil
+}
+
+// remove takes the victims, in which nothing is live, out of the manifest and deletes them.
+func (l *Log) remove(victims []*segment) error {
 	gone := map[uint64]bool{}
 	from := l.streamFrom.Load()
 	for _, v := range victims {
@@ -236,14 +260,14 @@ func (l *Log) swap(victims []*segment, out *segment, h *hint) error {
 	next := *l.man
 	next.StreamFrom = from
 	next.Segments = slices.DeleteFunc(slices.Clone(next.Segments), func(it segmentItem) bool { return gone[it.ID] })
-	if out != nil {
-		next.Segments = append(next.Segments, segmentItem{ID: out.id, Kind: kindCompacted, Sealed: true, Used: h.used, First: h.first, Last: h.last})
-	}
 	err := storeManifest(l.fs, &next)
 	if err == nil {
 		l.man = &next
 	}
 	l.manMu.Unlock()
+	if errors.Is(err, errInDoubt) {
+		l.fail(err)
+	}
 	if err != nil {
 		return err
 	}

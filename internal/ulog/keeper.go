@@ -1,6 +1,7 @@
 package ulog
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -38,13 +39,17 @@ func (l *Log) makeSpare() {
 		return
 	}
 	seg, err := l.createSegment(l.cfg.SegmentSize)
+	if errors.Is(err, errInDoubt) {
+		l.fail(err)
+	}
 	l.mu.Lock()
 	l.spare, l.noSpare = seg, err
 	l.room.Broadcast()
 	l.mu.Unlock()
 }
 
-// createSegment makes a zeroed log segment and enters it in the manifest.
+// createSegment makes a zeroed log segment and enters it in the manifest. The caller must stop the log when the error
+// is errInDoubt.
 func (l *Log) createSegment(size int64) (*segment, error) {
 	l.manMu.Lock()
 	defer l.manMu.Unlock()
@@ -60,8 +65,12 @@ func (l *Log) createSegment(size int64) (*segment, error) {
 	next.NextID++
 	next.Segments = append(slices.Clone(next.Segments), segmentItem{ID: seg.id, Kind: kindLog})
 	if err := storeManifest(l.fs, &next); err != nil {
+		name := seg.name()
 		seg.free()
-		l.fs.Remove(segmentName(l.man.NextID, kindLog))
+		if errors.Is(err, errInDoubt) { // the manifest on disk may name the file: it stays, and the log stops
+			return nil, err
+		}
+		l.fs.Remove(name)
 		return nil, fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	l.man = &next

@@ -197,10 +197,22 @@ func (l *Log) Append(r *record.Record) (seq, loc uint64, err error) {
 
 // rotateLocked makes a segment with room for an entry of need bytes the active one.
 func (l *Log) rotateLocked(need int64) error {
+	if l.closed {
+		return ErrClosed
+	}
+	if err := l.Failed(); err != nil {
+		return err
+	}
 	var next *segment
 	if segmentHeader+need > l.cfg.SegmentSize {
 		var err error
-		if next, err = l.createSegment((segmentHeader + need + 4095) &^ 4095); err != nil {
+		next, err = l.createSegment((segmentHeader + need + 4095) &^ 4095)
+		if errors.Is(err, errInDoubt) {
+			l.failLocked(err)
+			go l.notify() // who is told may want the reservation
+			return l.Failed()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -259,14 +271,19 @@ func (l *Log) AddLive(loc uint64, size int64) {
 
 // fail stops the log. The first error counts.
 func (l *Log) fail(err error) {
+	l.mu.Lock()
+	l.failLocked(err)
+	l.mu.Unlock()
+	l.notify()
+}
+
+// failLocked is fail of a caller that holds the reservation and sees to the notice.
+func (l *Log) failLocked(err error) {
 	err = fmt.Errorf("%w: %w: the disk must be checked and the node restarted", ErrFailed, err)
 	if l.failure.CompareAndSwap(nil, &err) {
 		l.log.Error("log stopped, writes are refused until a restart", "err", err)
 	}
-	l.mu.Lock()
 	l.room.Broadcast()
-	l.mu.Unlock()
-	l.notify()
 }
 
 func (l *Log) notify() {

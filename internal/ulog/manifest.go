@@ -129,6 +129,9 @@ func storeManifest(fs vfs.FS, m *manifest) error {
 	return nil
 }
 
+// errInDoubt is wrapped by an error of writeFile after which the old or the new content may be found.
+var errInDoubt = errors.New("old or new content may be on disk")
+
 // writeFile replaces a whole file: under a temporary name, synced, renamed, the folder synced.
 func writeFile(fs vfs.FS, name string, b []byte) error {
 	tmp := name + ".tmp"
@@ -144,11 +147,15 @@ func writeFile(fs vfs.FS, name string, b []byte) error {
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil {
-		err = fs.Rename(tmp, name)
+	if err != nil {
+		fs.Remove(tmp)
+		return err
 	}
-	if err == nil {
+	if err = fs.Rename(tmp, name); err == nil {
 		err = fs.SyncDir()
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", errInDoubt, err)
+	}
+	return nil
 }
