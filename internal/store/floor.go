@@ -32,16 +32,21 @@ const maxFutureFloors = 1024
 
 // current is the floor in force now.
 func (f *floors) current(s *Store) hlc.Stamp {
-	if due := f.nextDue.Load(); due != 0 && due <= s.clock.Now() {
+	if due := f.nextDue.Load(); due != 0 && due <= f.now(s) {
 		f.mu.Lock()
-		f.settleLocked(s.clock.Now())
+		f.settleLocked(s)
 		f.mu.Unlock()
 	}
 	return hlc.Stamp(f.active.Load())
 }
 
+// now is the time that decides which floors are due. Stamps may be ahead of the wall: a flush that is in force where it
+// was made, or was in force before the wall was set back, is in force here too once its stamp, or a later one, was seen.
+func (f *floors) now(s *Store) int64 { return max(s.clock.Now(), s.clock.Last().Millis()) }
+
 // settleLocked makes the highest floor that is due the active one and forgets those below.
-func (f *floors) settleLocked(now int64) {
+func (f *floors) settleLocked(s *Store) {
+	now := f.now(s)
 	top := -1
 	for i, e := range f.list {
 		if e.floor.Millis() <= now {
@@ -54,6 +59,7 @@ func (f *floors) settleLocked(now int64) {
 	f.nextDue.Store(0)
 	for _, e := range f.list {
 		if e.floor.Millis() <= now {
+			s.clock.Restore(e.floor) // or writes after it were dead at once when the wall is set back
 			f.active.Store(uint64(e.floor))
 		} else {
 			f.nextDue.Store(e.floor.Millis())
@@ -111,7 +117,7 @@ func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
 		return 0, appendError(err)
 	}
 	f.insertLocked(floorEntry{floor, loc, r})
-	f.settleLocked(max(s.clock.Now(), stamp.Millis()))
+	f.settleLocked(s)
 	return seq, nil
 }
 
@@ -136,7 +142,7 @@ func (s *Store) applyFloor(r *record.Record) (bool, error) {
 		f.list = slices.DeleteFunc(f.list, func(x floorEntry) bool { return x.floor == e.floor })
 		return false, appendError(err)
 	}
-	f.settleLocked(s.clock.Now())
+	f.settleLocked(s)
 	return true, nil
 }
 
@@ -145,7 +151,7 @@ func (s *Store) recoverFloor(r *record.Record, loc uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.insertLocked(floorEntry{r.FloorStamp(), loc, r.Clone()}) {
-		f.settleLocked(s.clock.Now())
+		f.settleLocked(s)
 	}
 }
 
