@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -110,6 +111,9 @@ func askKey(ctx context.Context, method, addr, via, key string, value []byte) de
 		return nil
 	}()
 	answer.Took = time.Since(begin).Seconds()
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // the page says where it asked
+	}
 	if err != nil {
 		answer.Error = err.Error()
 	}

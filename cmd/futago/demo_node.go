@@ -92,6 +92,9 @@ func (n *demoNode) wait(p *demoProcess) {
 	<-p.exited
 	n.mu.Lock()
 	asked := p.asked
+	if n.process == p {
+		n.meter.reset()
+	}
 	n.changedLocked()
 	n.mu.Unlock()
 	n.onExit(n, p, asked)
@@ -242,7 +245,9 @@ func (n *demoNode) heard(p *demoProcess, status *node.Status, err error) {
 		return
 	}
 	n.silence = err
-	if status != nil {
+	if status == nil {
+		n.meter.reset()
+	} else {
 		n.status = status
 		if status.Server != nil {
 			n.meter.add(status.Time, status.Server.Ops)

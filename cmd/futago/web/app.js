@@ -127,7 +127,7 @@ function showNode(n) {
 
 function showAck(word, text, s, state) {
   const a = s && s.store && state !== "silent" ? s.acknowledgement : null;
-  let mode = "–", says = "No writes are acknowledged here.", tone = "";
+  let mode = "OFF", says = "No writes are acknowledged here.", tone = "";
   if (a && a.solo) {
     mode = "SOLO";
     says = "Writes are acknowledged by this node alone" + (a.solo_reason ? ": " + a.solo_reason + "." : ".");
@@ -145,11 +145,10 @@ function showAck(word, text, s, state) {
   setTone(word.parentElement, tone);
 }
 
-// lag says how far a node is behind its peer. Without a link nobody knows how many entries the peer has written since.
+// lag says how far a node is behind its peer. Without a link nobody knows what the peer has written since.
 function lag(peer) {
   const linked = peer.state === "stream" || peer.state === "snapshot";
-  const time = seconds(peer.lag_seconds);
-  return linked ? entries(peer.lag_entries) + ", " + time : "no link for " + time;
+  return linked ? entries(peer.lag_entries) + ", " + seconds(peer.lag_seconds) : "no link";
 }
 
 // showLink shows how records flow from one node to the other: the receiver knows best.
