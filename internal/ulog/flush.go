@@ -54,6 +54,7 @@ func (l *Log) flushLocked() bool {
 			l.release(seg, used)
 			break
 		}
+		l.markDirty(seg) // a segment that a restart went on with may be left without a new entry: it is to be sealed as well
 		l.mu.Lock()
 		l.pending = l.pending[1:]
 		l.mu.Unlock()
