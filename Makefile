@@ -44,7 +44,7 @@ unit:
 
 # The cache cannot know which programs these tests start, so they always run, one package at a time.
 e2e:
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./e2e/...
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./e2e/... ./internal/gateway/
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
