@@ -95,17 +95,17 @@ func (s *Server) resetCounters() {
 
 // Stats are the numbers of the client port for the status document, since the start.
 type Stats struct {
-	CurrConnections  int64
-	TotalConnections uint64
-	Rejected         uint64
-	Ops              uint64 // requests of all protocols; each key of a multi-get is one
-	Gets             uint64 // keys asked for
-	Sets             uint64
-	Hits             uint64
-	Misses           uint64
-	BytesRead        uint64
-	BytesWritten     uint64
-	Pending          int64 // bytes of unsent output and partial input
+	CurrConnections  int64  `json:"curr_connections"`
+	TotalConnections uint64 `json:"total_connections"`
+	Rejected         uint64 `json:"rejected_connections"`
+	Ops              uint64 `json:"ops"`  // requests of all protocols; each key of a multi-get is one
+	Gets             uint64 `json:"gets"` // keys asked for
+	Sets             uint64 `json:"sets"`
+	Hits             uint64 `json:"hits"`
+	Misses           uint64 `json:"misses"`
+	BytesRead        uint64 `json:"bytes_read"`
+	BytesWritten     uint64 `json:"bytes_written"`
+	Pending          int64  `json:"pending_bytes"` // bytes of unsent output and partial input
 }
 
 // Stats returns the numbers of now.
