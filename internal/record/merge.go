@@ -38,7 +38,8 @@ func Impossible(a, b *Record) bool {
 	if a.Gen().Compare(b.Gen()) != 0 || a.Stamp != b.Stamp || Equal(a, b) {
 		return false
 	}
-	return a.Kind != Counter || b.Kind != Counter
+	// A counter takes the stamp of the newest write in it, and may know older ones that the other lacks.
+	return a.Kind != Counter && b.Kind != Counter
 }
 
 // later picks by stamp; equal stamps are ordered by content, so that both nodes pick the same.
