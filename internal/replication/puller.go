@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -308,6 +309,8 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	h := hello{Version: protocolVersion, Node: p.cfg.Node, Life: st.Log().Identity(), Position: p.pos, Partial: p.part, Own: st.Log().Origin(p.cfg.Node)}
 	if above, open := st.Gap(); open {
 		h.Own = above
+	} else if p.part >= 0 {
+		h.Own = math.MaxUint64 // what is missing comes with the rest of the snapshot
 	}
 	if _, err := conn.Write(appendJSON(nil, frameHello, h)); err != nil {
 		return nil, fmt.Errorf("send hello: %w", err)

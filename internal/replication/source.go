@@ -308,6 +308,9 @@ func (f *follower) plan(h *hello) (*welcome, *ulog.Reader, error) {
 		w.Lost = w.Held > h.Own
 		if h.Partial >= 0 {
 			w.Mode, w.Reason, w.Part = "snapshot", "snapshot goes on", min(h.Partial, store.ScanParts)
+			if w.Lost { // maybe in a part that was sent before
+				w.Reason, w.Part = "the end of the log was lost during a snapshot", 0
+			}
 		}
 	case errors.Is(err, errNothingYet) || errors.Is(err, ulog.ErrGone) || errors.Is(err, ulog.ErrForked):
 		w.Mode, w.Reason = "snapshot", err.Error()

@@ -1,0 +1,365 @@
+package replication
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/store"
+)
+
+// TestRandom lets both nodes of a pair work through random operations and faults, then heals everything: both nodes must
+// hold the same records, and no write may be lost that one of them still had. FUTAGO_SEEDS is the number of runs,
+// FUTAGO_SEED one seed to run again.
+func TestRandom(t *testing.T) {
+	from, n := uint64(1), 60
+	if s := os.Getenv("FUTAGO_SEEDS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := os.Getenv("FUTAGO_SEED"); s != "" {
+		var err error
+		if from, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+		n = min(n, 1)
+	}
+	for seed := from; seed < from+uint64(n); seed++ {
+		ok := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { newRun(t, seed).run() })
+		})
+		if !ok {
+			t.Logf("run it again: FUTAGO_SEED=%d go test -run TestRandom ./internal/replication/", seed)
+			return
+		}
+	}
+}
+
+// run is one random history.
+type run struct {
+	*cluster
+	random *rand.Rand
+	gentle bool // no fault that may lose a write or a counter's generation: increments must add up exactly
+	bulk   bool // large values: a snapshot has many frames
+	trace  []string
+	writes []*wrote
+	count  int64 // sum of the increments of key "n"
+	unsafe [2]bool
+}
+
+// wrote is a write that a node accepted.
+type wrote struct {
+	what    string
+	rec     record.Record // of its key, right behind the write
+	node    *testNode
+	st      *store.Store // that accepted it
+	seq     uint64
+	solo    bool
+	soloFor float64 // seconds before the write
+	acked   bool    // by the peer too
+	holders int     // bit i: node i must have it
+}
+
+func newRun(t *testing.T, seed uint64) *run {
+	r := &run{cluster: newCluster(t), random: rand.New(rand.NewPCG(seed, 0)), gentle: seed%3 == 0}
+	r.adapt = func(c *store.Config) {
+		c.SegmentSize, c.LogRetain = 4096<<(seed%3), 32<<10
+	}
+	r.bulk = seed%4 == 0
+	if r.bulk || seed%5 == 0 {
+		r.wire.delay = 40 * time.Millisecond
+	}
+	return r
+}
+
+func (r *run) note(format string, args ...any) {
+	r.trace = append(r.trace, fmt.Sprintf(format, args...))
+}
+
+func (r *run) fail(format string, args ...any) {
+	r.t.Helper()
+	for _, line := range r.trace {
+		r.t.Log(line)
+	}
+	for _, n := range r.nodes {
+		if n.up {
+			r.t.Logf("%s: %v ms, newest stamp %v, follows %+v", n.name, n.millis(), n.st.Clock().Last(), n.puller.Status())
+			for _, f := range n.st.Floors() {
+				r.t.Logf("   floor %v by %v", f.FloorStamp(), f.Stamp)
+			}
+		}
+	}
+	r.t.Fatalf(format, args...)
+}
+
+func (r *run) run() {
+	defer r.stop()
+	r.start()
+	if _, err := r.a().commit(store.Request{Op: store.Set, Key: []byte("n"), Value: []byte("0")}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.sync()
+	for range 40 + r.random.IntN(160) {
+		r.step()
+		switch r.random.IntN(4) {
+		case 0:
+			synctest.Wait()
+		case 1:
+			time.Sleep(time.Duration(r.random.IntN(400)) * time.Millisecond)
+		case 2:
+			time.Sleep(time.Duration(r.random.IntN(3000)) * time.Microsecond)
+		}
+		r.acknowledge()
+	}
+	r.wire.setCut(false)
+	r.wall.Add(2 * 60_000) // every scheduled flush is due
+	for _, n := range r.nodes {
+		n.offset.Store(0)
+		r.bring(n)
+	}
+	if !r.trySync() {
+		r.fail("nodes do not come together:\na follows %+v\nb follows %+v", r.a().puller.Status(), r.b().puller.Status())
+	}
+	r.check()
+}
+
+// bring starts a node that is down.
+func (r *run) bring(n *testNode) {
+	if n.up {
+		return
+	}
+	r.note("start %s", n.name)
+	if err := n.start(); err != nil {
+		r.fail("start %s: %v", n.name, err)
+	}
+}
+
+func (r *run) step() {
+	n := r.nodes[r.random.IntN(2)]
+	p := r.random.IntN(100)
+	if !n.up {
+		if p < 30 {
+			r.bring(n)
+		}
+		return
+	}
+	switch {
+	case p < 70:
+		r.operate(n)
+	case p < 74:
+		r.note("cut")
+		r.wire.setCut(true)
+	case p < 82:
+		r.note("heal")
+		r.wire.setCut(false)
+	case p < 84:
+		r.note("kill %s", n.name)
+		n.kill()
+	case p < 85:
+		r.note("stop %s", n.name)
+		n.stopOrderly()
+	case p < 87 && !r.gentle:
+		r.note("power %s", n.name)
+		var how *rand.Rand
+		if r.random.IntN(2) == 0 {
+			how = r.random
+		}
+		n.power(how)
+		r.lost(n)
+	case p < 88 && !r.gentle:
+		r.note("wipe %s", n.name)
+		n.wipe()
+		r.lost(n)
+	case p < 90:
+		r.note("compact %s", n.name)
+		n.st.CompactOnce()
+	case p < 93:
+		offset := int64(r.random.IntN(40_001) - 20_000)
+		r.note("clock %s %+d ms", n.name, offset)
+		n.offset.Store(offset)
+	case p < 96:
+		ahead := int64(r.random.IntN(20_000))
+		r.note("clock +%d ms", ahead)
+		r.wall.Add(ahead)
+	case p < 97:
+		r.note("sever")
+		r.wire.sever("")
+	case p < 98 && !r.gentle:
+		at := uint64(0)
+		if r.random.IntN(2) == 0 {
+			at = uint64(n.millis() + int64(r.random.IntN(30_000)))
+		}
+		_, err := n.st.FlushAll(at)
+		n.st.Flush()
+		r.note("flush %s at %d: %v", n.name, at, err)
+	case p < 99:
+		r.note("fill %s", n.name)
+		size := 500
+		if r.bulk {
+			size = 60_000
+		}
+		for i := range 30 {
+			r.write(n, store.Request{Op: store.Set, Key: fmt.Appendf(nil, "fill%d", i), Value: make([]byte, r.random.IntN(size))})
+		}
+	default:
+		if r.a().up && r.b().up {
+			r.wire.setCut(false)
+			r.note("sync")
+			if !r.trySync() {
+				r.fail("nodes do not come together:\na follows %+v\nb follows %+v", r.a().puller.Status(), r.b().puller.Status())
+			}
+			for _, w := range r.writes {
+				if w.holders != 0 {
+					w.holders = 3
+				}
+			}
+		}
+	}
+}
+
+// lost forgets that a node holds anything: what only it had may be gone. It must hear of its own stamps before it writes.
+func (r *run) lost(n *testNode) {
+	for _, w := range r.writes {
+		w.holders &^= 1 << (n.id - 1)
+	}
+	r.unsafe[n.id-1] = true
+}
+
+var allOps = []store.Op{store.Set, store.Set, store.Add, store.Add, store.Replace, store.Append, store.Prepend, store.CAS, store.Delete, store.Delete,
+	store.Incr, store.Incr, store.Decr, store.Touch}
+
+func (r *run) operate(n *testNode) {
+	if r.unsafe[n.id-1] {
+		if st := n.puller.Status().State; st != "stream" && st != "snapshot" {
+			return
+		}
+		r.unsafe[n.id-1] = false
+	}
+	if r.random.IntN(4) == 0 {
+		op := store.Incr
+		if r.random.IntN(4) == 0 {
+			op = store.Touch
+		}
+		r.write(n, store.Request{Op: op, Key: []byte("n"), Delta: uint64(1 + r.random.IntN(9))})
+		return
+	}
+	req := store.Request{Op: allOps[r.random.IntN(len(allOps))], Key: fmt.Appendf(nil, "k%d", r.random.IntN(4)), Delta: uint64(r.random.IntN(9))}
+	req.Value = []byte([]string{"0", "7", "x", "18446744073709551615", "100"}[r.random.IntN(5)])
+	if r.random.IntN(40) == 0 {
+		req.Delta = 1 << 63
+	}
+	req.Flags = uint32(r.random.IntN(3))
+	if r.random.IntN(3) == 0 {
+		req.Expires = uint64(n.millis() + int64(r.random.IntN(20_000)) - 500)
+	}
+	if req.Op == store.CAS {
+		var v store.View
+		if n.st.Acquire(req.Key, &v) {
+			req.CAS = v.Token
+			v.Release()
+		}
+	}
+	r.write(n, req)
+}
+
+// write executes an operation and remembers what it made.
+func (r *run) write(n *testNode, req store.Request) {
+	a := n.st.Acknowledgement()
+	res, err := n.commit(req)
+	r.note("%s: op %d %s %.10q delta %d expires %d: seq %d %v", n.name, req.Op, req.Key, req.Value, req.Delta, req.Expires, res.Seq, err)
+	if err != nil {
+		return
+	}
+	if string(req.Key) == "n" && req.Op == store.Incr {
+		r.count += int64(req.Delta)
+	}
+	w := &wrote{what: r.trace[len(r.trace)-1], node: n, st: n.st, seq: res.Seq, solo: a.Solo, soloFor: a.SoloSeconds, holders: 1 << (n.id - 1)}
+	w.rec = n.record(string(req.Key))
+	r.note("   -> %s", describe(&w.rec))
+	r.writes = append(r.writes, w)
+}
+
+// record returns what the node holds of a key.
+func (n *testNode) record(key string) (found record.Record) {
+	n.st.BeginScan()
+	defer n.st.EndScan()
+	n.st.ScanPart(int(n.st.Log().Hash([]byte(key))>>54), func(r *record.Record) bool {
+		if string(r.Key) == key {
+			found = r.Clone()
+		}
+		return false
+	}, func() bool { return true })
+	return found
+}
+
+// acknowledge looks which writes have been acknowledged by the peer since.
+func (r *run) acknowledge() {
+	for i := len(r.writes) - 1; i >= 0 && i > len(r.writes)-100; i-- {
+		w := r.writes[i]
+		if w.acked || w.solo || !w.node.up || w.node.st != w.st {
+			continue
+		}
+		passed, _ := w.st.Passed(w.seq)
+		if a := w.st.Acknowledgement(); !passed || a.Solo || a.SoloSeconds != w.soloFor {
+			continue
+		}
+		w.acked = true
+		if w.holders == 0 {
+			continue
+		}
+		w.holders = 3
+		// The peer must have it at this moment, unless it is down by now: then its file system must.
+		if peer := w.node.peer(); peer.up && !r.unsafe[peer.id-1] {
+			if have := peer.record(string(w.rec.Key)); !represents(peer, &have, &w.rec) {
+				r.fail("acknowledged by the peer, which has %s:\n%s\n%s", describe(&have), w.what, describe(&w.rec))
+			}
+		}
+	}
+}
+
+// represents reports whether what a node has of a key contains a write, or something won over it.
+func represents(n *testNode, have, w *record.Record) bool {
+	if n.flushed(w) {
+		return true
+	}
+	if have.Kind == 0 {
+		return false
+	}
+	m := record.Merge(have, w)
+	return record.Equal(&m, have)
+}
+
+func (r *run) check() {
+	if d := r.equal(); d != "" {
+		r.fail("nodes differ: %s", d)
+	}
+	final := r.a().records()
+	for _, w := range r.writes {
+		if w.holders == 0 {
+			continue
+		}
+		if have := final[string(w.rec.Key)]; !represents(r.a(), &have, &w.rec) {
+			r.fail("lost: %s\nwhich made %s\nleft is  %s", w.what, describe(&w.rec), describe(&have))
+		}
+	}
+	if got, _ := r.a().get("n"); r.gentle && got != strconv.FormatInt(r.count, 10) {
+		r.fail("increments add up to %s, want %d", got, r.count)
+	}
+	ends := [2]uint64{r.a().st.Log().Last(), r.b().st.Log().Last()}
+	time.Sleep(time.Minute)
+	if now := [2]uint64{r.a().st.Log().Last(), r.b().st.Log().Last()}; now[0] > ends[0]+2 || now[1] > ends[1]+2 {
+		r.fail("idle nodes write on: logs ended at %v, a minute later at %v", ends, now)
+	}
+	for _, n := range r.nodes {
+		if k := n.st.Stats().Impossible; k != 0 {
+			r.fail("%s saw %d records that share a stamp but differ", n.name, k)
+		}
+	}
+}
