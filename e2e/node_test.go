@@ -201,7 +201,9 @@ type nodeStatus struct {
 	Followers []struct {
 		Durable uint64 `json:"durable_seq"`
 	}
-	Server map[string]float64
+	Server struct {
+		Connections *int `json:"curr_connections"`
+	}
 	Events []struct{ Text string }
 }
 
@@ -222,6 +224,16 @@ func (n *node) mustStatus(t *testing.T) nodeStatus {
 		t.Fatalf("status of node %s: %v", n.name, err)
 	}
 	return s
+}
+
+// connections is how many clients the node has.
+func (n *node) connections(t *testing.T) int {
+	t.Helper()
+	s := n.mustStatus(t)
+	if s.Server.Connections == nil {
+		t.Fatalf("the status of node %s does not tell its connections", n.name)
+	}
+	return *s.Server.Connections
 }
 
 // hadEvent reports whether one of the node's recent events contains text.

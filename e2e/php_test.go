@@ -229,7 +229,7 @@ func TestPHPOverKilledNode(t *testing.T) {
 		n.start(t)
 		waitPair(t, p)
 		deadline := time.Now().Add(20 * time.Second)
-		for run.more(t, 1); n.mustStatus(t).Server["curr_connections"] == 0; run.more(t, 1) {
+		for run.more(t, 1); n.connections(t) == 0; run.more(t, 1) {
 			if time.Now().After(deadline) {
 				t.Fatalf("PHP does not come back to node %s", n.name)
 			}

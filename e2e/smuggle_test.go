@@ -66,7 +66,7 @@ func TestSmuggledWritesAreNotRun(t *testing.T) {
 	// All that was on the way has been judged when no connection is left.
 	for _, n := range p {
 		eventually(t, "the connections to node "+n.name+" end", 10*time.Second, func() bool {
-			return n.mustStatus(t).Server["curr_connections"] == 0
+			return n.connections(t) == 0
 		})
 		if got := n.readAll(t, keys); len(got) > 0 {
 			t.Errorf("node %s: %d of %d smuggled writes were run: %v", n.name, len(got), len(keys), got)
