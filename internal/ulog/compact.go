@@ -96,7 +96,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 		if stopped {
 			break
 		}
-		err = l.scanUntil(v, func(e Entry) bool {
+		err = l.scan(v, v.used.Load(), func(e Entry, _ int64) bool {
 			n := e.Size()
 			if !c.Pace(n) {
 				stopped = true
@@ -147,7 +147,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	}
 	out.written.Store(out.size)
 	out.synced = off
-	if err := l.enter(out, b.finish(off, l.origins.list())); err != nil {
+	if err := l.enter(out, b.finish(off, l.sealedOrigins.list())); err != nil {
 		if errors.Is(err, errInDoubt) { // the manifest on disk may name the file: it stays
 			l.fail(err)
 			return err
@@ -238,7 +238,7 @@ func (l *Log) enter(out *segment, h *hint) error {
 	l.manMu.Lock()
 	defer l.manMu.Unlock()
 	next := *l.man
-	next.Segments = append(slices.Clone(next.Segments), segmentItem{ID: out.id, Kind: kindCompacted, Sealed: true, Used: h.used, First: h.first, Last: h.last})
+	next.Segments = append(slices.Clone(next.Segments), segmentItem{ID: out.id, Kind: kindCompacted, Size: out.size, Sealed: true, Used: h.used, First: h.first, Last: h.last})
 	if err := storeManifest(l.fs, &next); err != nil {
 		return err
 	}
@@ -289,23 +289,4 @@ func (l *Log) remove(victims []*segment) error {
 		}
 	}
 	return l.fs.SyncDir()
-}
-
-// scanUntil reads a sealed segment while f returns true.
-func (l *Log) scanUntil(seg *segment, f func(e Entry) bool) error {
-	for off := int64(segmentHeader); off < seg.used.Load(); {
-		b, err := checkEntry(seg.data[off:])
-		if err == nil && b == nil {
-			err = fmt.Errorf("entry is missing")
-		}
-		if err != nil {
-			return &CorruptError{Segment: seg.name(), Offset: off, Err: err}
-		}
-		e := entryOf(b, seg.loc(off))
-		if !f(e) {
-			return nil
-		}
-		off += e.Size()
-	}
-	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/futago/futago/internal/record"
 )
 
 // keepLoop makes spares ahead of need and seals what is full.
@@ -63,7 +65,7 @@ func (l *Log) createSegment(size int64) (*segment, error) {
 	}
 	next := *l.man
 	next.NextID++
-	next.Segments = append(slices.Clone(next.Segments), segmentItem{ID: seg.id, Kind: kindLog})
+	next.Segments = append(slices.Clone(next.Segments), segmentItem{ID: seg.id, Kind: kindLog, Size: size})
 	if err := storeManifest(l.fs, &next); err != nil {
 		name := seg.name()
 		seg.free()
@@ -96,25 +98,38 @@ func (l *Log) sealDue() {
 		var seg *segment
 		if len(l.sealing) > 0 {
 			seg = l.sealing[0]
-			l.sealing = l.sealing[1:]
 		}
 		l.dirtyMu.Unlock()
 		if seg == nil || l.Failed() != nil {
 			return
 		}
 		if err := l.seal(seg); err != nil {
-			// Without its seal the segment is scanned at the next start: slower, nothing is lost.
-			l.log.Warn("segment has no hint, the next start will scan it", "segment", seg.name(), "err", err)
+			// Without its seal the segment is scanned at the next start: slower, nothing is lost. Later segments wait,
+			// for recovery takes all that has no seal as the end of the log.
+			if l.unsealed != seg {
+				l.unsealed = seg
+				l.log.Warn("segment has no hint yet, a start would scan it", "segment", seg.name(), "err", err)
+			}
+			return
 		}
+		l.dirtyMu.Lock()
+		l.sealing = l.sealing[1:]
+		l.dirtyMu.Unlock()
 	}
 }
 
 func (l *Log) seal(seg *segment) error {
 	b := hintBuilder{seed: l.seed}
-	if err := l.scan(seg, seg.used.Load(), b.add); err != nil {
+	var r record.Record
+	if err := l.scan(seg, seg.used.Load(), func(e Entry, off int64) bool {
+		b.add(e, off)
+		e.Raw.Into(&r)
+		r.Stamps(l.sealedOrigins.observe)
+		return true
+	}); err != nil {
 		return err
 	}
-	return l.sealWith(seg, b.finish(seg.used.Load(), l.origins.list()))
+	return l.sealWith(seg, b.finish(seg.used.Load(), l.sealedOrigins.list()))
 }
 
 func (l *Log) sealWith(seg *segment, h *hint) error {
@@ -127,7 +142,7 @@ func (l *Log) sealWith(seg *segment, h *hint) error {
 	next.Segments = slices.Clone(next.Segments)
 	for i := range next.Segments {
 		if next.Segments[i].ID == seg.id {
-			next.Segments[i] = segmentItem{ID: seg.id, Kind: seg.kind, Sealed: true, Used: h.used, First: h.first, Last: h.last}
+			next.Segments[i] = segmentItem{ID: seg.id, Kind: seg.kind, Size: seg.size, Sealed: true, Used: h.used, First: h.first, Last: h.last}
 		}
 	}
 	if err := storeManifest(l.fs, &next); err != nil {
@@ -138,18 +153,31 @@ func (l *Log) sealWith(seg *segment, h *hint) error {
 	return nil
 }
 
-// scan calls f with every entry below end, in order, with its offset. The segment must be whole up to there.
-func (l *Log) scan(seg *segment, end int64, f func(e Entry, off int64)) error {
+// scan calls f with every entry below end, in order, with its offset, while f returns true. The segment must be whole up
+// to there.
+func (l *Log) scan(seg *segment, end int64, f func(e Entry, off int64) bool) error {
+	next := uint64(0)
+	if seg.kind == kindLog {
+		next = seg.first
+	}
 	for off := int64(segmentHeader); off < end; {
 		b, err := checkEntry(seg.data[off:end])
 		if err == nil && b == nil {
-			err = fmt.Errorf("entry is missing")
+			err = errNoEntry
 		}
 		if err != nil {
-			return &CorruptError{Segment: seg.name(), Offset: off, Err: err}
+			return &CorruptError{Segment: seg.name(), Offset: off, Seq: next, Err: err}
 		}
 		e := entryOf(b, seg.loc(off))
-		f(e, off)
+		if next != 0 {
+			if e.Seq != next {
+				return &CorruptError{Segment: seg.name(), Offset: off, Seq: next, Err: fmt.Errorf("sequence %d is there", e.Seq)}
+			}
+			next++
+		}
+		if !f(e, off) {
+			return nil
+		}
 		off += e.Size()
 	}
 	return nil

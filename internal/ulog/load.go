@@ -31,8 +31,9 @@ func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
 			if err == nil {
 				err = errNoHeader
 			}
-			return nil, &CorruptError{Segment: seg.name(), Err: err}
+			return nil, &CorruptError{Segment: seg.name(), Seq: it.First, Err: err}
 		}
+		seg.first = it.First
 		h, err := loadHint(l.fs, seg)
 		if err != nil {
 			return nil, err
@@ -40,15 +41,15 @@ func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
 		if h == nil || h.used != it.Used {
 			l.log.Info("segment has no usable hint, scanning it", "segment", seg.name())
 			b := hintBuilder{seed: l.seed}
-			var stamps originTable
-			if err := l.scan(seg, it.Used, func(e Entry, off int64) {
+			if err := l.scan(seg, it.Used, func(e Entry, off int64) bool {
 				b.add(e, off)
 				e.Raw.Into(&l.scratch)
-				l.scratch.Stamps(stamps.observe)
+				l.scratch.Stamps(l.sealedOrigins.observe)
+				return true
 			}); err != nil {
 				return nil, err
 			}
-			h = b.finish(it.Used, stamps.list())
+			h = b.finish(it.Used, l.sealedOrigins.list())
 			if err := l.sealWith(seg, h); err != nil {
 				return nil, err
 			}
@@ -57,6 +58,7 @@ func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
 		l.sealed.Add(1)
 		for _, o := range h.origins {
 			l.origins.observe(o.stamp)
+			l.sealedOrigins.observe(o.stamp)
 		}
 		total += len(h.entries)
 		sealed = append(sealed, loaded{seg, h})
@@ -80,8 +82,9 @@ func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
 				group.each(func(e hintEntry, i int) {
 					seg := sealed[i].seg
 					loc := seg.loc(e.offset())
-					seg.live.Add(e.size())
-					rec.Hint(e.hash, loc, e.size(), e.tomb())
+					size := seg.entrySize(e)
+					seg.live.Add(size)
+					rec.Hint(e.hash, loc, size, e.tomb())
 				})
 			}
 		})
@@ -109,6 +112,14 @@ func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
 		rec.Entry(e)
 	}
 	return tail, nil
+}
+
+// entrySize is the space of an entry; the hint cannot say it of the largest.
+func (s *segment) entrySize(e hintEntry) int64 {
+	if size := e.size(); size < sizeUnitsMax*entryAlign {
+		return size
+	}
+	return align(int64(sizeOf(s.data[e.offset():])))
 }
 
 // groupOf returns the entries whose hash begins with the six bits g.

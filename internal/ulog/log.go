@@ -40,6 +40,7 @@ var (
 	ErrGone       = errors.New("log part is gone")           // a position before what is still there in order
 	ErrForked     = errors.New("log histories do not match") // a position that this log never had
 	errNoHeader   = errors.New("segment has no header")
+	errNoEntry    = errors.New("entry is missing")
 	errHintOffset = errors.New("hint points to no entry")
 	errSlots      = errors.New("log has its largest size, 8192 segments: delete data or compact")
 )
@@ -98,12 +99,15 @@ type Log struct {
 	streamFrom atomic.Uint64
 	origins    originTable
 	observe    func(hlc.Stamp) // origins.observe, bound once
-	failure    atomic.Pointer[error]
-	sealed     atomic.Int64  // segments with a hint
-	kick       chan struct{} // committer, policy always
-	keep       chan struct{} // keeper: spares and seals
-	stop       chan struct{}
-	done       sync.WaitGroup
+	// sealedOrigins is origins without what may still be lost: hints must not promise more. Under Open and the keeper.
+	sealedOrigins originTable
+	unsealed      *segment // the keeper's: could not be sealed so far
+	failure       atomic.Pointer[error]
+	sealed        atomic.Int64  // segments with a hint
+	kick          chan struct{} // committer, policy always
+	keep          chan struct{} // keeper: spares and seals
+	stop          chan struct{}
+	done          sync.WaitGroup
 }
 
 // Cut reports what a recovery removed from the end of the log.

@@ -52,6 +52,7 @@ type pastLife struct {
 type segmentItem struct {
 	ID     uint64 `json:"id"`
 	Kind   uint16 `json:"kind"`
+	Size   int64  `json:"size"`             // of the file, which never changes
 	Sealed bool   `json:"sealed,omitempty"` // whole and synced; has a hint file
 	Used   int64  `json:"used,omitempty"`   // sealed: end of the entries
 	First  uint64 `json:"first,omitempty"`  // sealed

@@ -1,11 +1,14 @@
 package ulog
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -114,6 +117,7 @@ func (l *Log) open(rec Recovery) error {
 	defer l.mu.Unlock()
 	if resume != nil {
 		l.active, l.pending = resume, []*segment{resume}
+		l.dirty = []*segment{resume} // it is sealed when it is full, even if nothing more fits
 		return nil
 	}
 	first, err := l.createSegment(l.cfg.SegmentSize)
@@ -126,11 +130,18 @@ func (l *Log) open(rec Recovery) error {
 
 // findLastCRC reads the end of the log when no tail was scanned.
 func (l *Log) findLastCRC() error {
-	n := len(l.chain)
-	if l.lastCRC != 0 || n == 0 || l.chain[n-1].last.Load() != l.last.Load() {
+	if l.lastCRC != 0 {
 		return nil
 	}
-	return l.scan(l.chain[n-1], l.chain[n-1].used.Load(), func(e Entry, _ int64) { l.lastCRC = e.CRC })
+	for _, seg := range slices.Backward(l.chain) {
+		if seg.last.Load() != l.last.Load() {
+			break
+		}
+		if used := seg.used.Load(); used > segmentHeader { // a cut may have left nothing of the newest
+			return l.scan(seg, used, func(e Entry, _ int64) bool { l.lastCRC = e.CRC; return true })
+		}
+	}
+	return nil
 }
 
 func (l *Log) newManifest() (*manifest, error) {
@@ -158,6 +169,9 @@ func randomIdentity() (id Identity) {
 // newLife begins another identity: what the old one wrote behind the present end is lost.
 func (l *Log) newLife() {
 	l.renewed = true
+	for i := range l.man.Past {
+		l.man.Past[i].Last = min(l.man.Past[i].Last, l.last.Load())
+	}
 	l.man.Past = append(l.man.Past, pastLife{l.life, l.last.Load()})
 	if n := len(l.man.Past); n > maxPast {
 		l.man.Past = l.man.Past[n-maxPast:]
@@ -191,8 +205,15 @@ func (l *Log) removeStrays() error {
 // place opens a segment of the manifest in a free slot.
 func (l *Log) place(it segmentItem) (*segment, error) {
 	seg, err := openSegment(l.fs, it.ID, it.Kind)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, errNoHeader) {
+		return nil, &CorruptError{Segment: segmentName(it.ID, it.Kind), Seq: it.First, Err: err}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: put the file back from a backup, or start with an empty folder and let the peer fill it", err)
+		return nil, err
+	}
+	if seg.size < max(it.Size, it.Used) || it.Sealed && it.Used < segmentHeader {
+		seg.free()
+		return nil, &CorruptError{Segment: segmentName(it.ID, it.Kind), Offset: seg.size, Err: fmt.Errorf("file has %d bytes of %d", seg.size, max(it.Size, it.Used))}
 	}
 	seg.slot = l.freeSlot()
 	if seg.slot < 0 {
@@ -218,39 +239,59 @@ func (l *Log) adopt(seg *segment, used int64, first, last uint64) {
 
 // recoverTail scans the segments without a seal. It returns the one that appends may go on in, nil for none.
 func (l *Log) recoverTail(tail []*segment, intact bool, visit func(Entry)) (*segment, error) {
-	var used []*segment
+	var used, spares []*segment
+	headless := map[*segment]error{}
+	next := l.last.Load() + 1
 	for _, seg := range tail {
 		first, written, err := readSegmentHeader(seg.data, seg.kind, seg.id)
-		if err != nil && intact {
-			return nil, &CorruptError{Segment: seg.name(), Err: err}
-		}
-		if err != nil || !written { // a spare, or the header of a segment was lost with all behind it
-			if err := l.drop(seg); err != nil {
-				return nil, err
+		if err == nil && !written {
+			if isZero(seg.data) {
+				spares = append(spares, seg)
+				continue
 			}
-			continue
+			err = errNoHeader
+		}
+		if err != nil {
+			headless[seg] = err
+			first = firstSequence(seg.data[segmentHeader:], next)
 		}
 		seg.first = first
 		used = append(used, seg)
 	}
-	slices.SortFunc(used, func(a, b *segment) int { return int(int64(a.first) - int64(b.first)) })
+	// An empty segment begins with the same sequence as the one that was made after it for a large entry.
+	slices.SortFunc(used, func(a, b *segment) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.id, b.id)) })
+	kept, err := l.recoverUsed(used, headless, intact, visit)
+	if err != nil {
+		return nil, err
+	}
+	for _, seg := range spares {
+		if err := l.drop(seg); err != nil {
+			return nil, err
+		}
+	}
+	return l.settleTail(kept, intact)
+}
+
+// recoverUsed reads the segments in order up to the first damage, and cuts there. It returns those that stay. headless
+// are the ones without a good header, with the reason.
+func (l *Log) recoverUsed(used []*segment, headless map[*segment]error, intact bool, visit func(Entry)) (kept []*segment, err error) {
 	for i, seg := range used {
-		if next := l.last.Load() + 1; seg.first != next {
-			damage := fmt.Errorf("segment begins with sequence %d", seg.first)
-			if err := l.cutTail(used[i:], segmentHeader, intact, damage); err != nil {
-				return nil, err
-			}
-			return l.settleTail(used[:i], intact)
+		next, damage := l.last.Load()+1, headless[seg]
+		switch {
+		case damage != nil && intact, seg.first < next: // the second is sealed already in part: no crash does that
+			return nil, &CorruptError{Segment: seg.name(), Seq: next, Err: cmp.Or(damage, fmt.Errorf("segment begins with sequence %d", seg.first))}
+		case damage == nil && seg.first > next:
+			damage = fmt.Errorf("segment begins with sequence %d", seg.first)
+		}
+		if damage != nil {
+			return used[:i], l.cutTail(used[i:], segmentHeader, intact, damage)
 		}
 		end, damage := l.recoverSegment(seg, visit)
 		if damage != nil {
-			if err := l.cutTail(used[i:], end, intact, damage); err != nil {
-				return nil, err
-			}
-			return l.settleTail(used[:i+1], intact)
+			return used[:i+1], l.cutTail(used[i:], end, intact, damage)
 		}
 	}
-	return l.settleTail(used, intact)
+	return used, nil
 }
 
 // recoverSegment reads the good entries from the start. damage says why it ended before an empty rest.
@@ -343,22 +384,47 @@ func (l *Log) cutTail(rest []*segment, end int64, intact bool, damage error) err
 // provablyDurable searches b, behind a bad entry, for good ones: the highest position that they prove to have been
 // durable, and whether one of sequence next or later is there at all.
 func provablyDurable(b []byte, next uint64) (durable uint64, follows bool) {
+	search(b, next, func(e Entry) bool {
+		follows = true
+		if e.Distance != distanceMax {
+			durable = max(durable, e.Seq-min(e.Seq, uint64(e.Distance)*distanceUnit))
+		}
+		return true
+	})
+	return durable, follows
+}
+
+// firstSequence is the sequence of the first good entry in b, the rest of a segment without a header, from next on.
+func firstSequence(b []byte, next uint64) uint64 {
+	first := uint64(math.MaxUint64)
+	search(b, next, func(e Entry) bool {
+		first = e.Seq
+		return false
+	})
+	return first
+}
+
+// maxTail bounds how many entries can follow the last good one: all segments full of the smallest.
+const maxTail = maxSlots * (MaxSegmentSize / minEntry)
+
+// search calls f with the good entries of b from sequence next on, wherever they begin, while f returns true. Entries of
+// older lives are passed over.
+func search(b []byte, next uint64, f func(e Entry) bool) {
 	for off := int64(0); off+minEntry <= int64(len(b)); off += entryAlign {
+		// The sequence first: a checksum at every offset would take hours in data that look like sizes.
+		if seq := binary.LittleEndian.Uint64(b[off+8:]); seq < next || seq-next > maxTail {
+			continue
+		}
 		entry, err := checkEntry(b[off:])
 		if entry == nil || err != nil {
 			continue
 		}
 		e := entryOf(entry, 0)
-		if e.Seq < next { // bytes of an older life
-			continue
-		}
-		follows = true
-		if e.Distance != distanceMax {
-			durable = max(durable, e.Seq-min(e.Seq, uint64(e.Distance)*distanceUnit))
+		if !f(e) {
+			return
 		}
 		off += e.Size() - entryAlign
 	}
-	return durable, follows
 }
 
 // settleTail syncs and seals the scanned segments; the last one may take further appends when it has room.

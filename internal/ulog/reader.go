@@ -113,7 +113,7 @@ func (r *Reader) Next() (Entry, bool) {
 		if r.next > r.l.written.Load() {
 			return Entry{}, false
 		}
-		if r.off < r.seg.used.Load() && r.off < r.seg.written.Load() {
+		if r.seg != nil && r.off < r.seg.used.Load() && r.off < r.seg.written.Load() {
 			b := r.seg.data[r.off:]
 			e := entryOf(b[:sizeOf(b)], r.seg.loc(r.off))
 			r.off += e.Size()

@@ -91,7 +91,8 @@ func openSegment(fs vfs.FS, id uint64, kind uint16) (*segment, error) {
 		return nil, fmt.Errorf("open segment %s: %w", s.name(), err)
 	}
 	if s.size < segmentHeader {
-		return nil, fmt.Errorf("open segment %s: %d bytes are no segment", s.name(), s.size)
+		f.Close()
+		return nil, fmt.Errorf("open segment %s: %w: %d bytes", s.name(), errNoHeader, s.size)
 	}
 	if err := s.mapFile(); err != nil {
 		return nil, fmt.Errorf("open segment %s: %w", s.name(), err)
