@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"sync"
 	"time"
@@ -206,7 +208,7 @@ func (n *demoNode) watch(ctx context.Context, journal *demoJournal) {
 				journal.take(n.id, status.Events)
 				status.Events = nil // the journal has them
 			}
-			n.heard(p, status, err)
+			n.heard(p, status, shortSilence(err))
 		}
 		select {
 		case <-tick.C:
@@ -235,6 +237,17 @@ func (n *demoNode) ask(ctx context.Context, pid int) (*node.Status, error) {
 		return nil, fmt.Errorf("process %d answers, not %d", status.PID, pid)
 	}
 	return &status, nil
+}
+
+// shortSilence is err in the words of somebody who knows who was asked.
+func shortSilence(err error) error {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return fmt.Errorf("no reply within %v", demoAnswer)
+	}
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return wrapped.Err
+	}
+	return err
 }
 
 // heard takes the answer of process p: a document, or why there is none.

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -245,6 +248,25 @@ func TestDemoJournal(t *testing.T) {
 	}
 	if got := len(j.newest(1000)); got != maxDemoEvents {
 		t.Errorf("got %d events, want the limit of %d", got, maxDemoEvents)
+	}
+}
+
+func TestShortSilence(t *testing.T) {
+	asked := &url.Error{Op: "Get", URL: "http://127.0.0.1:1/status", Err: io.EOF}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{asked, "EOF"},
+		{fmt.Errorf("read status: %w", os.ErrDeadlineExceeded), "no reply within 1s"},
+		{io.ErrUnexpectedEOF, "unexpected EOF"},
+	} {
+		if got := shortSilence(c.err); got.Error() != c.want {
+			t.Errorf("silence after %q: got %q, want %q", c.err, got, c.want)
+		}
+	}
+	if err := shortSilence(nil); err != nil {
+		t.Errorf("silence after an answer: got %v", err)
 	}
 }
 
