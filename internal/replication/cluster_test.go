@@ -95,7 +95,7 @@ func (n *testNode) millis() int64 { return hlc.Millis(n.now()) }
 func (n *testNode) start() error {
 	cfg := store.DefaultConfig()
 	cfg.FS, cfg.InMemory, cfg.Node, cfg.Now = n.fs, false, n.id, n.now
-	cfg.SegmentSize, cfg.AckPeer, cfg.AckTimeout = 16<<10, true, time.Second
+	cfg.SegmentSize, cfg.LogRetain, cfg.AckPeer, cfg.AckTimeout = 16<<10, 256<<10, true, time.Second
 	if os.Getenv("FUTAGO_TEST_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("on", n.name)
 	}

@@ -191,7 +191,7 @@ func (r *run) step() {
 	case p < 97:
 		r.note("sever")
 		r.wire.sever("")
-	case p < 98 && !r.gentle:
+	case p < 98 && !r.gentle && r.mayWrite(n):
 		at := uint64(0)
 		if r.random.IntN(2) == 0 {
 			at = uint64(n.millis() + int64(r.random.IntN(30_000)))
@@ -235,13 +235,16 @@ func (r *run) lost(n *testNode) {
 var allOps = []store.Op{store.Set, store.Set, store.Add, store.Add, store.Replace, store.Append, store.Prepend, store.CAS, store.Delete, store.Delete,
 	store.Incr, store.Incr, store.Decr, store.Touch}
 
-func (r *run) operate(n *testNode) {
+// mayWrite is false for a node that lost something and has not heard of its own newest stamp since.
+func (r *run) mayWrite(n *testNode) bool {
 	if r.unsafe[n.id-1] {
-		if st := n.puller.Status().State; st != "stream" && st != "snapshot" {
-			return
-		}
-		r.unsafe[n.id-1] = false
+		st := n.puller.Status().State
+		r.unsafe[n.id-1] = st != "stream" && st != "snapshot"
 	}
+	return !r.unsafe[n.id-1]
+}
+
+func (r *run) operate(n *testNode) {
 	if r.random.IntN(4) == 0 {
 		op := store.Incr
 		if r.random.IntN(4) == 0 {
@@ -271,6 +274,9 @@ func (r *run) operate(n *testNode) {
 
 // write executes an operation and remembers what it made.
 func (r *run) write(n *testNode, req store.Request) {
+	if !r.mayWrite(n) {
+		return
+	}
 	a := n.st.Acknowledgement()
 	res, err := n.commit(req)
 	r.note("%s: op %d %s %.10q delta %d expires %d: seq %d %v", n.name, req.Op, req.Key, req.Value, req.Delta, req.Expires, res.Seq, err)
