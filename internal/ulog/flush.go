@@ -95,6 +95,9 @@ func (l *Log) Sync() error {
 }
 
 func (l *Log) syncLocked() error {
+	if err := l.Failed(); err != nil {
+		return err
+	}
 	target := l.written.Load()
 	for seg := l.firstDirty(); seg != nil; {
 		if err := l.Failed(); err != nil {
