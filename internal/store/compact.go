@@ -111,7 +111,7 @@ func (s *Store) CompactOnce() bool {
 	if len(ids) == 0 {
 		return false
 	}
-	pace := pacer{rate: s.cfg.CompactRate, start: time.Now()}
+	pace := pacer{rate: s.compactRate(), start: time.Now()}
 	finished := true
 	err := s.log.Compact(ids, ulog.Compaction{
 		Live:  s.isLive,
@@ -136,6 +136,19 @@ func (s *Store) CompactOnce() bool {
 		s.counts.compactions.Add(1)
 	}
 	return finished
+}
+
+// compactRate is the configured rate, and more when the log outgrows its promise of twice the live data.
+func (s *Store) compactRate() int64 {
+	u := s.log.Usage()
+	room := 2*u.Live + 4*s.cfg.SegmentSize
+	switch {
+	case u.Bytes > 2*room:
+		return 16 * s.cfg.CompactRate
+	case u.Bytes > room:
+		return 4 * s.cfg.CompactRate
+	}
+	return s.cfg.CompactRate
 }
 
 // victims picks segments with the least live share that fit one output, behind the retention point; beyond LogRetain the
