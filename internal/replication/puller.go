@@ -237,12 +237,14 @@ func (p *Puller) follow(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	conn.SetDeadline(time.Now().Add(p.cfg.PeerTimeout))
-	frames := newFrameReader(conn)
+	alive := &aliveConn{Conn: conn}
+	frames := newFrameReader(alive)
 	w, err := p.introduce(conn, frames)
 	if err != nil {
 		return err
 	}
 	conn.SetDeadline(time.Time{})
+	alive.timeout = p.cfg.PeerTimeout
 
 	// Signs of life go out beside the applying: a large batch must not look like silence.
 	var sendMu sync.Mutex
@@ -269,7 +271,6 @@ func (p *Puller) follow(ctx context.Context) error {
 	defer p.note(true)
 	var recs []record.Record
 	for {
-		conn.SetReadDeadline(time.Now().Add(p.cfg.PeerTimeout))
 		t, payload, err := frames.next(maxFrame)
 		if err != nil {
 			return fmt.Errorf("read from peer: %w", err)
@@ -325,6 +326,9 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	}
 	p.mu.Lock()
 	away := p.lastLink
+	if w.Start.Life != p.pos.Life || w.Start.Seq != p.pos.Seq { // marks so far speak of another stretch of another log
+		p.durable, p.pending = 0, nil
+	}
 	if w.Mode == "snapshot" {
 		p.part = w.Part
 		p.cfg.Logger.Info("receiving a snapshot from the peer", "peer", g.Node, "reason", w.Reason, "part", w.Part)
@@ -396,6 +400,9 @@ func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]reco
 		}
 		if err != nil {
 			return recs, fmt.Errorf("apply what the peer sent: %w", err)
+		}
+		if err := p.cfg.Store.Log().Failed(); err != nil { // a confirmed position must have been written
+			return recs, fmt.Errorf("write what the peer sent: %w", err)
 		}
 		if t == frameBatch {
 			p.pos.Seq, p.pos.CRC = seq, crc

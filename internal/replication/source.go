@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -154,7 +156,7 @@ func (s *Source) Drain(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.draining = true
-	list := s.followers
+	list := slices.Collect(maps.Values(s.followers))
 	s.mu.Unlock()
 	for _, f := range list {
 		f.send(appendFrame(nil, frameBye, nil))
@@ -225,6 +227,9 @@ func (s *Source) handle(conn net.Conn) error {
 		s.cfg.Logger.Info("sending a snapshot to the peer", "peer", h.Node, "reason", start.Reason, "part", start.Part)
 	} else {
 		s.cfg.Logger.Info("peer follows", "peer", h.Node, "seq", h.Position.Seq)
+	}
+	if start.Mode == "snapshot" {
+		s.cfg.Store.Behind(h.Node)
 	}
 	s.cfg.Store.Linked(h.Node, true)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -21,6 +21,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"net"
+	"time"
 
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/record"
@@ -53,6 +55,8 @@ const (
 	maxTalk = 64 << 10
 	// batchBytes is the size from which a batch or chunk is sent.
 	batchBytes = 256 << 10
+	// maxRecords bounds the records of a batch: as many of the smallest as make it large enough to be sent.
+	maxRecords = batchBytes/(4+record.HeaderSize) + 1
 	// readStep is how much memory is taken at once for a frame whose bytes have not arrived.
 	readStep = 1 << 20
 )
@@ -162,6 +166,9 @@ func decodeRecords(b []byte, recs []record.Record) (seq uint64, crc uint32, _ []
 		if len(b) < 4 {
 			return 0, 0, nil, fmt.Errorf("%w: record size is cut", errFrame)
 		}
+		if len(recs) == maxRecords {
+			return 0, 0, nil, fmt.Errorf("%w: batch of more than %d records", errFrame, maxRecords)
+		}
 		n := binary.LittleEndian.Uint32(b)
 		if uint64(n) > uint64(len(b)-4) {
 			return 0, 0, nil, fmt.Errorf("%w: record of %d bytes in a rest of %d", errFrame, n, len(b)-4)
@@ -190,6 +197,20 @@ func appendJSON(b []byte, t frameType, v any) []byte {
 		panic("replication: message does not marshal: " + err.Error())
 	}
 	return appendFrame(b, t, payload)
+}
+
+// aliveConn is a connection on which every read has time of its own: a large frame may take long on a slow line, the peer
+// is alive while bytes come.
+type aliveConn struct {
+	net.Conn
+	timeout time.Duration // 0: the deadline of the connection stands
+}
+
+func (c *aliveConn) Read(b []byte) (int, error) {
+	if c.timeout > 0 {
+		c.SetReadDeadline(time.Now().Add(c.timeout))
+	}
+	return c.Conn.Read(b)
 }
 
 // frameReader reads frames; a payload is valid until the next read.

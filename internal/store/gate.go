@@ -172,6 +172,25 @@ func (s *Store) Linked(peer int, up bool) {
 	}
 }
 
+// Behind tells that a linked peer gets a snapshot: a position that it confirms says nothing about the entries before the
+// snapshot's start. With no other peer linked, writes go solo until it has confirmed the end of the log.
+func (s *Store) Behind(peer int) {
+	g := &s.gate
+	g.mu.Lock()
+	others := len(g.linked)
+	if g.linked[peer] {
+		others--
+	}
+	if others == 0 {
+		g.goSoloLocked("peer takes a snapshot")
+	}
+	rose := g.updateLocked()
+	g.mu.Unlock()
+	if rose {
+		g.tell()
+	}
+}
+
 // Confirm tells that a peer has applied this log up to seq.
 func (s *Store) Confirm(peer int, seq uint64) {
 	g := &s.gate
