@@ -28,3 +28,17 @@ func TestImpossible(t *testing.T) {
 		t.Fatalf("greater bytes must win whichever way: got %s and %s", show(&m), show(&n))
 	}
 }
+
+// Whatever is created after an expired record must be of a later generation than that record.
+func TestCreationAfterExpiryIsLater(t *testing.T) {
+	created := Record{Kind: Value, Stamp: hlc.Make(20, 0, 1), Replaced: hlc.Make(10, 0, 1), Created: true, Value: []byte("5")}
+	counted, _ := Contribute(&created, Author{hlc.Make(21, 0, 1), 1}, true, 1, nil)
+	for _, r := range []Record{created, counted, {Kind: Value, Stamp: hlc.Make(20, 0, 1)}} {
+		for _, expires := range []uint64{1, 10, 11, 20, 30} {
+			r.Expires = expires
+			if next := (Gen{Stamp: r.GoneStamp(), Created: true}); next.Compare(r.Gen()) <= 0 {
+				t.Errorf("%s: created after it is %v", show(&r), next)
+			}
+		}
+	}
+}

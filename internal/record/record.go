@@ -228,9 +228,16 @@ func (r *Record) DeadBelow(floor hlc.Stamp) bool { return floor != 0 && r.Gen().
 // ExpiredAt reports whether the record has expired at now, in milliseconds since hlc.Epoch.
 func (r *Record) ExpiredAt(now int64) bool { return r.Expires != 0 && int64(r.Expires) <= now }
 
-// GoneStamp is the stamp that an expired record has as a tombstone: the later of its generation and its expiry.
+// GoneStamp is the stamp that an expired record has as a tombstone: the later of its generation and its expiry. What is
+// created after it must be of a later generation, so a created record that expired before its own generation (a touch
+// into the past, a wall behind the stamps) goes with its newest write.
 func (r *Record) GoneStamp() hlc.Stamp {
-	return max(r.Gen().Stamp, hlc.Make(int64(r.Expires), 0, 0))
+	gen := r.Gen()
+	gone := max(gen.Stamp, hlc.Make(int64(r.Expires), 0, 0))
+	if gen.Created && gone == gen.Stamp {
+		return r.Stamp
+	}
+	return gone
 }
 
 // Token is the memcached CAS unique and the ETag: the stamp, for counters a mix of everything that can differ between

@@ -145,10 +145,10 @@ func (s *Store) absence(p *present) hlc.Stamp {
 		return floor
 	case p.rec.Kind == record.Tombstone:
 		return max(p.rec.Stamp, floor)
-	case p.rec.Expires != 0 && p.rec.ExpiredAt(s.clock.Now()):
-		return max(p.rec.GoneStamp(), floor)
+	case p.rec.DeadBelow(floor) && !p.rec.ExpiredAt(s.clock.Now()):
+		return floor
 	}
-	return max(p.rec.Gen().Stamp, floor)
+	return max(p.rec.GoneStamp(), floor)
 }
 
 // point makes the entry at loc the record of its key and keeps the books.
