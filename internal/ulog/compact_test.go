@@ -3,6 +3,7 @@ package ulog
 import (
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/futago/futago/internal/record"
@@ -155,7 +156,10 @@ func TestCompactionFaults(t *testing.T) {
 		}
 		durable, calls, what := o.l.Durable(), 0, ""
 		var wrecks []*crashDisk
+		var mu sync.Mutex // the log's own goroutines may call as well
 		tap.on(func(op, name string) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if calls++; calls != n {
 				return nil
 			}
@@ -167,7 +171,10 @@ func TestCompactionFaults(t *testing.T) {
 		}, nil)
 		err := o.compact(func(s SegmentInfo) bool { return s.Live*2 < s.Size })
 		tap.on(nil, nil)
-		if calls < n {
+		mu.Lock()
+		called := calls
+		mu.Unlock()
+		if called < n {
 			if err != nil {
 				t.Fatalf("no call failed: %v", err)
 			}

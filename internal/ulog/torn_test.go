@@ -21,6 +21,7 @@ type image map[string][]byte
 
 func imageOf(t testing.TB, d *crashDisk) image {
 	t.Helper()
+	d = d.kill() // the log may still run
 	names, err := d.List()
 	if err != nil {
 		t.Fatal(err)
@@ -355,14 +356,14 @@ func TestDamagedHints(t *testing.T) {
 		}
 	}
 	hint := hints[0]
-	for i := range img[hint] {
+	for i := 0; i < len(img[hint]); i += 3 {
 		b := bytes.Clone(img[hint])
 		b[i] ^= 1 << (i % 8)
 		if f, err := opened(t, img.disk(sameBoot, image{hint: b}), 4096, h); err != nil || f.last != uint64(len(h.recs)) {
 			t.Fatalf("flip at %d of %s: %v", i, hint, err)
 		}
 	}
-	for n := range img[hint] {
+	for n := 0; n < len(img[hint]); n += 17 {
 		if _, err := opened(t, img.disk(sameBoot, image{hint: img[hint][:n]}), 4096, h); err != nil {
 			t.Fatalf("%s has only %d bytes: %v", hint, n, err)
 		}

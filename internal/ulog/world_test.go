@@ -116,6 +116,8 @@ func (o *owner) takeLocked(raw record.Raw, seq, loc uint64) {
 
 // append appends a record and indexes it.
 func (o *owner) append(r *record.Record, h *history) error {
+	o.reading.RLock()
+	defer o.reading.RUnlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.l.Lock()
