@@ -48,6 +48,9 @@ func (m *memFS) Rename(old, new string) error {
 	if f == nil {
 		return fmt.Errorf("rename %s: %w", old, os.ErrNotExist)
 	}
+	if replaced := m.files[new]; replaced != nil && replaced != f {
+		replaced.release()
+	}
 	delete(m.files, old)
 	m.files[new] = f
 	return nil

@@ -87,3 +87,27 @@ func TestLockIsExclusive(t *testing.T) {
 	}
 	second.Close()
 }
+
+// The log replaces its manifest all the time: what was replaced must not stay in memory.
+func TestRenameReleasesWhatItReplaces(t *testing.T) {
+	fs := Memory()
+	var replaced []*memFile
+	for range 3 {
+		f, err := fs.Create("new")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte("content"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := fs.Rename("new", "file"); err != nil {
+			t.Fatal(err)
+		}
+		replaced = append(replaced, f.(*memFile))
+	}
+	for i, f := range replaced {
+		if kept := f.data != nil; kept != (i == 2) {
+			t.Errorf("file %d: memory is kept: %v", i, kept)
+		}
+	}
+}
