@@ -321,7 +321,7 @@ func TestCompactionUnderLoad(t *testing.T) {
 			c := crashConfig(disk, ulog.Never)
 			c.SegmentSize = 32 << 10
 			s := open(t, c)
-			const workers, keys, steps = 4, 50, 1500
+			const workers, keys, steps = 4, 50, 700
 			var stop atomic.Bool
 			var compacting, working sync.WaitGroup
 			for range 2 {

@@ -178,7 +178,7 @@ func crashRun(t *testing.T, seed uint64, p Policy) {
 func TestCrash(t *testing.T) {
 	for _, p := range []Policy{Always, Interval, Never} {
 		t.Run(string(p), func(t *testing.T) {
-			for _, seed := range seeds(t, 6) {
+			for _, seed := range seeds(t, 4) {
 				crashRun(t, seed, p)
 			}
 		})
