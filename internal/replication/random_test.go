@@ -15,10 +15,9 @@ import (
 
 // TestRandom lets both nodes of a pair work through random operations and faults, then heals everything: both nodes must
 // hold the same records, and no write may be lost that one of them still had. FUTAGO_SEEDS is the number of runs,
-// FUTAGO_SEED the
-// first seed, alone to run one again.
+// FUTAGO_SEED the first seed; alone it runs one history again.
 func TestRandom(t *testing.T) {
-	from, n := uint64(1), 60
+	from, n := uint64(1), 40
 	if s := os.Getenv("FUTAGO_SEEDS"); s != "" {
 		var err error
 		if n, err = strconv.Atoi(s); err != nil {
