@@ -74,7 +74,7 @@ was due: that shows what users see while the server stalls.`,
 	f.IntSliceVar(&config.CPUs, "cpus", nil, "processors that load threads may run on (default all)")
 	f.BoolVar(&noFill, "no-fill", false, "do not set the keys first")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
-	cmd.AddCommand(newBenchCompareCommand())
+	cmd.AddCommand(newBenchLagCommand(), newBenchCompareCommand())
 	return cmd
 }
 
@@ -83,10 +83,15 @@ func newBenchCompareCommand() *cobra.Command {
 	config := bench.DefaultCompareConfig()
 	var rawPath string
 	cmd := &cobra.Command{
-		Use:    "compare",
-		Short:  "Measure futago beside memcached and Redis on this machine",
-		Hidden: true,
-		Args:   noWords,
+		Use:   "compare",
+		Short: "Measure futago beside memcached and Redis, and a pair of nodes, on this machine",
+		Long: `Measure futago beside memcached and Redis on this machine, pinned to processors and free; then the
+replication lag and the writes of a pair of futago nodes. All servers are started on free loopback ports with
+data in temporary folders, and stopped at the end. 'make bench' runs it; docs/performance.md explains the
+tables.`,
+		Example: `  futago bench compare --rounds 5 --window 2s --raw results.jsonl`,
+		Hidden:  true,
+		Args:    noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if config.Futago == "" {
 				self, err := os.Executable()
@@ -102,10 +107,10 @@ func newBenchCompareCommand() *cobra.Command {
 			defer stop()
 			config.Log = cmd.ErrOrStderr()
 			report, err := compareTo(ctx, config, rawPath)
-			if err != nil {
-				return err
+			if report != nil { // with an error: what was measured before it
+				err = errors.Join(err, report.Write(cmd.OutOrStdout()))
 			}
-			return report.Write(cmd.OutOrStdout())
+			return err
 		},
 	}
 	f := cmd.Flags()

@@ -81,6 +81,8 @@ func TestBenchCommandErrors(t *testing.T) {
 		{[]string{"bench", "--get-ratio", "2"}, exitUsage, "get-ratio 2"},
 		{[]string{"bench", "now"}, exitUsage, `unexpected argument "now"`},
 		{[]string{"bench", "--addr", "unix:" + t.TempDir() + "/none", "--json"}, exitFailure, "connect to unix:"},
+		{[]string{"bench", "lag", "--write", "127.0.0.1:1"}, exitUsage, "read is empty"},
+		{[]string{"bench", "lag", "--write", "unix:" + t.TempDir() + "/none", "--read", "x:1"}, exitFailure, "bench lag: connect to unix:"},
 		{[]string{"bench", "compare", "--rounds", "0"}, exitUsage, "rounds 0"},
 		{[]string{"bench", "compare", "--futago", "/none/futago"}, exitFailure, "/none/futago"},
 		{[]string{"bench", "compare", "--raw", t.TempDir()}, exitFailure, "write raw results"},

@@ -23,7 +23,7 @@ type CompareConfig struct {
 	// Window is measured, after WarmUp, each time.
 	Window time.Duration
 	WarmUp time.Duration
-	// Raw takes each Result as one line of JSON; nil drops them.
+	// Raw takes each Result and LagResult as one line of JSON; nil drops them.
 	Raw io.Writer
 	// Log takes one line for each round; nil drops them.
 	Log io.Writer
@@ -76,7 +76,8 @@ type placement struct {
 }
 
 // Compare starts memcached, Redis and futago on free loopback ports, measures all cases in interleaved rounds,
-// and stops them. It takes about rounds x cases x servers x (window + warm-up).
+// and stops them; then it does the same with a pair of futago nodes. It takes about rounds x cases x servers x
+// (window + warm-up). With an error after the first measurement it returns what there is until then, too.
 func Compare(ctx context.Context, c CompareConfig) (*Report, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -85,7 +86,11 @@ func Compare(ctx context.Context, c CompareConfig) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compare(ctx, c, placements)
+	report, err := compare(ctx, c, placements)
+	if err != nil {
+		return report, err
+	}
+	return report, comparePair(ctx, c, report)
 }
 
 // defaultPlacements pins servers to the first processor and the load to the second, and runs all free.
@@ -163,7 +168,7 @@ func compare(ctx context.Context, c CompareConfig, placements []placement) (repo
 	report = newReport(c)
 	for _, pl := range placements {
 		if err := comparePlacement(ctx, c, pl, report); err != nil {
-			return nil, fmt.Errorf("compare servers, %s: %w", pl.name, err)
+			return report, fmt.Errorf("compare servers, %s: %w", pl.name, err)
 		}
 	}
 	return report, nil
@@ -222,15 +227,16 @@ func caseConfig(c CompareConfig, pl placement, bc benchCase, s *process) Config 
 	return config
 }
 
-func writeRaw(w io.Writer, placement, benchCase, peer string, r *Result) error {
+// writeRaw takes a *Result or a *LagResult.
+func writeRaw(w io.Writer, placement, benchCase, peer string, r any) error {
 	if w == nil {
 		return nil
 	}
 	line, err := json.Marshal(struct {
-		Placement string  `json:"placement"`
-		Case      string  `json:"case"`
-		Server    string  `json:"server"`
-		Result    *Result `json:"result"`
+		Placement string `json:"placement"`
+		Case      string `json:"case"`
+		Server    string `json:"server"`
+		Result    any    `json:"result"`
 	}{placement, benchCase, peer, r})
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)

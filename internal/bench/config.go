@@ -44,7 +44,8 @@ type Config struct {
 	ValueSize int `json:"value_size"`
 	// Rate is the number of requests a second over all threads, 0 for a closed loop.
 	Rate float64 `json:"rate"`
-	// Duration is the measured window; WarmUp runs before it and is not counted.
+	// Duration is the measured window, which goes on to the first reply when it had none; WarmUp runs before
+	// it and is not counted.
 	Duration time.Duration `json:"duration_ns"`
 	WarmUp   time.Duration `json:"warm_up_ns"`
 	// Threads is the number of load threads, each with its share of the connections.

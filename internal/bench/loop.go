@@ -92,7 +92,7 @@ func (l *loop) fill(ctx context.Context) error {
 }
 
 // measure makes load from now on and counts what is answered from time begin to end.
-// It returns the time that the counted window really took.
+// It returns the time that the counted window really took: longer than asked for when nothing was answered in it.
 func (l *loop) measure(ctx context.Context, begin, end int64) (window time.Duration, usage cpuTime, err error) {
 	l.depth = l.config.Pipeline
 	l.counts = counts{}
@@ -113,12 +113,15 @@ func (l *loop) measure(ctx context.Context, begin, end int64) (window time.Durat
 			l.counts = counts{}
 			l.histogram = histogram{}
 		}
-		if now >= end && counting {
+		// A window without a reply says nothing: it goes on to the first one, or to the limit of silence.
+		if now >= end && counting && (l.counts.replies > 0 || l.pending == 0) {
 			return time.Duration(now - begin), threadCPU() - usage, nil
 		}
 		until := end
 		if !counting {
 			until = begin
+		} else if now >= end {
+			until = now + int64(pollInterval)
 		}
 		if l.interval > 0 {
 			blocked, err := l.pace(now)

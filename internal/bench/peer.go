@@ -76,6 +76,18 @@ func (p *peer) startOnce(ctx context.Context, program string, cpu int) (*process
 	if err != nil {
 		return nil, err
 	}
+	s, err := p.spawn(program, cpu, port)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ready(ctx); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+// spawn starts a peer and does not wait for its port.
+func (p *peer) spawn(program string, cpu, port int) (*process, error) {
 	dir, err := os.MkdirTemp("", "futago-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
@@ -106,37 +118,55 @@ func (p *peer) startOnce(ctx context.Context, program string, cpu int) (*process
 		s.cmd.Wait() // the end is all that matters: ready and stop say what it means
 		close(s.exited)
 	}()
-	if err := s.ready(ctx); err != nil {
-		return nil, errors.Join(err, s.stop())
-	}
 	return s, nil
 }
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := freePorts(1)
 	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+		return 0, err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return ports[0], nil
+}
+
+// freePorts returns n different ports of 127.0.0.1.
+func freePorts(n int) (ports []int, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close() // only at the end: until then nobody gets the port again
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
 }
 
 // ready waits until the port takes connections.
 func (s *process) ready(ctx context.Context) error {
+	return s.until(ctx, func(ctx context.Context) error {
+		nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
+		if err != nil {
+			return err
+		}
+		return nc.Close()
+	})
+}
+
+// until calls try, which should come back soon, until it returns nil, or the process ends, or readyTimeout has
+// passed.
+func (s *process) until(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
-		if err == nil {
-			nc.Close()
-		}
+		err := try(ctx)
 		select {
 		case <-s.exited:
 			return fmt.Errorf("start %s: it ended with %v: %s", s.peer.name, s.cmd.ProcessState, s.output.String())
 		case <-ctx.Done():
-			return fmt.Errorf("start %s: wait for %s: %w: %s", s.peer.name, s.address, ctx.Err(), s.output.String())
+			return fmt.Errorf("start %s: wait for %s: %w: last: %v: %s", s.peer.name, s.address, ctx.Err(), err, s.output.String())
 		case <-poll.C:
 			if err == nil {
 				return nil

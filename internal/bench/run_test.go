@@ -122,6 +122,24 @@ func TestPacedCountsFromDueTime(t *testing.T) {
 	}
 }
 
+// TestRunGoesOnToTheFirstReply has a server that says nothing while the window lasts.
+func TestRunGoesOnToTheFirstReply(t *testing.T) {
+	const stall = 50 * time.Millisecond
+	for _, rate := range []float64{0, 1000} {
+		server := &fakeServer{protocol: Memcache, before: func(int) string { <-time.After(stall); return "" }}
+		c := shortConfig(Memcache, server.start(t))
+		c.Connections, c.Fill, c.WarmUp, c.Duration = 1, false, 0, time.Millisecond
+		c.Rate = rate
+		r, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Requests == 0 || r.Seconds < stall.Seconds()/2 || r.OpsPerSecond > 2/stall.Seconds() {
+			t.Errorf("rate %g: got %d requests, %g a second, in %g s; want one, and the time that it took", rate, r.Requests, r.OpsPerSecond, r.Seconds)
+		}
+	}
+}
+
 func TestRunErrors(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		(&fakeServer{protocol: Memcache}).serve(l)
 		os.Exit(0)
 	}
+	if os.Getenv(nodeVariable) != "" {
+		fmt.Fprintln(os.Stderr, serveNode(os.Args[1:]))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
@@ -35,6 +39,8 @@ type fakeServer struct {
 	// before is called before each reply with the number of the request, from 1; an answer that is not
 	// empty replaces the reply. nil for none.
 	before func(n int) (instead string)
+	// stored is called for each set before its reply; nil for none.
+	stored func(key, value string)
 
 	mu       sync.Mutex
 	values   map[string]string
@@ -62,9 +68,6 @@ func (s *fakeServer) start(t *testing.T) (address string) {
 
 // serve returns when the listener is closed and all connections have ended.
 func (s *fakeServer) serve(l net.Listener) {
-	s.mu.Lock()
-	s.values = make(map[string]string)
-	s.mu.Unlock()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
@@ -131,6 +134,9 @@ func (s *fakeServer) get(key string) (string, bool) {
 func (s *fakeServer) set(key, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.values == nil {
+		s.values = make(map[string]string)
+	}
 	s.values[key] = value
 }
 
@@ -150,6 +156,9 @@ func (s *fakeServer) memcache(r *bufio.Reader) (reply string, ok bool) {
 			return "", false
 		}
 		s.set(words[1], string(b[:size]))
+		if s.stored != nil {
+			s.stored(words[1], string(b[:size]))
+		}
 		return "STORED\r\n", true
 	}
 	for _, key := range words[1:] {
