@@ -220,7 +220,7 @@ func (r phpReport) check(t *testing.T, limit time.Duration) {
 // A node is killed and comes back, then the other one, under PHP's load. No call fails and no read is old. The load
 // asks a failed server again after a second, so that it uses both again soon.
 func TestPHPOverKilledNode(t *testing.T) {
-	p := startPair(t)
+	strain, p := startStrain(t), startPair(t)
 	run := startPHP(t, phpLoad, "1", p)
 	for _, n := range p {
 		run.more(t, 10)
@@ -235,7 +235,7 @@ func TestPHPOverKilledNode(t *testing.T) {
 			}
 		}
 	}
-	run.stop(t).check(t, 1500*time.Millisecond)
+	run.stop(t).check(t, 1500*time.Millisecond+strain())
 	waitEqual(t, p, append(names("php", 200), "php-counter"), 5*time.Second)
 }
 
@@ -243,7 +243,7 @@ func TestPHPOverKilledNode(t *testing.T) {
 func TestPHPMemcachedOverKilledNode(t *testing.T) {
 	for i, name := range []string{"A", "B"} {
 		t.Run(name, func(t *testing.T) {
-			p := startPair(t)
+			strain, p := startStrain(t), startPair(t)
 			run := startPHP(t, phpMemcachedLoad, "1", p)
 			run.more(t, 10)
 			p[i].kill9()
@@ -251,7 +251,7 @@ func TestPHPMemcachedOverKilledNode(t *testing.T) {
 			p[i].start(t)
 			waitPair(t, p)
 			run.more(t, 20)
-			run.stop(t).check(t, 1500*time.Millisecond)
+			run.stop(t).check(t, 1500*time.Millisecond+strain())
 			waitEqual(t, p, append(names("php", 200), "php-counter"), 5*time.Second)
 		})
 	}
@@ -264,12 +264,12 @@ func TestPHPOverFrozenNode(t *testing.T) {
 	for timeout, limit := range map[string]time.Duration{"0.5": time.Second, "default": 1500 * time.Millisecond} {
 		for i, name := range []string{"A", "B"} {
 			t.Run(fmt.Sprintf("timeout=%s/%s", timeout, name), func(t *testing.T) {
-				p := startPair(t)
+				strain, p := startStrain(t), startPair(t)
 				run := startPHP(t, phpLoad, timeout, p)
 				run.more(t, 10)
 				p[i].freeze(t)
 				run.more(t, 30)
-				run.stop(t).check(t, limit)
+				run.stop(t).check(t, limit+strain())
 				p[i].thaw(t)
 				waitPair(t, p)
 				waitEqual(t, p, append(names("php", 200), "php-counter"), 5*time.Second)

@@ -136,6 +136,21 @@ func within(limit time.Duration, ok func() bool) bool {
 	}
 }
 
+// startStrain begins to measure how busy the machine is. The function that it returns tells, at any time, what that may
+// have added to one request: a request wakes four processes one after the other, each as late as the latest timer.
+func startStrain(t *testing.T) func() time.Duration {
+	var latest atomic.Int64
+	go func() {
+		const every = 2 * time.Millisecond
+		for t.Context().Err() == nil {
+			begin := time.Now()
+			<-time.After(every)
+			latest.Store(max(latest.Load(), int64(time.Since(begin)-every)))
+		}
+	}()
+	return func() time.Duration { return 4 * time.Duration(latest.Load()) }
+}
+
 // hosts counts the loopback addresses that were given out.
 var hosts atomic.Uint32
 
