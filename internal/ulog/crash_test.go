@@ -16,7 +16,6 @@ type wreck struct {
 	durable uint64
 	written uint64
 	life    Identity
-	end     Position // of what was written, may be beyond the cut
 	when    string
 }
 

@@ -205,21 +205,3 @@ func fileBytes(t *testing.T, fs vfs.FS, name string) []byte {
 	}
 	return b
 }
-
-// putFile makes a file with this content, in place of one that may be there.
-func putFile(t *testing.T, fs vfs.FS, name string, b []byte) {
-	t.Helper()
-	fs.Remove(name)
-	f, err := fs.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(b) > 0 {
-		if _, err := f.WriteAt(b, 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(f.Sync(), f.Close(), fs.SyncDir()); err != nil {
-		t.Fatal(err)
-	}
-}

@@ -19,7 +19,7 @@ import (
 func TestFaults(t *testing.T) {
 	for _, op := range []string{"write", "torn write", "sync", "create", "allocate", "rename", "syncdir", "remove"} {
 		for _, p := range []Policy{Always, Interval, Never} {
-			for n := int64(1); n <= 12; n++ {
+			for n := int64(1); n <= 8; n++ {
 				faultRun(t, op, p, n)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -36,10 +37,8 @@ func (h *history) upTo(seq uint64) [][]byte {
 
 // cut forgets what a crash took.
 func (h *history) cut(seq uint64) *history {
-	return &history{recs: bytes2(h.upTo(seq))}
+	return &history{recs: slices.Clone(h.upTo(seq))}
 }
-
-func bytes2(recs [][]byte) [][]byte { return append([][]byte(nil), recs...) }
 
 // owner is what the store is to a log: the index of live entries.
 type owner struct {
@@ -73,7 +72,8 @@ func openOwned(cfg Config) (*owner, error) {
 	o := &owner{keys: map[uint64]uint64{}, special: map[string]uint64{}, specSeq: map[string]uint64{}}
 	cfg.Quiesce = func() {
 		o.reading.Lock()
-		o.reading.Unlock() //nolint:staticcheck // passing the lock is the point
+		//lint:ignore SA2001 passing the lock is the point
+		o.reading.Unlock()
 	}
 	l, err := Open(cfg, Recovery{
 		Opened: func(l *Log) { o.l = l },
