@@ -20,7 +20,7 @@ type CompareConfig struct {
 	// Rounds is the number of times that each case is measured for each server. Servers take turns within a
 	// round, so that a slow minute of the machine hits all of them.
 	Rounds int
-	// Window is measured, after WarmUp, each time.
+	// Window is measured, after WarmUp, each time; replication lag for longer.
 	Window time.Duration
 	WarmUp time.Duration
 	// Raw takes each Result and LagResult as one line of JSON; nil drops them.

@@ -10,6 +10,10 @@ import (
 	"text/tabwriter"
 )
 
+// lagWindows makes lag take that many windows of a comparison: its probes are far fewer than the requests of a
+// load, and the p99.9 of a few hundred would be the largest of them.
+const lagWindows = 5
+
 // pairRound is what one round found of a pair.
 type pairRound struct {
 	// sets are as many as one node confirms on 50 connections; lag is measured after them.
@@ -71,7 +75,7 @@ func (p *pair) measure(ctx context.Context, c CompareConfig, seed uint64) (r pai
 
 	lag := DefaultLagConfig()
 	lag.Write, lag.Read, lag.ServerPIDs = p.nodes[0].address, p.nodes[1].address, p.pids()
-	lag.Duration, lag.WarmUp = c.Window, c.WarmUp
+	lag.Duration, lag.WarmUp = lagWindows*c.Window, c.WarmUp
 	if r.lag, err = Lag(ctx, lag); err != nil {
 		return r, fmt.Errorf("replication lag: %w", err)
 	}
@@ -96,7 +100,8 @@ func (r *Report) writePair(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "Medians are of the quiet rounds, in which other work took at most %.2f processors; where none was quiet (~), of all.\n"+
 		"A lag counts from before the set is sent until the reply to a get shows it, and includes one poll (a get's round trip).\n"+
-		"~sets/s: fewer than were due, so the lag is not that under the full rate. solo s: seconds without the second node.\n", quietCores)
+		"late: probes that were due while this program was kept from running. ~sets/s: fewer than were due, so the lag is not\n"+
+		"that under the full rate; or, of the second table, not all confirmed by both: solo s is the seconds without the other.\n", quietCores)
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
