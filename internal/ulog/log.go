@@ -74,6 +74,8 @@ type Log struct {
 
 	mu      sync.Mutex // the append reservation
 	room    sync.Cond  // on mu: a spare is there, or none will come
+	turn    sync.Cond  // on mu: whoever waited for a spare has appended
+	waits   bool       // the holder of the reservation waits for a spare
 	active  *segment
 	spare   *segment
 	noSpare error      // why there is none, until the next try
@@ -162,8 +164,14 @@ func (l *Log) Failed() error {
 func (l *Log) Origin(node int) hlc.Stamp { return l.origins.get(node) }
 
 // Lock takes the append reservation: the stamp of an entry is issued and the entry appended under one hold, so stamps of
-// one node rise along its log.
-func (l *Log) Lock()   { l.mu.Lock() }
+// one node rise along its log. A holder that waits for a new segment in Append keeps it.
+func (l *Log) Lock() {
+	l.mu.Lock()
+	for l.waits {
+		l.turn.Wait()
+	}
+}
+
 func (l *Log) Unlock() { l.mu.Unlock() }
 
 // Append copies r to the end of the log; the caller holds Lock. The entry is readable at loc at once. An error means
@@ -235,7 +243,10 @@ func (l *Log) rotateLocked(need int64) error {
 			return err
 		default:
 			l.wakeKeeper()
+			l.waits = true
 			l.room.Wait()
+			l.waits = false
+			l.turn.Broadcast() // they get mu after this append, or when it waits again
 		}
 	}
 	l.activateLocked(next)

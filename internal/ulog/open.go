@@ -44,7 +44,7 @@ func Open(cfg Config, rec Recovery) (*Log, error) {
 	}
 	l := &Log{cfg: cfg, fs: cfg.FS, log: cfg.Logger,
 		kick: make(chan struct{}, 1), keep: make(chan struct{}, 1), stop: make(chan struct{})}
-	l.room.L = &l.mu
+	l.room.L, l.turn.L = &l.mu, &l.mu
 	l.observe = l.origins.observe
 	lock, err := l.fs.Lock()
 	if err != nil {
