@@ -178,6 +178,11 @@ func (n *Node) follow() {
 		n.source = replication.NewSource(replication.SourceConfig{
 			Store: n.store, Node: n.cfg.Node, PeerTimeout: n.cfg.PeerTimeout, Logger: n.logger,
 			Ready: func() bool { ok, _ := n.readiness(); return ok },
+			Reborn: func(int) {
+				if n.puller != nil {
+					n.puller.Cut()
+				}
+			},
 		}, n.peerLn)
 		n.logger.Info("listening for the peer", "addr", n.peerLn.Addr().String())
 		n.workers.Go(func() {

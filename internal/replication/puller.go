@@ -38,6 +38,8 @@ type Puller struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
+	following sync.Mutex // held for as long as one link lasts
+
 	mu     sync.Mutex
 	status PullStatus
 	pos    ulog.Position
@@ -136,6 +138,14 @@ func (p *Puller) Drop() {
 	}
 }
 
+// Cut ends the present link and returns when nothing of it is applied any more.
+func (p *Puller) Cut() {
+	p.Drop()
+	p.following.Lock()
+	//lint:ignore SA2001 passing the lock is the point
+	p.following.Unlock()
+}
+
 // Status describes the link.
 func (p *Puller) Status() PullStatus {
 	p.mu.Lock()
@@ -226,6 +236,8 @@ func (p *Puller) state() string {
 
 // follow is one link.
 func (p *Puller) follow(ctx context.Context) error {
+	p.following.Lock()
+	defer p.following.Unlock()
 	conn, err := p.cfg.Dial(ctx, p.cfg.Addr)
 	if err != nil {
 		return err

@@ -22,7 +22,10 @@ type SourceConfig struct {
 	Node        int
 	PeerTimeout time.Duration // silence after which a follower is gone; default 3 s
 	Ready       func() bool   // this node serves clients; nil: it does
-	Logger      *slog.Logger
+	// Reborn is called before a follower is served whose log began another life, when it has been served in an earlier one:
+	// it must return after what that earlier life sent is applied or dropped. nil: nobody follows that node here.
+	Reborn func(node int)
+	Logger *slog.Logger
 }
 
 // Source serves the log of this node to the peers that follow it.
@@ -33,6 +36,7 @@ type Source struct {
 	mu        sync.Mutex
 	followers map[int]*follower
 	conns     map[net.Conn]bool
+	lives     map[int]ulog.Identity // of the followers' logs, as last served
 	draining  bool
 	handlers  sync.WaitGroup
 }
@@ -77,7 +81,7 @@ func NewSource(cfg SourceConfig, ln net.Listener) *Source {
 	if cfg.Ready == nil {
 		cfg.Ready = func() bool { return true }
 	}
-	return &Source{cfg: cfg, ln: ln, followers: map[int]*follower{}, conns: map[net.Conn]bool{}}
+	return &Source{cfg: cfg, ln: ln, followers: map[int]*follower{}, conns: map[net.Conn]bool{}, lives: map[int]ulog.Identity{}}
 }
 
 // maxPeerConns bounds connections on the peer port: a few followers, each maybe twice while an old link dies.
@@ -167,7 +171,7 @@ func (s *Source) Drain(ctx context.Context) error {
 
 func (s *Source) appliedBy(end uint64) bool {
 	for _, f := range s.Followers() {
-		if f.Applied < end {
+		if f.Applied < end || f.State == "snapshot" {
 			return false
 		}
 	}
@@ -214,6 +218,13 @@ func (s *Source) handle(conn net.Conn) error {
 	}
 	defer s.leave(f)
 	s.cfg.Store.Expect(h.Node)
+	s.mu.Lock()
+	before, known := s.lives[h.Node]
+	s.lives[h.Node] = h.Life
+	s.mu.Unlock()
+	if known && before != h.Life && s.cfg.Reborn != nil {
+		s.cfg.Reborn(h.Node)
+	}
 
 	start, reader, err := f.plan(&h)
 	if err != nil {

@@ -184,11 +184,11 @@ func (l *ledger) at(key string, last uint64) (w write) {
 	return w
 }
 
-// recovered is the end of the log as it was found: a new life begins with a mark.
+// recovered is the end of the log as it was found: a new life begins with marks.
 func recovered(s *Store) uint64 {
 	last := s.Log().Last()
-	if s.Log().Renewed() && s.marks.all[gapMark].seq == last {
-		return last - 1
+	for last > 0 && (s.marks.all[gapMark].seq == last || s.marks.all[lifeMark].seq == last) {
+		last--
 	}
 	return last
 }

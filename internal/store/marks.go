@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/record"
@@ -47,16 +48,28 @@ func (s *Store) Mark(name string) []byte {
 // gapMark names the mark of a gap.
 const gapMark = "gap"
 
+// lifeMark names the mark of the log's life that was seen last.
+const lifeMark = "life"
+
+// lostMargin is how far behind the newest stamp that is left the lost ones may have been.
+const lostMargin = 10 * time.Second
+
 // openGap notes, when the log may have lost its end, up to which stamp of its own this node surely has everything: a peer
-// may hold later ones. The note outlives restarts and later writes, which have higher stamps.
+// may hold later ones. The note outlives restarts and later writes, which have higher stamps: the clock is moved past what
+// may be lost, even if the wall stands behind it.
 func (s *Store) openGap() error {
-	if !s.log.Renewed() {
+	life := s.log.Identity()
+	if !s.log.Renewed() || bytes.Equal(s.Mark(lifeMark), life[:]) {
 		return nil
 	}
-	if _, open := s.Gap(); open { // an older one, not filled yet
-		return nil
+	newest := s.log.Origin(s.cfg.Node)
+	s.clock.Restore(hlc.Make(newest.Millis()+lostMargin.Milliseconds(), 0, s.cfg.Node))
+	if _, open := s.Gap(); !open { // else an older one is not filled yet
+		if _, err := s.SetMark(gapMark, binary.LittleEndian.AppendUint64(nil, uint64(newest))); err != nil {
+			return err
+		}
 	}
-	_, err := s.SetMark(gapMark, binary.LittleEndian.AppendUint64(nil, uint64(s.log.Origin(s.cfg.Node))))
+	_, err := s.SetMark(lifeMark, life[:])
 	s.log.Flush()
 	return err
 }

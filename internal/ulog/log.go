@@ -129,7 +129,7 @@ func (l *Log) Epoch() uint64 {
 	return xxh3.Hash(l.life[:])
 }
 
-// Renewed reports whether this opening began a new life: the end of what was written may be lost.
+// Renewed reports whether the log had an earlier life: the end of what that wrote may be lost.
 func (l *Log) Renewed() bool { return l.renewed }
 
 // Cut is what recovery removed, nil for nothing.

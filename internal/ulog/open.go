@@ -111,6 +111,7 @@ func (l *Log) open(rec Recovery) error {
 	if err := l.findLastCRC(); err != nil {
 		return err
 	}
+	l.renewed = len(l.man.Past) > 0
 	l.written.Store(l.last.Load())
 	l.durable.Store(l.last.Load())
 	l.mu.Lock()
@@ -168,7 +169,6 @@ func randomIdentity() (id Identity) {
 
 // newLife begins another identity: what the old one wrote behind the present end is lost.
 func (l *Log) newLife() {
-	l.renewed = true
 	for i := range l.man.Past {
 		l.man.Past[i].Last = min(l.man.Past[i].Last, l.last.Load())
 	}

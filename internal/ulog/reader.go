@@ -8,9 +8,9 @@ import (
 // Position is a place in a log: a sequence and the checksum of the entry there, in one life of the log. The zero value
 // is "nothing yet".
 type Position struct {
-	Life Identity
-	Seq  uint64
-	CRC  uint32
+	Life Identity `json:"life"`
+	Seq  uint64   `json:"seq"`
+	CRC  uint32   `json:"crc"`
 }
 
 // Reader reads entries in order of sequence, up to what is written. It keeps one segment in memory; Close it.
