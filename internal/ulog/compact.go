@@ -111,7 +111,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 			}
 			dst := out.buf[off : off+int64(entryHeader+len(e.Raw))]
 			copy(dst[entryHeader:], e.Raw)
-			e.CRC = sealEntry(dst, e.Seq, distanceMax)
+			e.CRC = l.sums.sealEntry(dst, e.Seq, distanceMax)
 			b.add(e, off)
 			moves = append(moves, move{e.Loc, out.loc(off)})
 			last = max(last, e.Seq)

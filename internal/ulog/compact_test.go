@@ -69,7 +69,7 @@ func TestCompactionKeepsSequences(t *testing.T) {
 		}
 		for hash, loc := range o.keys {
 			seg := o.l.slots[loc>>offsetBits].Load()
-			b, err := checkEntry(seg.bytes(int64(loc&(1<<offsetBits-1)) * entryAlign))
+			b, err := o.l.sums.checkEntry(seg.bytes(int64(loc&(1<<offsetBits-1)) * entryAlign))
 			if err != nil || b == nil {
 				t.Fatalf("hash %x in %s: entry after the move: %v", hash, seg.name(), err)
 			}

@@ -281,7 +281,7 @@ func TestEndAfterCut(t *testing.T) {
 	img := imageOf(t, disk)
 	o.close(t)
 	for _, seg := range img.names(".log") {
-		list := places(seg, img[seg])
+		list := places(img, seg)
 		if _, isSealed := img[strings.TrimSuffix(seg, ".log")+".hint"]; isSealed || len(list) == 0 {
 			continue
 		}

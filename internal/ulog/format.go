@@ -42,34 +42,41 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // An entry, little-endian, at a multiple of 8:
 //
 //	 0  size      4  header, record; without padding; 0 = nothing here yet
-//	 4  CRC-32C   4  of bytes 8..size, continued over the 4 size bytes
+//	 4  CRC-32C   4  of bytes 8..size, continued over the 4 size bytes, started from the log's secret
 //	 8  sequence  8
 //	16  distance  2  how far behind the durable position was, in units of 64 entries rounded up; 65535 = unknown
 //	18  record
 
+// sums makes the checksums of entries. They start from a secret of the log: a client must not be able to send a value that
+// looks like an entry to the search behind a torn end.
+type sums uint32
+
+// newSums derives the start from the seed of the key hash.
+func newSums(seed uint64) sums { return sums(seed ^ seed>>32) }
+
 // putEntry fills b, which has exactly the size of the entry.
-func putEntry(b []byte, seq uint64, distance uint16, r *record.Record) uint32 {
+func (k sums) putEntry(b []byte, seq uint64, distance uint16, r *record.Record) uint32 {
 	r.Encode(b[entryHeader:])
-	return sealEntry(b, seq, distance)
+	return k.sealEntry(b, seq, distance)
 }
 
-func sealEntry(b []byte, seq uint64, distance uint16) uint32 {
+func (k sums) sealEntry(b []byte, seq uint64, distance uint16) uint32 {
 	binary.LittleEndian.PutUint64(b[8:], seq)
 	binary.LittleEndian.PutUint16(b[16:], distance)
 	binary.LittleEndian.PutUint32(b[0:], uint32(len(b)))
-	crc := entryCRC(b)
+	crc := k.entryCRC(b)
 	binary.LittleEndian.PutUint32(b[4:], crc)
 	return crc
 }
 
 // entryCRC is the checksum of an entry whose size word is set.
-func entryCRC(b []byte) uint32 {
-	return crc32.Update(crc32.Update(0, castagnoli, b[8:]), castagnoli, b[:4])
+func (k sums) entryCRC(b []byte) uint32 {
+	return crc32.Update(crc32.Update(uint32(k), castagnoli, b[8:]), castagnoli, b[:4])
 }
 
 // checkEntry returns the entry at the start of b, which may be longer. It returns nil bytes and no error where nothing
 // was written.
-func checkEntry(b []byte) (entry []byte, err error) {
+func (k sums) checkEntry(b []byte) (entry []byte, err error) {
 	if len(b) < 4 {
 		return nil, nil
 	}
@@ -81,7 +88,7 @@ func checkEntry(b []byte) (entry []byte, err error) {
 		return nil, fmt.Errorf("bad entry size %d, %d bytes are left", size, len(b))
 	}
 	e := b[:size:size]
-	if got, want := entryCRC(e), binary.LittleEndian.Uint32(e[4:]); got != want {
+	if got, want := k.entryCRC(e), binary.LittleEndian.Uint32(e[4:]); got != want {
 		return nil, fmt.Errorf("bad checksum: got %08x want %08x", got, want)
 	}
 	if _, err := record.Decode(e[entryHeader:]); err != nil {

@@ -68,7 +68,7 @@ func goldenSegment() (seg *segment, h *hint) {
 	off, seq := int64(segmentHeader), uint64(100)
 	for _, r := range goldenRecords() {
 		size := int64(entryHeader + r.Size())
-		putEntry(b[off:off+size:off+size], seq, uint16(seq-99), &r)
+		newSums(42).putEntry(b[off:off+size:off+size], seq, uint16(seq-99), &r)
 		hb.add(entryOf(b[off:off+size], 0), off)
 		r.Stamps(stamps.observe)
 		off += align(size)
@@ -87,7 +87,7 @@ func TestGoldenFormat(t *testing.T) {
 	}
 	golden(t, "MANIFEST", m)
 
-	l := &Log{}
+	l := &Log{sums: newSums(42)}
 	var got []string
 	if err := l.scan(seg, h.used, func(e Entry, off int64) bool {
 		r, err := record.Decode(e.Raw)
@@ -210,7 +210,7 @@ func FuzzScan(f *testing.F) {
 		data := append(make([]byte, segmentHeader), b...)
 		s := &segment{kind: kindCompacted, size: int64(len(data)), data: data}
 		end := int64(segmentHeader)
-		err := new(Log).scan(s, s.size, func(e Entry, off int64) bool {
+		err := (&Log{sums: newSums(42)}).scan(s, s.size, func(e Entry, off int64) bool {
 			if off != end || e.Size()%entryAlign != 0 || off+int64(entryHeader+len(e.Raw)) > s.size {
 				t.Fatalf("entry of %d bytes at %d, expected at %d of %d", e.Size(), off, end, s.size)
 			}
@@ -219,7 +219,7 @@ func FuzzScan(f *testing.F) {
 				t.Fatalf("entry at %d: %v", off, err)
 			}
 			again := make([]byte, entryHeader+r.Size())
-			if crc := putEntry(again, e.Seq, e.Distance, &r); crc != e.CRC || !bytes.Equal(again[entryHeader:], e.Raw) {
+			if crc := newSums(42).putEntry(again, e.Seq, e.Distance, &r); crc != e.CRC || !bytes.Equal(again[entryHeader:], e.Raw) {
 				t.Fatalf("entry at %d changes when it is encoded again", off)
 			}
 			end = off + e.Size()
@@ -228,7 +228,7 @@ func FuzzScan(f *testing.F) {
 		if err == nil && end < s.size {
 			t.Fatalf("scan ended at %d of %d without an error", end, s.size)
 		}
-		provablyDurable(b, 1)
+		newSums(42).provablyDurable(b, 1)
 	})
 }
 

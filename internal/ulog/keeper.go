@@ -161,7 +161,7 @@ func (l *Log) scan(seg *segment, end int64, f func(e Entry, off int64) bool) err
 		next = seg.first
 	}
 	for off := int64(segmentHeader); off < end; {
-		b, err := checkEntry(seg.data[off:end])
+		b, err := l.sums.checkEntry(seg.data[off:end])
 		if err == nil && b == nil {
 			err = errNoEntry
 		}

@@ -97,7 +97,7 @@ func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
 			if sp.off >= uint64(s.seg.size) {
 				return nil, &CorruptError{Segment: s.seg.name(), Offset: int64(sp.off), Seq: sp.seq, Err: errHintOffset}
 			}
-			b, err := checkEntry(s.seg.data[sp.off:])
+			b, err := l.sums.checkEntry(s.seg.data[sp.off:])
 			if err == nil && b == nil {
 				err = errHintOffset
 			}

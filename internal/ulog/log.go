@@ -65,6 +65,7 @@ type Log struct {
 	fs      vfs.FS
 	log     *slog.Logger
 	lock    io.Closer
+	sums    sums
 	seed    uint64
 	life    Identity
 	cut     *Cut
@@ -195,7 +196,7 @@ func (l *Log) Append(r *record.Record) (seq, loc uint64, err error) {
 	}
 	seq = l.last.Load() + 1
 	behind := (seq - l.durable.Load() + distanceUnit - 1) / distanceUnit
-	l.lastCRC = putEntry(seg.buf[off:off+size:off+size], seq, uint16(min(behind, distanceMax)), r)
+	l.lastCRC = l.sums.putEntry(seg.buf[off:off+size:off+size], seq, uint16(min(behind, distanceMax)), r)
 	seg.used.Store(off + align(size))
 	seg.last.Store(seq)
 	l.last.Store(seq)

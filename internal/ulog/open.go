@@ -86,7 +86,7 @@ func (l *Log) open(rec Recovery) error {
 	if man.Node != l.cfg.Node {
 		return fmt.Errorf("data folder belongs to node %d, this is node %d: start it with --node %d, or with an empty folder", man.Node, l.cfg.Node, man.Node)
 	}
-	l.man, l.seed, l.life = man, man.Seed, man.Identity
+	l.man, l.seed, l.sums, l.life = man, man.Seed, newSums(man.Seed), man.Identity
 	l.streamFrom.Store(man.StreamFrom)
 	if err := l.removeStrays(); err != nil {
 		return err
@@ -253,7 +253,7 @@ func (l *Log) recoverTail(tail []*segment, intact bool, visit func(Entry)) (*seg
 		}
 		if err != nil {
 			headless[seg] = err
-			first = firstSequence(seg.data[segmentHeader:], next)
+			first = l.sums.firstSequence(seg.data[segmentHeader:], next)
 		}
 		seg.first = first
 		used = append(used, seg)
@@ -301,7 +301,7 @@ func (l *Log) recoverSegment(seg *segment, visit func(Entry)) (end int64, damage
 	// The entries must be readable through the slot while visit indexes them.
 	seg.written.Store(seg.size)
 	for end < seg.size {
-		b, err := checkEntry(seg.data[end:])
+		b, err := l.sums.checkEntry(seg.data[end:])
 		if b == nil && err == nil {
 			if !isZero(seg.data[end:]) {
 				damage = fmt.Errorf("a hole of zeros with data behind it")
@@ -338,7 +338,7 @@ func (l *Log) cutTail(rest []*segment, end int64, intact bool, damage error) err
 		if i == 0 {
 			from = end
 		}
-		d, f := provablyDurable(s.data[from:], next)
+		d, f := l.sums.provablyDurable(s.data[from:], next)
 		durable, follows = max(durable, d), follows || f
 	}
 	if next <= durable || intact && follows {
@@ -383,8 +383,8 @@ func (l *Log) cutTail(rest []*segment, end int64, intact bool, damage error) err
 
 // provablyDurable searches b, behind a bad entry, for good ones: the highest position that they prove to have been
 // durable, and whether one of sequence next or later is there at all.
-func provablyDurable(b []byte, next uint64) (durable uint64, follows bool) {
-	search(b, next, func(e Entry) bool {
+func (k sums) provablyDurable(b []byte, next uint64) (durable uint64, follows bool) {
+	k.search(b, next, func(e Entry) bool {
 		follows = true
 		if e.Distance != distanceMax {
 			durable = max(durable, e.Seq-min(e.Seq, uint64(e.Distance)*distanceUnit))
@@ -395,9 +395,9 @@ func provablyDurable(b []byte, next uint64) (durable uint64, follows bool) {
 }
 
 // firstSequence is the sequence of the first good entry in b, the rest of a segment without a header, from next on.
-func firstSequence(b []byte, next uint64) uint64 {
+func (k sums) firstSequence(b []byte, next uint64) uint64 {
 	first := uint64(math.MaxUint64)
-	search(b, next, func(e Entry) bool {
+	k.search(b, next, func(e Entry) bool {
 		first = e.Seq
 		return false
 	})
@@ -409,13 +409,13 @@ const maxTail = maxSlots * (MaxSegmentSize / minEntry)
 
 // search calls f with the good entries of b from sequence next on, wherever they begin, while f returns true. Entries of
 // older lives are passed over.
-func search(b []byte, next uint64, f func(e Entry) bool) {
+func (k sums) search(b []byte, next uint64, f func(e Entry) bool) {
 	for off := int64(0); off+minEntry <= int64(len(b)); off += entryAlign {
 		// The sequence first: a checksum at every offset would take hours in data that look like sizes.
 		if seq := binary.LittleEndian.Uint64(b[off+8:]); seq < next || seq-next > maxTail {
 			continue
 		}
-		entry, err := checkEntry(b[off:])
+		entry, err := k.checkEntry(b[off:])
 		if entry == nil || err != nil {
 			continue
 		}

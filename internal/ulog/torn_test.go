@@ -86,9 +86,14 @@ type place struct {
 }
 
 // places lists the entries of a segment file.
-func places(name string, b []byte) (list []place) {
+func places(img image, name string) (list []place) {
+	m, err := decodeManifest(img[manifestName])
+	if err != nil {
+		panic(err)
+	}
+	k, b := newSums(m.Seed), img[name]
 	for off := int64(segmentHeader); ; {
-		e, err := checkEntry(b[off:])
+		e, err := k.checkEntry(b[off:])
 		if e == nil || err != nil {
 			return list
 		}
@@ -169,7 +174,7 @@ func TestTornTail(t *testing.T) {
 	const size, n = 16 << 10, 40
 	img, h := written(t, size, 0, n)
 	seg := segmentName(1, kindLog)
-	list := places(seg, img[seg])
+	list := places(img, seg)
 	if len(list) != n {
 		t.Fatalf("%d entries, want %d", len(list), n)
 	}
@@ -235,7 +240,7 @@ func TestDurableDamageRefuses(t *testing.T) {
 	const size = 32 << 10
 	img, h := written(t, size, 100, 200)
 	seg := segmentName(1, kindLog)
-	list := places(seg, img[seg])
+	list := places(img, seg)
 	if len(list) != 200 {
 		t.Fatalf("%d entries", len(list))
 	}
@@ -269,7 +274,7 @@ func TestLostHeader(t *testing.T) {
 		t.Fatalf("%d segments", len(segs))
 	}
 	for i, seg := range segs {
-		list := places(seg, img[seg])
+		list := places(img, seg)
 		if len(list) == 0 {
 			continue // the spare
 		}
@@ -369,7 +374,7 @@ func TestDamagedHints(t *testing.T) {
 		}
 	}
 	seg, sealed := strings.TrimSuffix(hint, ".hint")+".log", 0
-	for _, p := range places(seg, img[seg]) {
+	for _, p := range places(img, seg) {
 		b := bytes.Clone(img[seg])
 		b[p.off+20] ^= 4
 		_, err := opened(t, img.disk(otherBoot, image{seg: b, hint: nil}), 4096, h)
@@ -429,7 +434,7 @@ func TestEveryByteFlipped(t *testing.T) {
 func TestCutEndStaysAway(t *testing.T) {
 	img, h := written(t, 16<<10, 0, 40)
 	seg := segmentName(1, kindLog)
-	list := places(seg, img[seg])
+	list := places(img, seg)
 	b := bytes.Clone(img[seg])
 	clear(b[list[20].off : list[20].off+list[20].size])
 	disk := img.disk(otherBoot, image{seg: b})
@@ -468,7 +473,7 @@ func TestSearchIsFast(t *testing.T) {
 	for i := 0; i+4 <= len(b); i += 4 { // everything looks like a size
 		binary.LittleEndian.PutUint32(b[i:], 16<<20)
 	}
-	if d, follows := provablyDurable(b, 1); d != 0 || follows {
+	if d, follows := newSums(42).provablyDurable(b, 1); d != 0 || follows {
 		t.Fatalf("found %d %v in bytes that are no entries", d, follows)
 	}
 }
