@@ -47,7 +47,7 @@ func serveSettings(c *serveConfig) *settings {
 	s.add("max-conns", intValue(&n.MaxConns), "client connections at once")
 	s.add("first-byte-timeout", durationValue(&n.FirstByteTimeout), "close a connection that has sent nothing for so long after it was opened")
 	s.add("idle-timeout", durationValue(&n.IdleTimeout), "close a connection without requests; 0 is never")
-	s.add("request-timeout", durationValue(&n.RequestTimeout), "close a connection that leaves a request half sent")
+	s.add("request-timeout", durationValue(&n.RequestTimeout), "close a connection that leaves a request half sent or a reply unread")
 	s.add("max-pending", sizeValue(&n.MaxPending), "unsent output and partial input of one connection, beyond which it is not read")
 	s.add("max-pending-total", sizeValue(&n.MaxPendingTotal), "the same over all connections")
 	s.add("threads", intValue(&n.Threads), "network loops; 0 is half of the cores, at least one")

@@ -64,7 +64,7 @@ type Config struct {
 	FirstByteTimeout time.Duration
 	// IdleTimeout closes a connection without requests; 0 is never.
 	IdleTimeout time.Duration
-	// RequestTimeout closes a connection that leaves a request half sent.
+	// RequestTimeout closes a connection that leaves a request half sent or a reply unread.
 	RequestTimeout time.Duration
 	// MaxPending bounds unsent output and partial input of one connection, bytes.
 	MaxPending int64

@@ -17,7 +17,7 @@ type Config struct {
 	FirstByteTimeout time.Duration
 	// IdleTimeout closes a connection between requests; 0 is never (for HTTP httpIdleTimeout).
 	IdleTimeout time.Duration
-	// RequestTimeout closes a connection that leaves a request half sent. A request that goes on arriving at
+	// RequestTimeout closes a connection that leaves a request half sent or a reply unread. One that goes on at
 	// minProgress bytes per RequestTimeout is not cut off.
 	RequestTimeout time.Duration
 	// MaxPending bounds unsent output and partial input of one connection, in bytes. One value may exceed it.
@@ -54,5 +54,6 @@ func DefaultConfig() Config {
 	}
 }
 
-// minProgress is what a half-sent request must bring within each RequestTimeout to be waited for again, in bytes.
+// minProgress is what a half-sent request must bring, and of an unread reply must leave, within each RequestTimeout to
+// be waited for again, in bytes.
 const minProgress = 64 << 10

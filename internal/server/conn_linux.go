@@ -21,6 +21,8 @@ type conn struct {
 	last    int64 // ms, of the last bytes
 	since   int64 // ms, when the window for the partial request began; 0 = there is none
 	arrived int   // bytes of that window
+	unread  int64 // ms, when the window for output that the client does not take began; 0 = there is none
+	taken   int   // bytes of that window
 	counted int64 // in Server.pending
 }
 

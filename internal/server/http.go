@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -36,7 +37,15 @@ func newWeb(s *Server) *http.Server {
 		ReadHeaderTimeout:            s.cfg.RequestTimeout,
 		IdleTimeout:                  idle,
 		MaxHeaderBytes:               httpHeaderBytes,
-		ErrorLog:                     slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, handedConnKey{}, c)
+		},
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if h, ok := c.(*handedConn); ok && state == http.StateIdle {
+				h.headBegins()
+			}
+		},
+		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -45,6 +54,9 @@ type webHandler struct{ srv *Server }
 
 func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := h.srv.totals[0]
+	if c, ok := r.Context().Value(handedConnKey{}).(*handedConn); ok {
+		c.headEnds()
+	}
 	if r.ContentLength != 0 && r.Method != http.MethodPut {
 		// net/http reads or cuts off a body that no method of ours takes; that must not take for ever.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.srv.cfg.RequestTimeout))
@@ -99,7 +111,18 @@ func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 		answer(w, http.StatusNotFound, "Not Found")
 		return
 	}
-	value, contentType, expires, token := bytes.Clone(v.Value), string(v.Type), v.Expires, v.Token
+	size, contentType, expires, token := len(v.Value), string(v.Type), v.Expires, v.Token
+	isPlain := plain(r.Header)
+	var value []byte
+	if r.Method == http.MethodGet || !isPlain {
+		if !h.srv.hold(size) {
+			v.Release()
+			refuseCrowded(w)
+			return
+		}
+		defer h.srv.pending.Add(-int64(size))
+		value = bytes.Clone(v.Value)
+	}
 	v.Release()
 	t.count(getHits)
 	if contentType == "" {
@@ -109,8 +132,8 @@ func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 	header["Content-Type"] = []string{contentType}
 	header["Etag"] = []string{etag(token)}
 	header["Cache-Control"] = []string{cacheControl(expires, h.srv.store.Now())}
-	if plain(r.Header) {
-		header["Content-Length"] = []string{strconv.Itoa(len(value))}
+	if isPlain {
+		header["Content-Length"] = []string{strconv.Itoa(size)}
 		header["Accept-Ranges"] = []string{"bytes"}
 		w.WriteHeader(http.StatusOK)
 		if r.Method == http.MethodGet {

@@ -23,7 +23,7 @@ const (
 	putAppend = "2"
 )
 
-var errCrowded = errors.New("too much is being received: try again")
+var errCrowded = errors.New("too much is being sent and received: try again")
 
 func (h webHandler) put(w http.ResponseWriter, r *http.Request, key []byte) {
 	if r.ContentLength == 0 && len(r.TransferEncoding) == 0 && r.Header.Get("Content-Length") == "" {
@@ -133,7 +133,7 @@ func (h webHandler) readBody(w http.ResponseWriter, r *http.Request) (value []by
 	_ = control.SetReadDeadline(time.Now().Add(s.cfg.RequestTimeout))
 	for {
 		if len(buf) == cap(buf) && int64(len(buf)) < limit {
-			if s.pending.Load() > s.cfg.MaxPendingTotal {
+			if s.overfull(counted) {
 				return nil, release, errCrowded
 			}
 			grown := append(make([]byte, 0, min(2*int64(cap(buf)), limit)), buf...)
@@ -164,6 +164,12 @@ func (h webHandler) readBody(w http.ResponseWriter, r *http.Request) (value []by
 	}
 }
 
+// refuseCrowded answers when the connections together hold all they may.
+func refuseCrowded(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	answer(w, http.StatusServiceUnavailable, errCrowded.Error())
+}
+
 // bodyFault answers for a body that could not be read. The connection cannot go on behind it.
 func bodyFault(w http.ResponseWriter, err error) {
 	w.Header().Set("Connection", "close")
@@ -171,8 +177,7 @@ func bodyFault(w http.ResponseWriter, err error) {
 	case errors.Is(err, store.ErrTooLarge):
 		answer(w, http.StatusRequestEntityTooLarge, err.Error())
 	case errors.Is(err, errCrowded):
-		w.Header().Set("Retry-After", "1")
-		answer(w, http.StatusServiceUnavailable, err.Error())
+		refuseCrowded(w)
 	default:
 		answer(w, http.StatusBadRequest, "the body is not whole")
 	}

@@ -390,6 +390,12 @@ func (l *loop) send(c *conn) {
 		blocked = n < len(b)
 		l.w.tally[bytesWritten] += uint64(n)
 		c.advance(n)
+		c.taken += n
+	}
+	if !blocked {
+		c.unread = 0
+	} else if c.unread == 0 {
+		c.unread, c.taken = l.w.now, 0
 	}
 	if len(c.out) == 0 && c.out != nil {
 		l.buffers.give(c.out)

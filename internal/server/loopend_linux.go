@@ -21,6 +21,12 @@ func (l *loop) tick() {
 				continue
 			}
 			c.since, c.arrived = l.w.now, 0
+		case c.unread != 0 && l.w.now-c.unread >= cfg.RequestTimeout.Milliseconds():
+			if c.taken < minProgress {
+				l.expire(c, requestTimeouts)
+				continue
+			}
+			c.unread, c.taken = l.w.now, 0
 		case cfg.IdleTimeout > 0 && l.w.now-c.last >= cfg.IdleTimeout.Milliseconds():
 			l.expire(c, idleKicks)
 		}

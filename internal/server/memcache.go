@@ -13,6 +13,9 @@ var storeOps = [...]store.Op{
 	memcache.OpDecr: store.Decr, memcache.OpTouch: store.Touch,
 }
 
+// replyStarved is memcached's answer to a get that it has no memory for.
+const replyStarved = "SERVER_ERROR out of memory writing get response\r\n"
+
 // execute turns the request in w.mreq into one store call and its result into one reply. false means that the caller
 // must not decode further: the session is closing, or a get has paused.
 func (s *session) execute(w *worker, start int) bool {
@@ -64,6 +67,9 @@ func (s *session) get(w *worker, start int) bool {
 			return true
 		}
 		s.getOne(w, r.Op, key, r.Exptime)
+		if s.endStarved() {
+			return true
+		}
 		if s.full(w, start) {
 			s.pauseGet(r)
 			if len(s.keys) > 0 {
@@ -71,6 +77,16 @@ func (s *session) get(w *worker, start int) bool {
 			}
 		}
 	}
+}
+
+// endStarved ends a get whose value was refused. Its other keys are not answered.
+func (s *session) endStarved() bool {
+	if !s.starved {
+		return false
+	}
+	s.starved = false
+	s.out = append(s.out, replyStarved...)
+	return true
 }
 
 // getOne answers one key of a get.
@@ -92,11 +108,17 @@ func (s *session) getOne(w *worker, op memcache.Op, key []byte, exptime int64) {
 	}
 }
 
-// appendValue appends the value of key as it is now; false when there is none.
+// appendValue appends the value of key as it is now; false when there is none. It sets starved instead when there is
+// no memory for it.
 func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
 	v := &w.view
 	if !w.store.Acquire(key, v) {
 		return false
+	}
+	if len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
+		v.Release()
+		s.starved = true
+		return true
 	}
 	if op == memcache.OpGets || op == memcache.OpGats {
 		s.out = memcache.AppendValueCAS(s.out, key, v.Flags, len(v.Value), v.Token)

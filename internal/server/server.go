@@ -223,6 +223,16 @@ func (s *Server) waitCarriers() {
 	s.streams.wait()
 }
 
+// hold counts size bytes as pending, or reports false when others hold all that they may together. What is small
+// always passes. The caller must take the bytes off again.
+func (s *Server) hold(size int) bool {
+	if s.pending.Add(int64(size)) > s.cfg.MaxPendingTotal+int64(size) && size > smallBuffer {
+		s.pending.Add(-int64(size))
+		return false
+	}
+	return true
+}
+
 // wall is the time of a clock reading.
 func (s *Server) wall(now int64) time.Time { return hlc.Make(now, 0, 0).Time() }
 
@@ -235,9 +245,11 @@ func (s *Server) closed(p *peer) {
 // overfull reports whether a connection that holds something must wait until others hold less. One that holds most of
 // it itself may finish, or nobody would.
 func (s *Server) overfull(held int64) bool {
-	if held == 0 {
-		return false
-	}
+	return held > 0 && s.crowded(held)
+}
+
+// crowded reports whether the connections other than one that holds held bytes leave no room.
+func (s *Server) crowded(held int64) bool {
 	pending, limit := s.pending.Load(), s.cfg.MaxPendingTotal
 	return pending > limit && pending-held > limit/2
 }

@@ -26,6 +26,8 @@ type session struct {
 	keysOp memcache.Op // its command
 	touch  int64       // its exptime
 
+	starved bool // a value was refused: the connections together hold all they may
+
 	need    int  // size of the pending request as far as known, else 0
 	more    bool // the last feed paused before the end of its input: feed again
 	closing bool // nothing more is to be executed; close once the replies have left
@@ -128,6 +130,10 @@ func (s *session) resumeGet(w *worker, start int) bool {
 		}
 		i := bytes.IndexByte(rest, ' ')
 		s.getOne(w, s.keysOp, rest[:i], s.touch)
+		if s.endStarved() {
+			s.keys = nil
+			return true
+		}
 		rest = rest[i+1:]
 	}
 	s.keys = nil

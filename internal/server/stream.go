@@ -108,6 +108,7 @@ func (st *stream) run() (handed bool) {
 		used := st.feed(w, st.in)
 		st.in = st.in[:copy(st.in, st.in[used:])]
 		w.flush()
+		st.account()
 		if !st.sendAll() || st.closing {
 			return false
 		}
@@ -225,9 +226,13 @@ func (st *stream) sendAll() bool {
 			st.passed()
 		}
 		if b := st.sendable(); len(b) > 0 {
-			n, err := st.Write(b)
+			n, err := writePieces(st.srv.ctx, st.Conn, b, st.srv.cfg.RequestTimeout)
 			st.w.tally[bytesWritten] += uint64(n)
 			if err != nil {
+				if errors.Is(err, os.ErrDeadlineExceeded) && st.srv.ctx.Err() == nil {
+					st.w.tally[requestTimeouts]++
+					st.w.tally.publish(st.w.totals)
+				}
 				return false
 			}
 			st.advance(n)
@@ -252,6 +257,9 @@ func (st *stream) account() {
 	held := int64(0)
 	if cap(st.in) > smallBuffer {
 		held = int64(cap(st.in))
+	}
+	if cap(st.out) > smallBuffer {
+		held += int64(cap(st.out))
 	}
 	st.srv.pending.Add(held - st.counted)
 	st.counted = held
