@@ -227,9 +227,12 @@ func (n *Node) drain() error {
 	defer cancel()
 	var errs []error
 	if n.listening.Load() {
-		if err := n.server.Shutdown(ctx); err != nil {
+		// Half of the time at most: the peer must still get the last entries.
+		clients, done := context.WithTimeout(ctx, n.cfg.DrainTimeout/2)
+		if err := n.server.Shutdown(clients); err != nil {
 			n.logger.Warn("some connections were cut", "err", err)
 		}
+		done()
 	} else {
 		n.server.Close()
 	}

@@ -46,6 +46,7 @@ type Puller struct {
 	part   int // parts of an unfinished snapshot that are applied, -1: none is unfinished
 
 	goal     uint64 // position that means caught up, of the present link
+	joined   uint64 // the same: the source acknowledges nothing behind it without this node
 	linked   bool   // welcome was read on the present link
 	lost     bool   // own writes that this node lost are still coming
 	progress time.Time
@@ -349,7 +350,8 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 		p.cfg.Logger.Info("following the peer", "peer", g.Node, "seq", p.pos.Seq, "end", w.End)
 	}
 	p.pos = w.Start
-	p.pos.Life = g.Life // an earlier life of the log led to the present one
+	p.pos.Life = g.Life  // an earlier life of the log led to the present one
+	p.joined = notJoined // until the first heartbeat
 	p.goal, p.linked, p.lost = w.End, true, w.Mode == "stream" && w.Lost
 	p.status.State, p.status.Reason, p.status.Node = w.Mode, w.Reason, g.Node
 	p.status.End, p.status.PeerReady, p.status.DriftMs = w.End, w.Ready, w.Wall-st.Now()
@@ -449,6 +451,7 @@ func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]reco
 		defer p.mu.Unlock()
 		p.status.End = max(h.End, p.pos.Seq)
 		p.status.PeerReady, p.status.DriftMs = h.Ready, h.Wall-p.cfg.Store.Now()
+		p.joined = h.Joined
 		p.settleLocked()
 		return recs, nil
 	case frameBye:
@@ -464,7 +467,7 @@ func (p *Puller) settleLocked() {
 	} else if p.behind.IsZero() {
 		p.behind = time.Now()
 	}
-	if p.linked && !p.status.CaughtUp && p.part < 0 && !p.lost && p.pos.Seq >= p.goal {
+	if p.linked && !p.status.CaughtUp && p.part < 0 && !p.lost && p.pos.Seq >= p.goal && p.pos.Seq >= p.joined {
 		p.status.CaughtUp = true
 		p.tellLocked()
 	}
@@ -484,7 +487,7 @@ func (p *Puller) confirm(conn net.Conn, sendMu *sync.Mutex) error {
 		p.durable = p.pending[0].pos
 		p.pending = p.pending[1:]
 	}
-	c := confirm{Applied: p.pos.Seq, Durable: min(p.durable, p.pos.Seq), Wall: p.cfg.Store.Now()}
+	c := confirm{Applied: p.pos.Seq, Durable: min(p.durable, p.pos.Seq), Wall: p.cfg.Store.Now(), Whole: p.part < 0}
 	if p.part >= 0 {
 		c.Durable = 0
 	}
@@ -499,19 +502,16 @@ func (p *Puller) confirm(conn net.Conn, sendMu *sync.Mutex) error {
 const (
 	// noteEvery is the least time between two notes of the position.
 	noteEvery = 200 * time.Millisecond
-	// noteSkipped is how many entries without a change are passed before the position is noted all the same, and
-	// noteSkippedEvery the least time. Without such a bound the peer keeps its log for us, of which any entry may be large,
-	// and in the end gives it up; without such a distance two idle nodes would answer note with note.
-	noteSkipped      = 16
-	noteSkippedEvery = time.Second
+	// noteSkipped is how many entries without a change are passed before the position is noted all the same. Without such a
+	// bound the peer keeps its log for us; without such a distance two idle nodes would answer note with note.
+	noteSkipped = 64 << 10
 )
 
 // note writes the position to this node's own log, behind what it covers.
 func (p *Puller) note(force bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	due := p.unmarked > 0 && (force || time.Since(p.markedAt) >= noteEvery) ||
-		p.pos.Seq >= p.markSeq+noteSkipped && (force || time.Since(p.markedAt) >= noteSkippedEvery)
+	due := p.unmarked > 0 && (force || time.Since(p.markedAt) >= noteEvery) || p.pos.Seq > p.markSeq+noteSkipped
 	if !due || p.status.Node == 0 {
 		return
 	}

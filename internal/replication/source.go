@@ -384,7 +384,9 @@ func (f *follower) readConfirms(frames *frameReader) error {
 		f.status.Applied, f.status.Durable = c.Applied, c.Durable
 		f.status.DriftMs = c.Wall - f.s.cfg.Store.Now()
 		f.mu.Unlock()
-		f.s.cfg.Store.Confirm(f.node, c.Applied)
+		if c.Whole {
+			f.s.cfg.Store.Confirm(f.node, c.Applied)
+		}
 		f.s.cfg.Store.Retain(f.node, c.Durable)
 	}
 }

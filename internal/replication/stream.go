@@ -14,6 +14,9 @@ import (
 // heartbeatEvery is the pace of signs of life in both directions.
 const heartbeatEvery = time.Second
 
+// joinEvery is the source's pace while it is solo: the follower waits for the end of that before it serves.
+const joinEvery = 20 * time.Millisecond
+
 // stream sends what the log holds behind the reader and then whatever is written, without what the follower wrote itself:
 // it has that, and what it lost of it comes with the scan that runs beside.
 func (f *follower) stream(ctx context.Context, reader *ulog.Reader) error {
@@ -26,9 +29,11 @@ func (f *follower) stream(ctx context.Context, reader *ulog.Reader) error {
 		}
 	})
 	defer cancel()
-	beat := time.NewTicker(heartbeatEvery)
+	beat := time.NewTimer(0)
 	defer beat.Stop()
-	if err := f.beat(); err != nil {
+	sign := func() error {
+		pause, err := f.beat()
+		beat.Reset(pause)
 		return err
 	}
 	buf := make([]byte, batchHeader, batchBytes+64<<10)
@@ -44,6 +49,13 @@ func (f *follower) stream(ctx context.Context, reader *ulog.Reader) error {
 			if !f.wrote(e.Raw) {
 				buf = appendRecord(buf, e.Raw)
 			}
+		}
+		select {
+		case <-beat.C:
+			if err := sign(); err != nil {
+				return err
+			}
+		default:
 		}
 		if last.Seq != 0 {
 			putBatchHeader(buf, last.Seq, last.CRC)
@@ -63,17 +75,22 @@ func (f *follower) stream(ctx context.Context, reader *ulog.Reader) error {
 			return nil
 		case <-rise:
 		case <-beat.C:
-			if err := f.beat(); err != nil {
+			if err := sign(); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (f *follower) beat() error {
+// beat sends a sign of life and returns when the next is due.
+func (f *follower) beat() (pause time.Duration, err error) {
 	st := f.s.cfg.Store
-	h := heartbeat{End: st.Log().Written(), Wall: st.Now(), Ready: f.s.cfg.Ready()}
-	return f.send(appendFrame(nil, frameHeartbeat, h.append(nil)))
+	h, pause := heartbeat{End: st.Log().Written(), Wall: st.Now(), Ready: f.s.cfg.Ready()}, heartbeatEvery
+	var joined bool
+	if h.Joined, joined = st.Joined(); !joined {
+		h.Joined, pause = notJoined, joinEvery
+	}
+	return pause, f.send(appendFrame(nil, frameHeartbeat, h.append(nil)))
 }
 
 // wrote reports whether an entry needs no sending: it is a note of this log, or all of it comes from the follower.

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"net"
 	"time"
 
@@ -100,45 +101,55 @@ type welcome struct {
 
 // heartbeat is a source's sign of life.
 type heartbeat struct {
-	End   uint64 // of its log
-	Wall  int64
-	Ready bool
+	End    uint64 // of its log
+	Wall   int64
+	Ready  bool
+	Joined uint64 // nothing behind this position is acknowledged without the follower; notJoined: the source is solo
 }
+
+// notJoined is the position of a source that acknowledges without the follower.
+const notJoined = math.MaxUint64
 
 // confirm is a follower's sign of life.
 type confirm struct {
 	Applied uint64 // position that it has applied and written
 	Durable uint64 // position that it will ask for after a crash
 	Wall    int64
+	Whole   bool // no snapshot is under way: it holds everything before the position as well
 }
 
 func (h heartbeat) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, h.End)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.Wall))
+	ready := byte(0)
 	if h.Ready {
-		return append(b, 1)
+		ready = 1
 	}
-	return append(b, 0)
+	return binary.LittleEndian.AppendUint64(append(b, ready), h.Joined)
 }
 
 func decodeHeartbeat(b []byte) (heartbeat, error) {
-	if len(b) != 17 || b[16] > 1 {
+	if len(b) != 25 || b[16] > 1 {
 		return heartbeat{}, fmt.Errorf("%w: heartbeat of %d bytes", errFrame, len(b))
 	}
-	return heartbeat{binary.LittleEndian.Uint64(b), int64(binary.LittleEndian.Uint64(b[8:])), b[16] == 1}, nil
+	return heartbeat{binary.LittleEndian.Uint64(b), int64(binary.LittleEndian.Uint64(b[8:])), b[16] == 1, binary.LittleEndian.Uint64(b[17:])}, nil
 }
 
 func (c confirm) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, c.Applied)
 	b = binary.LittleEndian.AppendUint64(b, c.Durable)
-	return binary.LittleEndian.AppendUint64(b, uint64(c.Wall))
+	b = binary.LittleEndian.AppendUint64(b, uint64(c.Wall))
+	if c.Whole {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }
 
 func decodeConfirm(b []byte) (confirm, error) {
-	if len(b) != 24 {
+	if len(b) != 25 || b[24] > 1 {
 		return confirm{}, fmt.Errorf("%w: confirm of %d bytes", errFrame, len(b))
 	}
-	return confirm{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), int64(binary.LittleEndian.Uint64(b[16:]))}, nil
+	return confirm{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), int64(binary.LittleEndian.Uint64(b[16:])), b[24] == 1}, nil
 }
 
 // batchHeader precedes the records of a batch: the position behind them 8 + 4. A chunk has the parts that are complete

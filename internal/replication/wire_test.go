@@ -32,8 +32,8 @@ func goldenFrames() map[string][]byte {
 		"batch":     appendFrame(nil, frameBatch, batchOf(1002, value, gone)),
 		"chunk":     appendFrame(nil, frameChunk, batchOf(17, value)),
 		"complete":  appendFrame(nil, frameComplete, nil),
-		"heartbeat": appendFrame(nil, frameHeartbeat, heartbeat{1003, 189388800000, true}.append(nil)),
-		"confirm":   appendFrame(nil, frameConfirm, confirm{1002, 1000, 189388800000}.append(nil)),
+		"heartbeat": appendFrame(nil, frameHeartbeat, heartbeat{1003, 189388800000, true, 1001}.append(nil)),
+		"confirm":   appendFrame(nil, frameConfirm, confirm{1002, 1000, 189388800000, true}.append(nil)),
 		"bye":       appendFrame(nil, frameBye, nil),
 	}
 }

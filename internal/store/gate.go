@@ -27,6 +27,7 @@ type gate struct {
 	soloTime  time.Duration // of ended solo times
 	soloWhy   string
 	soloProbe uint64        // end of the log at the last step of a solo time
+	joined    uint64        // end of the log when the last solo time ended: what passed up to here may be missing at the peer
 	samples   []sample      // ends of the log, oldest first, that were not confirmed when taken
 	changed   chan struct{} // closed when something changed; nil while nobody waits
 	listeners []*listener   // replaced, never changed in place
@@ -173,7 +174,8 @@ func (s *Store) Linked(peer int, up bool) {
 }
 
 // Behind tells that a linked peer gets a snapshot: a position that it confirms says nothing about the entries before the
-// snapshot's start. With no other peer linked, writes go solo until it has confirmed the end of the log.
+// snapshot's start, so none may be passed on to Confirm before it holds the whole. With no other peer linked, writes go
+// solo until then.
 func (s *Store) Behind(peer int) {
 	g := &s.gate
 	g.mu.Lock()
@@ -223,11 +225,21 @@ func (g *gate) goSoloLocked(why string) {
 }
 
 func (g *gate) endSoloLocked() {
-	g.solo = false
+	g.solo, g.joined = false, g.s.log.Written()
 	took := time.Since(g.soloSince)
 	g.soloTime += took
 	g.samples = nil
 	g.s.logger.Info("solo ended: writes are acknowledged by the peer", "took", took.Round(time.Millisecond))
+}
+
+// Joined returns the position from which on nothing is acknowledged without the peer: a peer that has applied the log up
+// to it misses nothing that a client was told, now or later on this link. ok is false while this node is solo. Where
+// acknowledgements never wait for a peer the position is 0.
+func (s *Store) Joined() (seq uint64, ok bool) {
+	g := &s.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.joined, !g.solo
 }
 
 // watch goes solo when the peer is silent, and ends it when the peer keeps up under load, when no confirmation ever
