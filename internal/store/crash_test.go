@@ -359,6 +359,10 @@ func TestCompactionUnderLoad(t *testing.T) {
 				})
 			}
 			working.Wait()
+			s.Flush()
+			for end := time.Now().Add(10 * time.Second); s.Stats().Compactions == 0 && time.Now().Before(end); {
+				time.Sleep(time.Millisecond) // segments are sealed beside the writers
+			}
 			stop.Store(true)
 			compacting.Wait()
 			if st := s.Stats(); st.Compactions == 0 || st.CompactFailed != 0 {
