@@ -502,16 +502,19 @@ func (p *Puller) confirm(conn net.Conn, sendMu *sync.Mutex) error {
 const (
 	// noteEvery is the least time between two notes of the position.
 	noteEvery = 200 * time.Millisecond
-	// noteSkipped is how many entries without a change are passed before the position is noted all the same. Without such a
-	// bound the peer keeps its log for us; without such a distance two idle nodes would answer note with note.
-	noteSkipped = 64 << 10
+	// noteSkipped is how many entries without a change are passed before the position is noted all the same, and
+	// noteSkippedEvery the least time. Without such a bound the peer keeps its log for us, of which any entry may be large,
+	// and in the end gives it up; without such a distance two idle nodes would answer note with note.
+	noteSkipped      = 16
+	noteSkippedEvery = time.Second
 )
 
 // note writes the position to this node's own log, behind what it covers.
 func (p *Puller) note(force bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	due := p.unmarked > 0 && (force || time.Since(p.markedAt) >= noteEvery) || p.pos.Seq > p.markSeq+noteSkipped
+	due := p.unmarked > 0 && (force || time.Since(p.markedAt) >= noteEvery) ||
+		p.pos.Seq >= p.markSeq+noteSkipped && (force || time.Since(p.markedAt) >= noteSkippedEvery)
 	if !due || p.status.Node == 0 {
 		return
 	}

@@ -156,9 +156,9 @@ func (s *Store) compactRate() int64 {
 func (s *Store) victims() []uint64 {
 	sealed := s.log.Sealed()
 	point := s.retentionPoint()
-	held := int64(0)
+	held := int64(0) // log that is kept for a peer
 	for _, g := range sealed {
-		if g.Log {
+		if g.Log && g.Last >= point {
 			held += g.Size
 		}
 	}
@@ -176,9 +176,9 @@ func (s *Store) victims() []uint64 {
 		}
 		if g.Log && g.Last >= point {
 			s.logger.Warn("log is kept no longer for a peer that is behind: it will get a snapshot", "segment", g.ID, "seq", g.Last, "retained", s.cfg.LogRetain)
+			held -= g.Size
 		}
 		room -= g.Live
-		held -= g.Size
 		freed, live = freed+g.Size, live+g.Live
 		ids = append(ids, g.ID)
 	}
