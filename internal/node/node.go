@@ -198,7 +198,9 @@ func (n *Node) follow() {
 
 // start catches up and opens the client port.
 func (n *Node) start() error {
-	n.catchUp("before clients are served")
+	if err := n.catchUp("before clients are served"); err != nil {
+		return err
+	}
 	select {
 	case <-n.stopping:
 		return nil

@@ -194,12 +194,17 @@ func TestAloneStartsAfterTheTimeout(t *testing.T) {
 func TestOneIdTwiceIsRefused(t *testing.T) {
 	ca, cb := pairConfigs(t)
 	cb.Node = ca.Node
-	a, b := start(t, ca), start(t, cb)
-	for _, r := range []*running{a, b} {
-		eventually(t, "the link says why", func() bool {
-			p := r.Status().Peer
-			return p != nil && p.State == "refused" && strings.Contains(p.Reason, "id 1")
-		})
+	a := start(t, ca)
+	a.waitReady(t) // alone
+	b, err := New(cb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "both nodes have the id 1") {
+		t.Fatalf("the second node ended with %v", err)
+	}
+	if !a.Status().Ready {
+		t.Fatalf("the first node was disturbed: %+v", a.Status())
 	}
 }
 

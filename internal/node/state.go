@@ -67,10 +67,11 @@ func (n *Node) readiness() (ok bool, text string) {
 	return true, fmt.Sprintf("%s: %s", state, reason)
 }
 
-// catchUp blocks until this node holds what its peer has, or the peer made no progress for the timeout.
-func (n *Node) catchUp(reason string) {
+// catchUp blocks until this node holds what its peer has, or the peer made no progress for the timeout. The error says
+// why this node must not serve.
+func (n *Node) catchUp(reason string) error {
 	if n.puller == nil {
-		return
+		return nil
 	}
 	n.setState(CatchingUp, reason)
 	begin := time.Now()
@@ -78,20 +79,23 @@ func (n *Node) catchUp(reason string) {
 	defer tick.Stop()
 	for {
 		changed := n.puller.Changed()
+		if err := n.puller.Twin(); err != nil && !n.listening.Load() {
+			return err
+		}
 		ok, still := n.puller.CaughtUp()
 		if ok {
 			n.ready("caught up with the peer")
-			return
+			return nil
 		}
 		// What was no progress before, such as the time that this process stood still, does not count.
 		if min(still, time.Since(begin)) > n.cfg.CatchupTimeout {
 			n.logger.Warn("serving without the peer's latest writes", "err", "peer made no progress", "took", n.cfg.CatchupTimeout)
 			n.ready(fmt.Sprintf("peer did not answer within %v; serving what is here", n.cfg.CatchupTimeout))
-			return
+			return nil
 		}
 		select {
 		case <-n.stopping:
-			return
+			return nil
 		case <-changed:
 		case <-tick.C:
 		}
@@ -107,7 +111,9 @@ func (n *Node) again(reason string) {
 	}
 	n.workers.Go(func() {
 		defer n.catching.Store(false)
-		n.catchUp(reason)
+		if err := n.catchUp(reason); err != nil {
+			n.logger.Error("node cannot catch up", "err", err)
+		}
 	})
 }
 

@@ -53,13 +53,14 @@ type Puller struct {
 	behind   time.Time // since when the end of the peer's log is not reached; zero: it is
 	conn     net.Conn
 
-	durable  uint64        // position that a durable mark holds
-	pending  []markedSeq   // marks that are not durable yet
-	unmarked int           // changes since the last mark
-	markedAt time.Time     // of the last mark
-	markSeq  uint64        // position of the last mark
-	stuck    error         // why what the peer sends cannot be applied, nil: it can
-	lastLink time.Time     // when the last link ended
+	durable  uint64      // position that a durable mark holds
+	pending  []markedSeq // marks that are not durable yet
+	unmarked int         // changes since the last mark
+	markedAt time.Time   // of the last mark
+	markSeq  uint64      // position of the last mark
+	stuck    error       // why what the peer sends cannot be applied, nil: it can
+	lastLink time.Time   // when the last link ended
+	twin     *RefusedError
 	changed  chan struct{} // closed at each change that CaughtUp may wait for
 }
 
@@ -175,6 +176,16 @@ func (p *Puller) Stuck() error {
 	return p.stuck
 }
 
+// Twin returns the refusal of a peer that has this node's own id, nil when none was met.
+func (p *Puller) Twin() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.twin == nil {
+		return nil
+	}
+	return p.twin
+}
+
 // Changed returns a channel that is closed when CaughtUp may answer differently.
 func (p *Puller) Changed() <-chan struct{} {
 	p.mu.Lock()
@@ -212,6 +223,10 @@ func (p *Puller) run(ctx context.Context) {
 			p.status.State, pause = "clock", heartbeatEvery
 		case errors.As(err, &no):
 			p.status.State, pause = "refused", heartbeatEvery
+			if no.SameNode {
+				p.twin = no
+				p.tellLocked()
+			}
 		}
 		p.mu.Unlock()
 		if text := p.state() + err.Error(); text != said {
@@ -312,11 +327,11 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	st := p.cfg.Store
 	switch {
 	case g.Protocol != protocolName:
-		return nil, &RefusedError{"this is no peer port"}
+		return nil, &RefusedError{Reason: "this is no peer port"}
 	case g.Version != protocolVersion:
-		return nil, &RefusedError{fmt.Sprintf("peer speaks protocol version %d, this node %d: run the same release on both", g.Version, protocolVersion)}
+		return nil, &RefusedError{Reason: fmt.Sprintf("peer speaks protocol version %d, this node %d: run the same release on both", g.Version, protocolVersion)}
 	case g.Node == p.cfg.Node:
-		return nil, &RefusedError{fmt.Sprintf("both nodes have the id %d: start one of them with another --node and an empty data folder", g.Node)}
+		return nil, &RefusedError{SameNode: true, Reason: fmt.Sprintf("both nodes have the id %d: start one of them with another --node and an empty data folder", g.Node)}
 	}
 	st.Expect(g.Node)
 	p.load(g.Node)

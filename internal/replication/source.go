@@ -209,7 +209,7 @@ func (s *Source) handle(conn net.Conn) error {
 	}
 	if reason := s.refusal(&h); reason != "" {
 		conn.Write(appendFrame(nil, frameRefuse, []byte(reason)))
-		return &RefusedError{reason}
+		return &RefusedError{Reason: reason}
 	}
 	f := &follower{s: s, conn: conn, node: h.Node, lastSeen: time.Now()}
 	f.status = FollowerStatus{Node: h.Node, Addr: conn.RemoteAddr().String(), State: "stream", Applied: h.Position.Seq, Parts: store.ScanParts}

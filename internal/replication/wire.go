@@ -289,6 +289,9 @@ func (f *frameReader) expect(want frameType, v any) error {
 }
 
 // RefusedError is a peer's no.
-type RefusedError struct{ Reason string }
+type RefusedError struct {
+	Reason   string
+	SameNode bool // both nodes have one id: neither may serve beside the other
+}
 
 func (e *RefusedError) Error() string { return "peer refused: " + e.Reason }
