@@ -214,14 +214,6 @@ func (c *cluster) until(ok func() bool) bool {
 	return false
 }
 
-// wait is until, and fails the test.
-func (c *cluster) wait(what string, ok func() bool) {
-	c.t.Helper()
-	if !c.until(ok) {
-		c.t.Fatalf("timed out: %s\na follows %+v\nb follows %+v", what, c.a().puller.Status(), c.b().puller.Status())
-	}
-}
-
 // equal compares the merged states of both nodes and returns the first difference, "" for none.
 func (c *cluster) equal() string {
 	ra, rb := c.a().records(), c.b().records()

@@ -1,0 +1,243 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/store"
+)
+
+// follow is one link.
+func (p *Puller) follow(ctx context.Context) error {
+	p.following.Lock()
+	defer p.following.Unlock()
+	conn, err := p.cfg.Dial(ctx, p.cfg.Addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	p.mu.Lock()
+	p.conn = conn
+	p.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	conn.SetDeadline(time.Now().Add(p.cfg.PeerTimeout))
+	alive := &aliveConn{Conn: conn}
+	frames := newFrameReader(alive)
+	w, err := p.introduce(conn, frames)
+	if err != nil {
+		return err
+	}
+	conn.SetDeadline(time.Time{})
+	alive.timeout = p.cfg.PeerTimeout
+
+	// Signs of life go out beside the applying: a large batch must not look like silence.
+	var sendMu sync.Mutex
+	beat := make(chan struct{})
+	defer close(beat)
+	go func() {
+		tick := time.NewTicker(heartbeatEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-beat:
+				return
+			case <-tick.C:
+				if p.confirm(conn, &sendMu) != nil {
+					conn.Close()
+					return
+				}
+			}
+		}
+	}()
+	if err := p.confirm(conn, &sendMu); err != nil {
+		return err
+	}
+	defer p.note(true)
+	var recs []record.Record
+	for {
+		t, payload, err := frames.next(maxFrame)
+		if err != nil {
+			return fmt.Errorf("read from peer: %w", err)
+		}
+		if recs, err = p.take(t, payload, recs[:0]); err != nil {
+			return err
+		}
+		if t != frameHeartbeat {
+			if err := p.confirm(conn, &sendMu); err != nil {
+				return err
+			}
+		}
+		p.note(false)
+		if w.Mode == "snapshot" && t == frameComplete {
+			p.cfg.Logger.Info("snapshot is complete", "peer", p.Status().Node)
+		}
+	}
+}
+
+// introduce exchanges greeting, hello and welcome.
+func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error) {
+	var g greeting
+	if err := frames.expect(frameGreeting, &g); err != nil {
+		return nil, fmt.Errorf("read greeting: %w", err)
+	}
+	st := p.cfg.Store
+	switch {
+	case g.Protocol != protocolName:
+		return nil, &RefusedError{Reason: "this is no peer port"}
+	case g.Version != protocolVersion:
+		return nil, &RefusedError{Reason: fmt.Sprintf("peer speaks protocol version %d, this node %d: run the same release on both", g.Version, protocolVersion)}
+	case g.Node == p.cfg.Node:
+		return nil, &RefusedError{SameNode: true, Reason: fmt.Sprintf("both nodes have the id %d: start one of them with another --node and an empty data folder", g.Node)}
+	}
+	st.Expect(g.Node)
+	p.load(g.Node)
+	h := hello{Version: protocolVersion, Node: p.cfg.Node, Life: st.Log().Identity(), Position: p.pos, Partial: p.part, Own: st.Log().Origin(p.cfg.Node)}
+	if above, open := st.Gap(); open {
+		h.Own = above
+	} else if p.part >= 0 {
+		h.Own = math.MaxUint64 // what is missing comes with the rest of the snapshot
+	}
+	if _, err := conn.Write(appendJSON(nil, frameHello, h)); err != nil {
+		return nil, fmt.Errorf("send hello: %w", err)
+	}
+	var w welcome
+	if err := frames.expect(frameWelcome, &w); err != nil {
+		return nil, fmt.Errorf("read welcome: %w", err)
+	}
+	// A node that lost its newest stamps must not issue them again.
+	if err := st.Clock().Observe(w.Held); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	away := p.lastLink
+	if w.Start.Life != p.pos.Life || w.Start.Seq != p.pos.Seq { // marks so far speak of another stretch of another log
+		p.durable, p.pending = 0, nil
+	}
+	if w.Mode == "snapshot" {
+		p.part = w.Part
+		p.cfg.Logger.Info("receiving a snapshot from the peer", "peer", g.Node, "reason", w.Reason, "part", w.Part)
+	} else {
+		p.part = -1
+		p.cfg.Logger.Info("following the peer", "peer", g.Node, "seq", p.pos.Seq, "end", w.End)
+	}
+	p.pos = w.Start
+	p.pos.Life = g.Life  // an earlier life of the log led to the present one
+	p.joined = notJoined // until the first heartbeat
+	p.goal, p.linked, p.lost = w.End, true, w.Mode == "stream" && w.Lost
+	p.status.State, p.status.Reason, p.status.Node = w.Mode, w.Reason, g.Node
+	p.status.End, p.status.PeerReady, p.status.DriftMs = w.End, w.Ready, w.Wall-st.Now()
+	p.status.Links++
+	p.status.CaughtUp = false
+	p.settleLocked()
+	p.mu.Unlock()
+	if w.Mode == "stream" && !w.Lost {
+		if err := st.CloseGap(); err != nil {
+			return nil, err
+		}
+	}
+	if w.Ready && !away.IsZero() && time.Since(away) > p.cfg.PeerTimeout && p.cfg.Returned != nil {
+		p.cfg.Returned()
+	}
+	return &w, nil
+}
+
+// take handles one frame.
+func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]record.Record, error) {
+	switch t {
+	case frameBatch, frameChunk:
+		seq, crc, recs, err := decodeRecords(payload, recs)
+		if err != nil {
+			return recs, err
+		}
+		changed, err := p.cfg.Store.Apply(recs)
+		p.cfg.Store.Log().Flush()
+		p.cfg.Store.Flush()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.unmarked += changed
+		p.status.Records += int64(len(recs))
+		p.status.Changed += int64(changed)
+		if err == nil || !errors.As(err, new(*hlc.DriftError)) {
+			p.stuck = err
+		}
+		if err != nil {
+			return recs, fmt.Errorf("apply what the peer sent: %w", err)
+		}
+		if err := p.cfg.Store.Log().Failed(); err != nil { // a confirmed position must have been written
+			return recs, fmt.Errorf("write what the peer sent: %w", err)
+		}
+		if t == frameBatch {
+			p.pos.Seq, p.pos.CRC = seq, crc
+			p.status.End = max(p.status.End, seq)
+		} else if p.part >= 0 { // a chunk beside a stream has no progress of its own
+			p.part = int(min(seq, store.ScanParts))
+		}
+		p.progress = time.Now()
+		p.settleLocked()
+		return recs, nil
+	case frameComplete:
+		if err := p.cfg.Store.CloseGap(); err != nil {
+			return recs, err
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.part >= 0 {
+			p.status.Snapshots++
+		}
+		p.part, p.lost, p.progress = -1, false, time.Now()
+		p.status.State, p.status.Reason = "stream", ""
+		p.unmarked++ // worth a note
+		p.markedAt = time.Time{}
+		p.settleLocked()
+		return recs, nil
+	case frameHeartbeat:
+		h, err := decodeHeartbeat(payload)
+		if err != nil {
+			return recs, err
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.status.End = max(h.End, p.pos.Seq)
+		p.status.PeerReady, p.status.DriftMs = h.Ready, h.Wall-p.cfg.Store.Now()
+		p.joined = h.Joined
+		p.settleLocked()
+		return recs, nil
+	case frameBye:
+		return recs, errors.New("peer is draining")
+	}
+	return recs, fmt.Errorf("%w: type %d", errFrame, t)
+}
+
+// confirm tells the source how far this node is.
+func (p *Puller) confirm(conn net.Conn, sendMu *sync.Mutex) error {
+	sendMu.Lock()
+	defer sendMu.Unlock()
+	log := p.cfg.Store.Log()
+	safe := log.Written()
+	if p.cfg.Durable {
+		safe = log.Durable()
+	}
+	p.mu.Lock()
+	for len(p.pending) > 0 && p.pending[0].own <= safe {
+		p.durable = p.pending[0].pos
+		p.pending = p.pending[1:]
+	}
+	c := confirm{Applied: p.pos.Seq, Durable: min(p.durable, p.pos.Seq), Wall: p.cfg.Store.Now(), Whole: p.part < 0}
+	if p.part >= 0 {
+		c.Durable = 0
+	}
+	p.mu.Unlock()
+	conn.SetWriteDeadline(time.Now().Add(p.cfg.PeerTimeout))
+	if _, err := conn.Write(appendFrame(nil, frameConfirm, c.append(nil))); err != nil {
+		return fmt.Errorf("confirm to peer: %w", err)
+	}
+	return nil
+}
