@@ -21,12 +21,12 @@ type gate struct {
 
 	mu        sync.Mutex
 	linked    map[int]bool // peers that follow this log now
-	confirmed uint64       // highest position that a peer has applied
+	confirmed uint64       // highest position that a peer has applied, of its present link
 	solo      bool
 	soloSince time.Time
 	soloTime  time.Duration // of ended solo times
 	soloWhy   string
-	soloProbe uint64        // end of the log at the last step of a solo time
+	probe     sample        // end of the log at some step of the present link and solo time; seq 0: none is taken
 	joined    uint64        // end of the log when the last solo time ended: what passed up to here may be missing at the peer
 	samples   []sample      // ends of the log, oldest first, that were not confirmed when taken
 	changed   chan struct{} // closed when something changed; nil while nobody waits
@@ -158,8 +158,12 @@ func (g *gate) listen(list *[]*listener, f func()) (cancel func()) {
 func (s *Store) Linked(peer int, up bool) {
 	g := &s.gate
 	g.mu.Lock()
+	g.probe = sample{}
 	if up {
 		g.linked[peer] = true
+		if len(g.linked) == 1 {
+			g.confirmed = 0 // it may have lost what it confirmed before
+		}
 	} else {
 		delete(g.linked, peer)
 		if len(g.linked) == 0 {
@@ -220,7 +224,7 @@ func (g *gate) goSoloLocked(why string) {
 		return
 	}
 	g.solo, g.soloSince, g.soloWhy = true, time.Now(), why
-	g.samples = nil
+	g.samples, g.probe = nil, sample{}
 	g.s.logger.Warn("solo: writes are acknowledged without the peer", "err", errors.New(why))
 }
 
@@ -264,14 +268,14 @@ func (g *gate) step(now time.Time) {
 	g.dropConfirmedLocked()
 	switch {
 	case g.solo && len(g.linked) > 0:
-		// Everything that was there a few steps ago is confirmed already: the peer keeps up.
-		if len(g.samples) == 0 && g.confirmed > 0 && end > g.confirmed && g.soloProbe != 0 && g.confirmed >= g.soloProbe {
+		// What was there less than AckTimeout ago is confirmed: the peer keeps up.
+		if g.probe.seq != 0 && g.confirmed >= g.probe.seq {
 			g.endSoloLocked()
+		} else if g.probe.seq == 0 || now.Sub(g.probe.at) >= g.s.cfg.AckTimeout {
+			g.probe = sample{now, end}
 		}
-		g.soloProbe = end
 	case !g.solo && len(g.samples) > 0 && now.Sub(g.samples[0].at) >= g.s.cfg.AckTimeout:
 		g.goSoloLocked(fmt.Sprintf("peer did not confirm a write within %v", g.s.cfg.AckTimeout))
-		g.soloProbe = 0
 	}
 	if !g.solo && end > g.confirmed && (len(g.samples) == 0 || g.samples[len(g.samples)-1].seq < end) {
 		g.samples = append(g.samples, sample{now, end})
@@ -290,7 +294,7 @@ type Acknowledgement struct {
 	SoloReason  string  `json:"solo_reason,omitempty"` // of the present or last solo time
 	SoloSeconds float64 `json:"solo_seconds"`          // in all since the start
 	Passed      uint64  `json:"passed"`                // position that replies may refer to
-	Confirmed   uint64  `json:"confirmed"`             // position that a peer has applied
+	Confirmed   uint64  `json:"confirmed"`             // position that the linked peer has applied
 }
 
 // Acknowledgement returns the present state of the gate.
