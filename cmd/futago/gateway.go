@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"strings"
 
 	"github.com/futago/futago/internal/gateway"
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,12 +57,21 @@ func upstreamsValue(p *[]gateway.Upstream) value {
 		kind: "text",
 		list: true,
 		set: func(words []string) error {
-			upstreams := make([]gateway.Upstream, len(words))
+			*p = nil
 			var errs []error
-			for i, w := range words {
-				errs = append(errs, upstreams[i].UnmarshalText([]byte(w)))
+			for _, w := range words {
+				var u gateway.Upstream
+				err := u.UnmarshalText([]byte(w))
+				if err != nil {
+					// With its address alone it still counts as one, so that nothing is said of it twice.
+					errs = append(errs, err)
+					address, _, _ := strings.Cut(w, ",")
+					err = u.UnmarshalText([]byte(address))
+				}
+				if err == nil {
+					*p = append(*p, u)
+				}
 			}
-			*p = upstreams
 			return errors.Join(errs...)
 		},
 		words: func() []string {

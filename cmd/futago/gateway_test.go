@@ -87,7 +87,7 @@ func TestGatewayCommandRefuses(t *testing.T) {
 		want []string
 	}{
 		{nil, []string{"0 upstreams: want 1 to 64"}},
-		{[]string{"--upstream", "h:1,wieght=5"}, []string{"--upstream", "nearest known option: weight"}},
+		{[]string{"--upstream", "h:1,wieght=5"}, []string{`unknown option "wieght" (nearest known option: weight)`}},
 		{[]string{"--upstream", "h:1", "--allow-path", "x", "--listen", "y"}, []string{`allow path "x"`, `listen: address "y"`}},
 	}
 	for _, test := range tests {
@@ -98,6 +98,9 @@ func TestGatewayCommandRefuses(t *testing.T) {
 		if _, ok := err.(usageError); !ok {
 			t.Errorf("futago gateway %q: got %v, want an error of usage", test.args, err)
 			continue
+		}
+		if n := len(strings.Split(err.Error(), "\n")); n != len(test.want) {
+			t.Errorf("futago gateway %q: got %d problems, want %d: %v", test.args, n, len(test.want), err)
 		}
 		for _, part := range test.want {
 			if !strings.Contains(err.Error(), part) {

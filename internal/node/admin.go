@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/futago/futago/internal/server"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -18,9 +19,13 @@ type adminServer struct {
 }
 
 func (n *Node) openAdmin() (*adminServer, error) {
-	ln, err := net.Listen("tcp", n.cfg.AdminListen)
+	l, err := server.ParseListen(n.cfg.AdminListen)
 	if err != nil {
-		return nil, fmt.Errorf("listen for admin requests on %s: %w", n.cfg.AdminListen, err)
+		return nil, fmt.Errorf("admin-listen: %w", err)
+	}
+	ln, err := l.Open()
+	if err != nil {
+		return nil, fmt.Errorf("admin-listen: %w", err)
 	}
 	a := &adminServer{ln: ln, done: make(chan struct{}), http: &http.Server{
 		Handler: n.adminHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/server"
 )
 
 // Config says what a node serves and promises. DefaultConfig gives every default; Validate must pass before New.
@@ -117,6 +118,26 @@ func (c *Config) Validate() error {
 	if len(c.Listen) == 0 {
 		bad("listen", "(none)", "at least one address")
 	}
+	for _, text := range c.Listen {
+		if _, err := server.ParseListen(text); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	// The other addresses are plain ones, without options; what links nodes is TCP.
+	address := func(key, text, allowed string, unix bool) {
+		if l, err := server.ParseListen(text); err != nil || strings.Contains(text, ",") || l.Network == "unix" && !unix {
+			bad(key, fmt.Sprintf("%q", text), allowed)
+		}
+	}
+	if c.AdminListen != "none" {
+		address("admin-listen", c.AdminListen, "host:port, [v6]:port, :port, unix:/path or none", true)
+	}
+	if c.PeerListen != "" {
+		address("peer-listen", c.PeerListen, "host:port, [v6]:port or :port", false)
+	}
+	for _, text := range c.Peer {
+		address("peer", text, "host:port or [v6]:port", false)
+	}
 	if c.Data == "" {
 		bad("data", `""`, "a folder, or none")
 	}
@@ -154,17 +175,22 @@ func (c *Config) Validate() error {
 			bad(key, v, "more than 0")
 		}
 	}
-	positive("fsync-interval", int64(c.FsyncInterval))
-	positive("ack-timeout", int64(c.AckTimeout))
-	positive("peer-timeout", int64(c.PeerTimeout))
-	positive("catchup-timeout", int64(c.CatchupTimeout))
-	positive("drain-timeout", int64(c.DrainTimeout))
-	positive("max-clock-drift", int64(c.MaxClockDrift))
+	lasting := func(key string, d time.Duration) {
+		if d <= 0 {
+			bad(key, d, "more than 0")
+		}
+	}
+	lasting("fsync-interval", c.FsyncInterval)
+	lasting("ack-timeout", c.AckTimeout)
+	lasting("peer-timeout", c.PeerTimeout)
+	lasting("catchup-timeout", c.CatchupTimeout)
+	lasting("drain-timeout", c.DrainTimeout)
+	lasting("max-clock-drift", c.MaxClockDrift)
+	lasting("first-byte-timeout", c.FirstByteTimeout)
+	lasting("request-timeout", c.RequestTimeout)
 	positive("max-conns", int64(c.MaxConns))
 	positive("max-pending", c.MaxPending)
 	positive("max-pending-total", c.MaxPendingTotal)
-	positive("first-byte-timeout", int64(c.FirstByteTimeout))
-	positive("request-timeout", int64(c.RequestTimeout))
 	positive("compact-rate", c.CompactRate)
 	if c.SegmentSize < 1<<20 || c.SegmentSize > 64<<20 || c.SegmentSize%4096 != 0 {
 		bad("segment-size", c.SegmentSize, "1MiB to 64MiB, a multiple of 4096")
@@ -172,10 +198,17 @@ func (c *Config) Validate() error {
 	if c.MaxValue < 1 || c.MaxValue > 1<<30 {
 		bad("max-value", c.MaxValue, "1 to 1GiB")
 	}
-	for key, v := range map[string]int64{"max-memory": c.MaxMemory, "min-free": c.MinFree, "log-retain": c.LogRetain, "idle-timeout": int64(c.IdleTimeout), "threads": int64(c.Threads)} {
+	notNegative := func(key string, v int64) {
 		if v < 0 {
 			bad(key, v, "0 or more")
 		}
+	}
+	notNegative("max-memory", c.MaxMemory)
+	notNegative("min-free", c.MinFree)
+	notNegative("log-retain", c.LogRetain)
+	notNegative("threads", int64(c.Threads))
+	if c.IdleTimeout < 0 {
+		bad("idle-timeout", c.IdleTimeout, "0 or more")
 	}
 	return errors.Join(errs...)
 }

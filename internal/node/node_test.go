@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +157,30 @@ func TestSingleNode(t *testing.T) {
 	}
 }
 
+// The admin port may be a unix socket, as the client port; the file of a process that was killed is no obstacle.
+func TestAdminPortOnAUnixSocket(t *testing.T) {
+	c := testConfig(t, 1)
+	path := filepath.Join(t.TempDir(), "admin")
+	c.AdminListen = "unix:" + path
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.SetUnlinkOnClose(false)
+	left.Close()
+	r := start(t, c)
+	r.waitReady(t)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
+	resp, err := client.Get("http://node/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 || string(body) != "ready: single node\n" {
+		t.Errorf("readyz: got %d %q and %v, want 200 ready: single node", resp.StatusCode, body, err)
+	}
+}
+
 func TestPairStartsTogetherAndDrains(t *testing.T) {
 	ca, cb := pairConfigs(t)
 	a, b := start(t, ca), start(t, cb)
@@ -275,6 +300,19 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), key+" ") {
 			t.Errorf("%s is not named in:\n%v", key, err)
 		}
+	}
+	c = DefaultConfig()
+	c.Listen, c.AdminListen, c.PeerListen, c.Peer = []string{"foo", ":1,protocols=htp"}, ":1,protocols=http", "unix:/x", []string{"10.0.0.2"}
+	c.Node, c.PeerTimeout, c.IdleTimeout = 1, -time.Second, -time.Minute
+	want := `listen "foo": want host:port, [v6]:port, :port or unix:/path
+listen ":1,protocols=htp": unknown protocol "htp", nearest is "http"
+admin-listen ":1,protocols=http": allowed is host:port, [v6]:port, :port, unix:/path or none
+peer-listen "unix:/x": allowed is host:port, [v6]:port or :port
+peer "10.0.0.2": allowed is host:port or [v6]:port
+peer-timeout -1s: allowed is more than 0
+idle-timeout -1m0s: allowed is 0 or more`
+	if got := fmt.Sprint(c.Validate()); got != want {
+		t.Errorf("Validate: got\n%s\nwant\n%s", got, want)
 	}
 	if err := fmt.Sprint(err); strings.Contains(err, "max-value") {
 		t.Errorf("a good key is named in:\n%v", err)

@@ -64,7 +64,7 @@ func TestUnixSocket(t *testing.T) {
 		if status, _, body := dial(t, s).roundTrip(get("/a", ""), ""); status != 200 || body != "x" {
 			t.Errorf("HTTP over the socket: got %d %q, want 200 x", status, body)
 		}
-		if _, err := s.cfg.Listen[0].open(); err == nil || !strings.Contains(err.Error(), "another process") {
+		if _, err := s.cfg.Listen[0].Open(); err == nil || !strings.Contains(err.Error(), "another process") {
 			t.Errorf("listen a second time: got %v, want that another process serves it", err)
 		}
 	})

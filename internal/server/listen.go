@@ -132,8 +132,8 @@ func (l Listener) String() string {
 	return text + ",protocols=" + strings.Join(names, "+")
 }
 
-// open opens the address. The socket file of a process that is gone is removed first.
-func (l Listener) open() (net.Listener, error) {
+// Open opens the address. The socket file of a process that is gone is removed first.
+func (l Listener) Open() (net.Listener, error) {
 	if l.Network == "unix" {
 		if info, err := os.Lstat(l.Address); err == nil && info.Mode()&os.ModeSocket != 0 {
 			if c, err := net.Dial("unix", l.Address); err == nil {

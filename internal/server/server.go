@@ -99,7 +99,7 @@ func (s *Server) threads() int {
 // Listen opens the addresses. Clients can connect from now on; they are served once Serve runs.
 func (s *Server) Listen() error {
 	for _, l := range s.cfg.Listen {
-		ln, err := l.open()
+		ln, err := l.Open()
 		if err != nil {
 			s.closeListeners()
 			return err
