@@ -90,7 +90,11 @@ func (n *Node) catchUp(reason string) error {
 		// What was no progress before, such as the time that this process stood still, does not count.
 		if min(still, time.Since(begin)) > n.cfg.CatchupTimeout {
 			n.logger.Warn("serving without the peer's latest writes", "err", "peer made no progress", "took", n.cfg.CatchupTimeout)
-			n.ready(fmt.Sprintf("peer did not answer within %v; serving what is here", n.cfg.CatchupTimeout))
+			why := "peer did not answer"
+			if n.puller.Status().State == "stream" {
+				why = "peer is solo and this node does not keep up with it"
+			}
+			n.ready(fmt.Sprintf("%s within %v; serving what is here", why, n.cfg.CatchupTimeout))
 			return nil
 		}
 		select {

@@ -160,7 +160,8 @@ func (p *Puller) Status() PullStatus {
 	return st
 }
 
-// CaughtUp reports whether this node holds what the peer had when the link came up, else since when nothing moved.
+// CaughtUp reports whether this node holds what the peer had when the link came up and what the peer acknowledged alone
+// since, else since when it came no nearer to that.
 func (p *Puller) CaughtUp() (ok bool, still time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
