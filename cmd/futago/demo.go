@@ -49,7 +49,7 @@ The nodes are ordinary ones: node1.log and node2.log in the data folder hold wha
 	}
 	cmd.Flags().SortFlags = false
 	cmd.PersistentFlags().IntVar(&config.basePort, "base-port", demoBasePort, "take the ports from this `number` on")
-	cmd.Flags().StringVar(&config.data, "data", "", "keep logs and records in this `DIR` (default futago/demo in the user's cache folder)")
+	cmd.Flags().StringVar(&config.data, "data", "", "keep logs and records in this `DIR` (default futago/demo in the user's cache folder, with the --base-port behind it where one is given)")
 	cmd.Flags().BoolVar(&config.fresh, "fresh", false, "begin without the records of earlier runs")
 	cmd.AddCommand(newDemoRestartCommand(&config.basePort))
 	return cmd
