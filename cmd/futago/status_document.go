@@ -99,7 +99,8 @@ func printStatusJSON(w io.Writer, documents []statusDocument) error {
 	return nil
 }
 
-// printStatusTable prints a column for each document and a line for each name that any of them has.
+// printStatusTable prints a column for each document and a line for each name that any of them has, and the last
+// events below.
 func printStatusTable(w io.Writer, documents []statusDocument) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprint(table, "admin")
@@ -108,6 +109,9 @@ func printStatusTable(w io.Writer, documents []statusDocument) error {
 	}
 	fmt.Fprintln(table)
 	for _, name := range statusNames(documents) {
+		if isEvent(name) {
+			continue
+		}
 		fmt.Fprint(table, name)
 		for _, d := range documents {
 			text, ok := d.items[name]
@@ -118,7 +122,10 @@ func printStatusTable(w io.Writer, documents []statusDocument) error {
 		}
 		fmt.Fprintln(table)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return printStatusEvents(w, documents)
 }
 
 // statusNames merges the names of all documents: a name that only later ones have comes after the name
