@@ -67,6 +67,9 @@ func (p *Puller) follow(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read from peer: %w", err)
 		}
+		p.mu.Lock()
+		p.heard = time.Now()
+		p.mu.Unlock()
 		if recs, err = p.take(t, payload, recs[:0]); err != nil {
 			return err
 		}
@@ -117,6 +120,7 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 		return nil, err
 	}
 	p.mu.Lock()
+	p.heard = time.Now()
 	away := p.lastLink
 	if w.Start.Life != p.pos.Life || w.Start.Seq != p.pos.Seq { // marks so far speak of another stretch of another log
 		p.durable, p.pending = 0, nil

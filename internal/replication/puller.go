@@ -57,7 +57,8 @@ type Puller struct {
 	markedAt time.Time   // of the last mark
 	markSeq  uint64      // position of the last mark
 	stuck    error       // why what the peer sends cannot be applied, nil: it can
-	lastLink time.Time   // when the last link ended
+	heard    time.Time   // last sign of life of the peer
+	lastLink time.Time   // the same, of the last link that ended
 	twin     *RefusedError
 	changed  chan struct{} // closed at each change that CaughtUp may wait for
 }
@@ -73,8 +74,8 @@ type PullStatus struct {
 	Applied    uint64  `json:"applied_seq"` // position in the peer's log
 	End        uint64  `json:"end_seq"`     // of the peer's log, as last heard
 	LagEntries uint64  `json:"lag_entries"`
-	LagSeconds float64 `json:"lag_seconds"` // since this node last held everything
-	CaughtUp   bool    `json:"caught_up"`   // holds what the peer had when the link came up
+	LagSeconds float64 `json:"lag_seconds"` // since this node last held everything, as far as it knows: it grows without a link
+	CaughtUp   bool    `json:"caught_up"`   // holds what the peer had when the present link came up
 	PeerReady  bool    `json:"peer_ready"`
 	DriftMs    int64   `json:"drift_ms"` // the peer's clock ahead of this one
 	Part       int     `json:"snapshot_part"`
@@ -212,8 +213,14 @@ func (p *Puller) run(ctx context.Context) {
 		was := p.linked
 		p.linked, p.conn = false, nil
 		p.status.State, p.status.Reason = "connecting", err.Error()
+		p.status.CaughtUp = false
 		if was {
-			p.lastLink = time.Now()
+			p.lastLink = p.heard
+			if p.behind.IsZero() {
+				p.behind = p.heard
+			}
+		} else {
+			p.stuck = nil // whether it still could not be applied is not known before the peer is back
 		}
 		var drift *hlc.DriftError
 		var no *RefusedError
