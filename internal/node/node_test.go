@@ -170,7 +170,7 @@ func TestAdminPortOnAUnixSocket(t *testing.T) {
 	left.Close()
 	r := start(t, c)
 	r.waitReady(t)
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
 	resp, err := client.Get("http://node/readyz")
 	if err != nil {
 		t.Fatal(err)
