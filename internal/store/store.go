@@ -125,7 +125,8 @@ func Open(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close stops the workers and closes the log in order. No other method may run or follow.
+// Close stops the workers and closes the log in order. No other method may run or follow, but for those that tell figures:
+// Stats, Memory, Acknowledgement, Healthy.
 func (s *Store) Close() error {
 	close(s.stop)
 	s.scans.abort()
@@ -133,7 +134,10 @@ func (s *Store) Close() error {
 	err := s.log.Close()
 	s.gate.logRose()
 	for i := range s.shards {
-		s.shards[i].idx.Close()
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		sh.idx.Close()
+		sh.mu.Unlock()
 	}
 	return err
 }
