@@ -1,6 +1,8 @@
 package store
 
 import (
+	"errors"
+
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/record"
 )
@@ -31,14 +33,19 @@ func (s *Store) Commit(req *Request, res *Result) error {
 	sh := s.shardOf(h)
 	sh.mu.Lock()
 	var p present
-	s.look(sh, h, req.Key, &p)
-	err := s.evaluate(req, &p)
-	if err == nil {
-		err = s.write(sh, h, req, &p, res)
+	err := errFlushed
+	for err == errFlushed {
+		s.look(sh, h, req.Key, &p)
+		if err = s.evaluate(req, &p); err == nil {
+			err = s.write(sh, h, req, &p, res)
+		}
 	}
 	sh.mu.Unlock()
 	return err
 }
+
+// errFlushed says that a flush came between the look at a record and the stamp of what follows from it.
+var errFlushed = errors.New("record was flushed")
 
 func (s *Store) look(sh *shard, h uint64, key []byte, p *present) {
 	p.loc, p.found = sh.idx.Find(h, key)
@@ -107,6 +114,10 @@ func (s *Store) write(sh *shard, h uint64, req *Request, p *present, res *Result
 	}
 
 	s.log.Lock()
+	if p.live && p.rec.DeadBelow(hlc.Stamp(s.floors.active.Load())) {
+		s.log.Unlock()
+		return errFlushed
+	}
 	next.Stamp = s.clock.Next()
 	by := record.Author{Stamp: next.Stamp, Epoch: s.epoch}
 	switch {

@@ -112,12 +112,14 @@ func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
 	}
 	r := record.NewFloor(stamp, floor)
 	seq, loc, err := s.log.Append(&r)
+	if err == nil { // in force before anybody gets a later stamp: no later write may grow out of what it kills
+		f.insertLocked(floorEntry{floor, loc, r})
+		f.settleLocked(s)
+	}
 	s.log.Unlock()
 	if err != nil {
 		return 0, appendError(err)
 	}
-	f.insertLocked(floorEntry{floor, loc, r})
-	f.settleLocked(s)
 	return seq, nil
 }
 
