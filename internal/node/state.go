@@ -64,7 +64,15 @@ func (n *Node) readiness() (ok bool, text string) {
 			return false, fmt.Sprintf("unhealthy: what the peer sends cannot be applied: %v", err)
 		}
 	}
-	return true, fmt.Sprintf("%s: %s", state, reason)
+	return true, fmt.Sprintf("%s: %s", state, n.withSolo(reason))
+}
+
+// withSolo adds to the reason of a ready node that it is alone now, whatever it was when it became ready.
+func (n *Node) withSolo(reason string) string {
+	if a := n.store.Acknowledgement(); a.Solo {
+		return reason + "; solo now: " + a.SoloReason
+	}
+	return reason
 }
 
 // catchUp blocks until this node holds what its peer has, or the peer made no progress for the timeout. The error says

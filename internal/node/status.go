@@ -50,6 +50,9 @@ func (n *Node) Status() Status {
 		return s
 	}
 	s.Ready, _ = n.readiness()
+	if state == Ready {
+		s.Reason = n.withSolo(reason)
+	}
 	s.Listen = append(s.Listen, n.Addrs()...)
 	s.Acknowledgement = n.store.Acknowledgement()
 	stats := n.store.Stats()

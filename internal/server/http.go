@@ -141,6 +141,10 @@ func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 		}
 		return
 	}
+	if c := conditionOf(r.Header); c.match != "" && !listed(c.match, etag(token), false) {
+		answer(w, http.StatusPreconditionFailed, "the condition does not hold")
+		return
+	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(value))
 }
 

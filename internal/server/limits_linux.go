@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"log/slog"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,10 @@ func fitDescriptors(maxConns int, logger *slog.Logger) int {
 		return maxConns
 	}
 	fit := max(int(lim.Cur)-spareDescriptors, 1)
-	logger.Warn("max-conns lowered: the system allows fewer descriptors", "max-conns", maxConns, "lowered", fit, "descriptors", lim.Cur)
+	level := slog.LevelWarn
+	if fit >= maxConns-maxConns/100 { // nobody will miss those
+		level = slog.LevelInfo
+	}
+	logger.Log(context.Background(), level, "max-conns lowered: the system allows fewer descriptors", "max-conns", maxConns, "lowered", fit, "descriptors", lim.Cur)
 	return fit
 }

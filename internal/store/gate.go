@@ -291,7 +291,7 @@ func (g *gate) step(now time.Time) {
 type Acknowledgement struct {
 	Mode        string  `json:"mode"`                  // local or peer
 	Solo        bool    `json:"solo"`                  // peer: writes are acknowledged without it now
-	SoloReason  string  `json:"solo_reason,omitempty"` // of the present or last solo time
+	SoloReason  string  `json:"solo_reason,omitempty"` // why; empty while not solo
 	SoloSeconds float64 `json:"solo_seconds"`          // in all since the start
 	Passed      uint64  `json:"passed"`                // position that replies may refer to
 	Confirmed   uint64  `json:"confirmed"`             // position that the linked peer has applied
@@ -304,9 +304,10 @@ func (s *Store) Acknowledgement() Acknowledgement {
 	defer g.mu.Unlock()
 	a := Acknowledgement{Mode: "local", Passed: g.passed.Load(), Confirmed: g.confirmed}
 	if s.cfg.AckPeer {
-		a.Mode, a.Solo, a.SoloReason = "peer", g.solo, g.soloWhy
+		a.Mode, a.Solo = "peer", g.solo
 		total := g.soloTime
 		if g.solo {
+			a.SoloReason = g.soloWhy
 			total += time.Since(g.soloSince)
 		}
 		a.SoloSeconds = total.Seconds()
