@@ -141,7 +141,8 @@ func (n *Node) watchFreeze() {
 			return
 		case <-tick.C:
 			now := time.Now()
-			if gap := now.Sub(last); gap > n.cfg.PeerTimeout {
+			// A suspended machine stops the monotonic clock, a process that is stopped does not.
+			if gap := max(now.Sub(last), now.Round(0).Sub(last.Round(0))); gap > n.cfg.PeerTimeout {
 				n.logger.Warn("this process stood still", "took", gap.Round(time.Millisecond))
 				if n.puller != nil {
 					n.puller.Drop()

@@ -49,7 +49,8 @@ func (n *Node) Status() Status {
 	if !n.opened.Load() {
 		return s
 	}
-	s.Ready, _ = n.readiness()
+	ready, _ := n.readiness()
+	s.Ready = ready && n.listening.Load()
 	if state == Ready {
 		s.Reason = n.withSolo(reason)
 	}

@@ -78,7 +78,7 @@ func TestStuckEndsWithThePeer(t *testing.T) {
 			t.Error("a link that came back without an entry says nothing about the space")
 		}
 		c.wire.setCut(true)
-		time.Sleep(time.Second)
+		time.Sleep(2 * heartbeatEvery)
 		if err := p.Stuck(); err != nil {
 			t.Errorf("without a peer: %v", err)
 		}

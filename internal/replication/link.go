@@ -115,6 +115,12 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	if err := frames.expect(frameWelcome, &w); err != nil {
 		return nil, fmt.Errorf("read welcome: %w", err)
 	}
+	if w.Mode == "stream" && w.Lost {
+		// The first of the lost writes would hide the others, should the link end between.
+		if err := st.OpenGap(h.Own); err != nil {
+			return nil, err
+		}
+	}
 	// A node that lost its newest stamps must not issue them again.
 	if err := st.Clock().Observe(w.Held); err != nil {
 		return nil, err

@@ -233,6 +233,8 @@ func (p *Puller) run(ctx context.Context) {
 				p.twin = no
 				p.tellLocked()
 			}
+		case p.stuck != nil:
+			pause = heartbeatEvery
 		}
 		p.mu.Unlock()
 		if text := p.state() + err.Error(); text != said {

@@ -38,6 +38,7 @@ type Source struct {
 	conns     map[net.Conn]bool
 	lives     map[int]ulog.Identity // of the followers' logs, as last served
 	draining  bool
+	closed    bool
 	handlers  sync.WaitGroup
 }
 
@@ -100,7 +101,7 @@ func (s *Source) Serve() error {
 			continue
 		}
 		s.mu.Lock()
-		full := len(s.conns) >= maxPeerConns
+		full := len(s.conns) >= maxPeerConns || s.closed
 		if !full {
 			s.conns[conn] = true
 			s.handlers.Add(1)
@@ -127,6 +128,7 @@ func (s *Source) Serve() error {
 func (s *Source) Close() {
 	s.ln.Close()
 	s.mu.Lock()
+	s.closed = true
 	for c := range s.conns {
 		c.Close()
 	}
@@ -198,6 +200,9 @@ func (s *Source) Followers() []FollowerStatus {
 func (s *Source) handle(conn net.Conn) error {
 	log := s.cfg.Store.Log()
 	conn.SetDeadline(time.Now().Add(s.cfg.PeerTimeout))
+	// What this node holds of the follower is read before the follower says what it has itself: what it writes meanwhile must
+	// not look lost.
+	held := log.Origins()
 	g := greeting{Protocol: protocolName, Version: protocolVersion, Node: s.cfg.Node, Life: log.Identity()}
 	if _, err := conn.Write(appendJSON(nil, frameGreeting, g)); err != nil {
 		return fmt.Errorf("greet: %w", err)
@@ -224,9 +229,10 @@ func (s *Source) handle(conn net.Conn) error {
 	s.mu.Unlock()
 	if known && before != h.Life && s.cfg.Reborn != nil {
 		s.cfg.Reborn(h.Node)
+		held = log.Origins()
 	}
 
-	start, reader, err := f.plan(&h)
+	start, reader, err := f.plan(&h, held[h.Node])
 	if err != nil {
 		return err
 	}
@@ -310,10 +316,10 @@ func (s *Source) leave(f *follower) {
 }
 
 // plan decides between stream and snapshot. A snapshot has three reasons only.
-func (f *follower) plan(h *hello) (*welcome, *ulog.Reader, error) {
+func (f *follower) plan(h *hello, held hlc.Stamp) (*welcome, *ulog.Reader, error) {
 	st := f.s.cfg.Store
 	log := st.Log()
-	w := &welcome{Mode: "stream", Start: h.Position, Wall: st.Now(), Ready: f.s.cfg.Ready(), Held: log.Origin(h.Node)}
+	w := &welcome{Mode: "stream", Start: h.Position, Wall: st.Now(), Ready: f.s.cfg.Ready(), Held: held}
 	var reader *ulog.Reader
 	err := errNothingYet
 	if h.Position.Seq > 0 {

@@ -156,7 +156,7 @@ func (s *Store) absence(p *present) hlc.Stamp {
 		return floor
 	case p.rec.Kind == record.Tombstone:
 		return max(p.rec.Stamp, floor)
-	case p.rec.DeadBelow(floor) && !p.rec.ExpiredAt(s.clock.Now()):
+	case p.rec.DeadBelow(floor): // whether it is swept already or not
 		return floor
 	}
 	return max(p.rec.GoneStamp(), floor)

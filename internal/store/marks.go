@@ -64,12 +64,20 @@ func (s *Store) openGap() error {
 	}
 	newest := s.log.Origin(s.cfg.Node)
 	s.clock.Restore(hlc.Make(newest.Millis()+lostMargin.Milliseconds(), 0, s.cfg.Node))
-	if _, open := s.Gap(); !open { // else an older one is not filled yet
-		if _, err := s.SetMark(gapMark, binary.LittleEndian.AppendUint64(nil, uint64(newest))); err != nil {
-			return err
-		}
+	if err := s.OpenGap(newest); err != nil { // an older one may not be filled yet
+		return err
 	}
 	_, err := s.SetMark(lifeMark, life[:])
+	s.log.Flush()
+	return err
+}
+
+// OpenGap notes that a peer holds writes of this node above a stamp which this node lacks, unless a gap is open already.
+func (s *Store) OpenGap(above hlc.Stamp) error {
+	if _, open := s.Gap(); open {
+		return nil
+	}
+	_, err := s.SetMark(gapMark, binary.LittleEndian.AppendUint64(nil, uint64(above)))
 	s.log.Flush()
 	return err
 }

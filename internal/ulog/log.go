@@ -164,6 +164,15 @@ func (l *Log) Failed() error {
 // Origin is the highest stamp of a node that was ever appended.
 func (l *Log) Origin(node int) hlc.Stamp { return l.origins.get(node) }
 
+// Origins is Origin of every node at once, by node.
+func (l *Log) Origins() []hlc.Stamp {
+	all := make([]hlc.Stamp, hlc.MaxNode+1)
+	for node := range all {
+		all[node] = l.origins.get(node)
+	}
+	return all
+}
+
 // Lock takes the append reservation: the stamp of an entry is issued and the entry appended under one hold, so stamps of
 // one node rise along its log. A holder that waits for a new segment in Append keeps it.
 func (l *Log) Lock() {
