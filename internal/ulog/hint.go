@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 
 	"github.com/futago/futago/internal/hlc"
@@ -102,7 +103,7 @@ func (b *hintBuilder) add(e Entry, off int64) {
 
 // finish sorts, and drops what a later entry of the same segment superseded.
 func (b *hintBuilder) finish(used int64, origins []hintOrigin) *hint {
-	slices.SortFunc(b.h.entries, compareHint)
+	b.sort()
 	kept := b.h.entries[:0]
 	for i, e := range b.h.entries {
 		if i+1 < len(b.h.entries) && b.h.entries[i+1].hash == e.hash && b.h.entries[i+1].extra() == e.extra() {
@@ -112,6 +113,32 @@ func (b *hintBuilder) finish(used int64, origins []hintOrigin) *hint {
 	}
 	b.h.entries, b.h.used, b.h.origins = kept, used, origins
 	return &b.h
+}
+
+// sort orders the entries by their first byte, then each of those groups. A segment may have a million entries: with one
+// processor a network loop would wait for all of it.
+func (b *hintBuilder) sort() {
+	var end [256]int
+	for _, e := range b.h.entries {
+		end[e.hash>>56]++
+	}
+	sum := 0
+	for i, n := range end {
+		sum += n
+		end[i] = sum - n
+	}
+	sorted := make([]hintEntry, len(b.h.entries))
+	for _, e := range b.h.entries {
+		sorted[end[e.hash>>56]] = e
+		end[e.hash>>56]++
+	}
+	from := 0
+	for _, to := range end {
+		slices.SortFunc(sorted[from:to], compareHint)
+		from = to
+		runtime.Gosched()
+	}
+	b.h.entries = sorted
 }
 
 func encodeHint(h *hint, seg *segment) []byte {

@@ -3,6 +3,7 @@ package ulog
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -121,7 +122,11 @@ func (l *Log) sealDue() {
 func (l *Log) seal(seg *segment) error {
 	b := hintBuilder{seed: l.seed}
 	var r record.Record
+	n := 0
 	if err := l.scan(seg, seg.used.Load(), func(e Entry, off int64) bool {
+		if n++; n%256 == 0 {
+			runtime.Gosched() // nobody waits for a seal, a network loop may wait for the processor
+		}
 		b.add(e, off)
 		e.Raw.Into(&r)
 		r.Stamps(l.sealedOrigins.observe)
