@@ -118,6 +118,10 @@ func (b *hintBuilder) finish(used int64, origins []hintOrigin) *hint {
 // sort orders the entries by their first byte, then each of those groups. A segment may have a million entries: with one
 // processor a network loop would wait for all of it.
 func (b *hintBuilder) sort() {
+	if len(b.h.entries) < 4096 {
+		slices.SortFunc(b.h.entries, compareHint)
+		return
+	}
 	var end [256]int
 	for _, e := range b.h.entries {
 		end[e.hash>>56]++
