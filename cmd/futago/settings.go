@@ -28,7 +28,7 @@ type setting struct {
 	rare bool
 	// secret values are never shown.
 	secret bool
-	// single lists take one item for now: help does not offer more.
+	// single lists take one item: help does not offer more.
 	single bool
 	// outsideFile settings are no keys of the configuration file.
 	outsideFile bool
