@@ -26,6 +26,8 @@ type layer struct {
 
 // layers is the package map of ARCHITECTURE.md. A package that is not listed here does not belong to the project.
 var layers = map[string]layer{
+	"internal/nearest": {level: -1},
+
 	"internal/hlc":      {level: 0},
 	"internal/vfs":      {level: 0},
 	"internal/index":    {level: 0},

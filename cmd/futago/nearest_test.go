@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	spelling "github.com/futago/futago/internal/nearest"
+)
 
 func TestNearest(t *testing.T) {
 	known := []string{"listen", "peer", "peer-listen", "max-value", "max-memory", "fsync", "fsync-interval"}
@@ -29,8 +33,8 @@ func TestEditDistance(t *testing.T) {
 		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0},
 		{"kitten", "sitting", 3}, {"ab", "ba", 2}, {"flaw", "lawn", 2},
 	} {
-		if got := editDistance(c.a, c.b); got != c.want {
-			t.Errorf("editDistance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
+		if got := spelling.Distance(c.a, c.b); got != c.want {
+			t.Errorf("distance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
 }

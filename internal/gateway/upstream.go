@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/futago/futago/internal/nearest"
 )
 
 // Upstream is one server behind the gateway. Its text form is what ParseUpstream reads and String writes.
@@ -99,7 +101,7 @@ func (u *Upstream) setOption(name, value string) (err error) {
 
 // hint names the known option nearest to name.
 func hint(name string) string {
-	return fmt.Sprintf(" (nearest known option: %s)", nearest(name, upstreamOptions))
+	return fmt.Sprintf(" (nearest known option: %s)", nearest.Name(name, upstreamOptions))
 }
 
 // problems returns what is wrong with u, each naming the field, its value and what is allowed.
@@ -150,38 +152,4 @@ func (u Upstream) MarshalText() ([]byte, error) { return []byte(u.String()), nil
 func (u *Upstream) UnmarshalText(text []byte) (err error) {
 	*u, err = ParseUpstream(string(text))
 	return err
-}
-
-// nearest returns the word of known with the smallest edit distance to name.
-func nearest(name string, known []string) string {
-	const lengthMax = 32 // longer input cannot be a slip of a known name, and would make the table large
-	name = name[:min(len(name), lengthMax)]
-	best, bestDistance := "", 1<<30
-	for _, k := range known {
-		if d := editDistance(name, k); d < bestDistance {
-			best, bestDistance = k, d
-		}
-	}
-	return best
-}
-
-// editDistance counts the insertions, deletions and changes of one byte that turn a into b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/futago/futago/internal/nearest"
 )
 
 // Protocol is a set of protocols.
@@ -70,6 +72,10 @@ func checkHostPort(address string) error {
 
 func parseProtocols(text string) (Protocol, error) {
 	var set Protocol
+	var names []string
+	for _, p := range protocolNames {
+		names = append(names, p.name)
+	}
 next:
 	for name := range strings.SplitSeq(text, "+") {
 		for _, p := range protocolNames {
@@ -78,40 +84,9 @@ next:
 				continue next
 			}
 		}
-		return 0, fmt.Errorf("unknown protocol %q, nearest is %q", name, nearestProtocol(name))
+		return 0, fmt.Errorf("unknown protocol %q, nearest is %q", name, nearest.Name(name, names))
 	}
 	return set, nil
-}
-
-// nearestProtocol returns the name with the smallest edit distance.
-func nearestProtocol(name string) string {
-	best := protocolNames[0].name
-	for _, p := range protocolNames {
-		if distance(name, p.name) < distance(name, best) {
-			best = p.name
-		}
-	}
-	return best
-}
-
-// distance is the number of single-byte edits that turn a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // String is the text that ParseListen reads.
