@@ -43,6 +43,7 @@ const (
 	Tombstone Kind = 3 // deleted; no value
 	Floor     Kind = 4 // flush: every generation below the stamp in the value is dead; no key
 	Mark      Kind = 5 // bookkeeping of one log, never replicated; the key names it
+	Member    Kind = 6 // a node of the mesh; the key is its id, the value what is known of it. The newest stamp wins
 )
 
 func (k Kind) String() string {
@@ -57,6 +58,8 @@ func (k Kind) String() string {
 		return "floor"
 	case Mark:
 		return "mark"
+	case Member:
+		return "member"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
@@ -136,7 +139,7 @@ func Decode(b []byte) (Record, error) {
 
 func (r *Record) check() error {
 	switch r.Kind {
-	case Value, Mark:
+	case Value, Mark, Member:
 	case Counter:
 		if _, err := DecodeCounter(r.Value); err != nil {
 			return err
@@ -259,6 +262,15 @@ func (r *Record) Stamps(f func(hlc.Stamp)) {
 			f(c.At(i).Stamp)
 		}
 	}
+}
+
+// NewestStamp is the highest of them.
+func (r *Record) NewestStamp() hlc.Stamp {
+	newest := r.Stamp
+	if r.Kind == Counter { // its stamp is the highest already, unless it was made by nobody's rule
+		r.Stamps(func(s hlc.Stamp) { newest = max(newest, s) })
+	}
+	return newest
 }
 
 // Equal reports whether two records are the same state: all that Merge decides on, whatever they replaced.

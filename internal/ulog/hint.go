@@ -31,7 +31,7 @@ import (
 //	56  origins            4
 //	60  zero               4
 //	64  entries, 24 each, sorted: hash 8, sequence 8, packed 8
-//	..  specials (floors, marks), 16 each: sequence 8, offset 8
+//	..  specials (floors, marks, members), 16 each: sequence 8, offset 8
 //	..  origins, 8 each: highest stamp of a node ever in the log up to here
 //
 // packed: offset/8 23 bits, size/8 23 bits (saturating), tombstone 1, further hash bits 17. Two entries with equal 81
@@ -55,6 +55,7 @@ type hintOrigin struct{ stamp hlc.Stamp }
 
 const (
 	hintMagic     = "futagohi"
+	hintVersion   = 2
 	hintHeader    = 64
 	hintEntrySize = 24
 	extraBits     = 17
@@ -92,12 +93,12 @@ func (b *hintBuilder) add(e Entry, off int64) {
 	}
 	b.h.last = max(b.h.last, e.Seq)
 	switch k := e.Raw.Kind(); k {
-	case record.Floor, record.Mark:
+	case record.Floor, record.Mark, record.Member:
 		b.h.specials = append(b.h.specials, hintSpecial{e.Seq, uint64(off)})
 	default:
 		key := e.Raw.Key()
 		extra := xxh3.Hash128Seed(key, b.seed).Lo >> (64 - extraBits)
-		b.h.entries = append(b.h.entries, hintEntry{xxh3.HashSeed(key, b.seed), e.Seq, packHint(off, e.Size(), k == record.Tombstone, extra)})
+		b.h.entries = append(b.h.entries, hintEntry{hashKey(key, b.seed), e.Seq, packHint(off, e.Size(), k == record.Tombstone, extra)})
 	}
 }
 
@@ -148,7 +149,7 @@ func (b *hintBuilder) sort() {
 func encodeHint(h *hint, seg *segment) []byte {
 	b := make([]byte, hintHeader, hintHeader+len(h.entries)*hintEntrySize+len(h.specials)*16+len(h.origins)*8)
 	copy(b, hintMagic)
-	binary.LittleEndian.PutUint16(b[8:], formatVersion)
+	binary.LittleEndian.PutUint16(b[8:], hintVersion)
 	binary.LittleEndian.PutUint16(b[10:], seg.kind)
 	binary.LittleEndian.PutUint64(b[16:], seg.id)
 	binary.LittleEndian.PutUint64(b[24:], uint64(h.used))
@@ -180,7 +181,7 @@ func decodeHint(b []byte, id uint64, kind uint16) (*hint, error) {
 	if len(b) < hintHeader || string(b[:8]) != hintMagic {
 		return nil, fmt.Errorf("no hint file")
 	}
-	if binary.LittleEndian.Uint16(b[8:]) != formatVersion {
+	if binary.LittleEndian.Uint16(b[8:]) != hintVersion {
 		return nil, fmt.Errorf("unknown hint version")
 	}
 	n, s, o := uint64(binary.LittleEndian.Uint32(b[48:])), uint64(binary.LittleEndian.Uint32(b[52:])), uint64(binary.LittleEndian.Uint32(b[56:]))

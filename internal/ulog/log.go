@@ -136,8 +136,16 @@ func (l *Log) Renewed() bool { return l.renewed }
 // Cut is what recovery removed, nil for nothing.
 func (l *Log) Cut() *Cut { return l.cut }
 
-// Hash is the hash of a key: seeded, the same after a restart.
-func (l *Log) Hash(key []byte) uint64 { return xxh3.HashSeed(key, l.seed) }
+// RangeBits is the number of highest bits of a hash that are the same on every node: they name the range of the key.
+const RangeBits = 12
+
+// Hash is the hash of a key, the same after a restart. The highest RangeBits depend on the key alone, so that nodes can
+// speak of ranges of keys; the others are seeded, so that nobody can choose keys that collide.
+func (l *Log) Hash(key []byte) uint64 { return hashKey(key, l.seed) }
+
+func hashKey(key []byte, seed uint64) uint64 {
+	return xxh3.Hash(key)&^(1<<(64-RangeBits)-1) | xxh3.HashSeed(key, seed)>>RangeBits
+}
 
 // Last is the newest sequence; Written the newest that survives the death of the process; Durable the newest on stable storage.
 func (l *Log) Last() uint64    { return l.last.Load() }
