@@ -95,6 +95,9 @@ func (c *Clock) Node() int { return int(c.node) }
 // Now is the wall time in milliseconds since Epoch.
 func (c *Clock) Now() int64 { return Millis(c.wall()) }
 
+// Wall is the wall time.
+func (c *Clock) Wall() time.Time { return c.wall() }
+
 // Last is the highest stamp issued or observed.
 func (c *Clock) Last() Stamp { return Stamp(c.last.Load()) }
 

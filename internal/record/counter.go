@@ -336,6 +336,18 @@ func counterToken(r *Record) uint64 {
 	return h
 }
 
+// Digest is a number for the whole state of the record but the bytes of its value, which the stamps name. Equal states of
+// one key give equal digests on every node. keyHash stands for the key.
+func (r *Record) Digest(keyHash uint64) uint64 {
+	gen := r.Gen()
+	h := mix(mix(keyHash, r.Token()), uint64(gen.Stamp))
+	kind := uint64(r.Kind)
+	if r.Created {
+		kind |= createdBit
+	}
+	return mix(mix(h, r.Expires), kind<<32|uint64(r.Flags))
+}
+
 // mix folds v into h; the multiplier is the 64-bit golden ratio.
 func mix(h, v uint64) uint64 {
 	hi, lo := bits.Mul64(h^v^0x9e3779b97f4a7c15, 0x9e3779b97f4a7c15|v<<1|1)

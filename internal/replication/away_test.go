@@ -37,8 +37,8 @@ func TestSilenceCountsAsAway(t *testing.T) {
 		c := newCluster(t)
 		defer c.stop()
 		var silent atomic.Bool
-		c.wire.forge = func(_, _ string, fromSource bool, ft frameType, payload []byte) []byte {
-			if fromSource && silent.Load() {
+		c.wire.forge = func(follower, _ string, fromSource bool, ft frameType, payload []byte) []byte {
+			if follower == "b" && fromSource && silent.Load() {
 				return nil
 			}
 			return appendFrame(nil, ft, payload)

@@ -14,14 +14,15 @@ import (
 	"github.com/futago/futago/internal/store"
 )
 
-// cluster is a pair of nodes in one process, run inside a synctest bubble: time passes only when nothing else happens.
+// cluster is a mesh of two or three nodes in one process, run inside a synctest bubble: time passes only when nothing else happens.
 // The wall clocks that stamps and expiry see stand still until a test moves them.
 type cluster struct {
-	t     *testing.T
-	wire  *wire
-	wall  atomic.Int64 // of all nodes, milliseconds since hlc.Epoch
-	nodes [2]*testNode
-	adapt func(*store.Config) // changes the configuration of each store
+	t         *testing.T
+	wire      *wire
+	wall      atomic.Int64 // of all nodes, milliseconds since hlc.Epoch
+	nodes     []*testNode
+	retention time.Duration       // how long deletes are remembered at least
+	adapt     func(*store.Config) // changes the configuration of each store
 }
 
 // testNode is one node, running or not.
@@ -33,21 +34,24 @@ type testNode struct {
 	fs     *crashFS
 	up     bool
 
-	st     *store.Store
-	source *Source
-	puller *Puller
-	served chan struct{}
+	st      *store.Store
+	source  *Source
+	pullers []*Puller // of all other nodes
+	puller  *Puller   // the first of them
+	served  chan struct{}
 }
 
 // clusterTime is when every test begins.
 var clusterTime = hlc.Millis(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 
 // newCluster returns two nodes that do not run yet; they end with the test.
-func newCluster(t *testing.T) *cluster {
-	c := &cluster{t: t, wire: newWire()}
+func newCluster(t *testing.T) *cluster { return newMesh(t, 2) }
+
+func newMesh(t *testing.T, nodes int) *cluster {
+	c := &cluster{t: t, wire: newWire(), retention: 20 * 365 * 24 * time.Hour}
 	c.wall.Store(clusterTime)
-	for i, name := range []string{"a", "b"} {
-		c.nodes[i] = &testNode{c: c, id: i + 1, name: name, fs: newCrashFS()}
+	for i, name := range []string{"a", "b", "c"}[:nodes] {
+		c.nodes = append(c.nodes, &testNode{c: c, id: i + 1, name: name, fs: newCrashFS()})
 	}
 	return c
 }
@@ -67,6 +71,7 @@ func (c *cluster) start() {
 		}
 	}
 	c.sync()
+	c.wall.Add(1) // what the nodes wrote to know each other is behind them
 }
 
 // stop ends both nodes; no goroutine may be left at the end of the bubble.
@@ -83,7 +88,17 @@ func (c *cluster) stop() {
 func (c *cluster) a() *testNode { return c.nodes[0] }
 func (c *cluster) b() *testNode { return c.nodes[1] }
 
-func (n *testNode) peer() *testNode { return n.c.nodes[2-n.id] }
+func (n *testNode) peer() *testNode { return n.others()[0] }
+
+// others are the other nodes of the mesh, in order.
+func (n *testNode) others() (list []*testNode) {
+	for _, o := range n.c.nodes {
+		if o != n {
+			list = append(list, o)
+		}
+	}
+	return list
+}
 
 func (n *testNode) now() time.Time {
 	return hlc.Epoch.Add(time.Duration(n.c.wall.Load()+n.offset.Load()) * time.Millisecond)
@@ -95,7 +110,8 @@ func (n *testNode) millis() int64 { return hlc.Millis(n.now()) }
 func (n *testNode) start() error {
 	cfg := store.DefaultConfig()
 	cfg.FS, cfg.InMemory, cfg.Node, cfg.Now = n.fs, false, n.id, n.now
-	cfg.SegmentSize, cfg.LogRetain, cfg.AckPeer, cfg.AckTimeout = 16<<10, 256<<10, true, time.Second
+	cfg.SegmentSize, cfg.LogRetain, cfg.AckPeer, cfg.AckTimeout, cfg.AwaitPeer = 16<<10, 256<<10, true, time.Second, true
+	cfg.TombstoneRetention = n.c.retention
 	if os.Getenv("FUTAGO_TEST_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("on", n.name)
 	}
@@ -114,15 +130,22 @@ func (n *testNode) start() error {
 		defer close(n.served)
 		n.source.Serve()
 	}()
-	n.puller = NewPuller(PullerConfig{Store: st, Node: n.id, Addr: n.peer().name, Durable: true, Dial: n.c.wire.dial(n.name, n.peer().name), Logger: cfg.Logger})
-	n.puller.Start()
+	n.pullers = nil
+	for _, o := range n.others() {
+		p := NewPuller(PullerConfig{Store: st, Node: n.id, Addr: o.name, Durable: true, Dial: n.c.wire.dial(n.name, o.name), Logger: cfg.Logger})
+		p.Start()
+		n.pullers = append(n.pullers, p)
+	}
+	n.puller = n.pullers[0]
 	return nil
 }
 
 // end stops what runs; the file system must have been replaced before when the end is not an orderly one.
 func (n *testNode) end() {
 	n.up = false
-	n.puller.Stop()
+	for _, p := range n.pullers {
+		p.Stop()
+	}
 	n.source.Close()
 	<-n.served
 	n.st.Close()
@@ -184,23 +207,46 @@ func (n *testNode) records() map[string]record.Record {
 	return all
 }
 
-// holdsAll reports whether n has applied everything that its peer has written.
+// holdsAll reports whether n has applied everything that the others have written.
 func (n *testNode) holdsAll() bool {
-	end := n.peer().st.Log().Written()
-	st := n.puller.Status()
-	return st.CaughtUp && st.State == "stream" && st.Applied == end
+	for i, o := range n.others() {
+		end := o.st.Log().Written()
+		if st := n.pullers[i].Status(); !st.CaughtUp || st.State != "stream" || st.Applied != end {
+			return false
+		}
+	}
+	return true
 }
 
-// sync waits until both nodes hold everything.
+// sync waits until all nodes hold everything.
 func (c *cluster) sync() {
 	c.t.Helper()
 	if !c.trySync() {
-		c.t.Fatalf("nodes do not come together:\na follows %+v\nb follows %+v", c.a().puller.Status(), c.b().puller.Status())
+		c.t.Fatalf("nodes do not come together:%s", c.links())
 	}
 }
 
+// links describes what each node follows.
+func (c *cluster) links() (text string) {
+	for _, n := range c.nodes {
+		if n.up {
+			for _, p := range n.pullers {
+				text += fmt.Sprintf("\n%s follows %+v", n.name, p.Status())
+			}
+		}
+	}
+	return text
+}
+
 func (c *cluster) trySync() bool {
-	return c.until(func() bool { return c.a().holdsAll() && c.b().holdsAll() })
+	return c.until(func() bool {
+		for _, n := range c.nodes {
+			if !n.holdsAll() {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // until waits in the bubble's time, which passes only while everything is idle; false when the condition does not come.
@@ -214,28 +260,36 @@ func (c *cluster) until(ok func() bool) bool {
 	return false
 }
 
-// equal compares the merged states of both nodes and returns the first difference, "" for none.
+// equal compares what all nodes hold and returns the first difference, "" for none. What a node may have forgotten counts
+// as nothing.
 func (c *cluster) equal() string {
-	ra, rb := c.a().records(), c.b().records()
-	for _, pair := range []struct {
-		n     *testNode
-		x, y  map[string]record.Record
-		other string
-	}{{c.a(), ra, rb, "b"}, {c.b(), rb, ra, "a"}} {
-		for key, r := range pair.x {
-			if pair.n.flushed(&r) {
-				continue // a floor may be swept on one node and not yet on the other
-			}
-			s, ok := pair.y[key]
-			if !ok {
-				return fmt.Sprintf("%q: %s has %s, %s has nothing", key, pair.n.name, describe(&r), pair.other)
-			}
-			if !record.Equal(&r, &s) {
-				return fmt.Sprintf("%q: %s has %s, %s has %s", key, pair.n.name, describe(&r), pair.other, describe(&s))
+	all := make([]map[string]record.Record, len(c.nodes))
+	for i, n := range c.nodes {
+		all[i] = n.records()
+	}
+	for i, n := range c.nodes {
+		for j, o := range c.nodes {
+			for key, r := range all[i] {
+				if n.flushed(&r) || n.settled(&r) {
+					continue // a floor or the horizon may be swept on one node and not yet on the other
+				}
+				s, ok := all[j][key]
+				if !ok {
+					return fmt.Sprintf("%q: %s has %s, %s has nothing", key, n.name, describe(&r), o.name)
+				}
+				if !record.Equal(&r, &s) {
+					return fmt.Sprintf("%q: %s has %s, %s has %s", key, n.name, describe(&r), o.name, describe(&s))
+				}
 			}
 		}
 	}
 	return ""
+}
+
+// settled reports whether some node may have forgotten the record: it is deleted or has expired.
+func (n *testNode) settled(r *record.Record) bool {
+	born := n.st.Born()
+	return r.NewestStamp() <= born && (r.Kind == record.Tombstone || r.ExpiredAt(n.millis()) && hlc.Make(int64(r.Expires), 0, 0) <= born)
 }
 
 // flushed reports whether a flush that is in force at the node killed the record.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net"
 	"sync"
@@ -49,15 +50,16 @@ func (p *Puller) follow(ctx context.Context) error {
 			select {
 			case <-beat:
 				return
+			case <-p.hurry:
 			case <-tick.C:
-				if p.confirm(conn, &sendMu) != nil {
-					conn.Close()
-					return
-				}
+			}
+			if p.confirm(conn, &sendMu, true) != nil {
+				conn.Close()
+				return
 			}
 		}
 	}()
-	if err := p.confirm(conn, &sendMu); err != nil {
+	if err := p.confirm(conn, &sendMu, false); err != nil {
 		return err
 	}
 	defer p.note(true)
@@ -74,7 +76,7 @@ func (p *Puller) follow(ctx context.Context) error {
 			return err
 		}
 		if t != frameHeartbeat {
-			if err := p.confirm(conn, &sendMu); err != nil {
+			if err := p.confirm(conn, &sendMu, false); err != nil {
 				return err
 			}
 		}
@@ -100,10 +102,17 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	case g.Node == p.cfg.Node:
 		return nil, &RefusedError{SameNode: true, Reason: fmt.Sprintf("both nodes have the id %d: start one of them with another --node and an empty data folder", g.Node)}
 	}
-	st.Expect(g.Node)
+	if reason := stranger(st, g.Node, g.Items); reason != "" {
+		return nil, &RefusedError{Reason: reason}
+	}
+	items := st.Items()
+	if err := st.Expect(g.Node, p.addrOf(g.Node)); err != nil {
+		return nil, err
+	}
 	p.load(g.Node)
-	h := hello{Version: protocolVersion, Node: p.cfg.Node, Life: st.Log().Identity(), Position: p.pos, Partial: p.part, Own: st.Log().Origin(p.cfg.Node)}
-	if above, open := st.Gap(); open {
+	h := hello{Version: protocolVersion, Node: p.cfg.Node, Life: st.Log().Identity(), Position: p.pos, Partial: p.part, Own: st.Log().Origin(p.cfg.Node),
+		Horizon: p.copied, Addr: p.cfg.Advertise, Items: items}
+	if above, open := st.Gap(g.Node); open {
 		h.Own = above
 	} else if p.part >= 0 {
 		h.Own = math.MaxUint64 // what is missing comes with the rest of the snapshot
@@ -117,12 +126,15 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	}
 	if w.Mode == "stream" && w.Lost {
 		// The first of the lost writes would hide the others, should the link end between.
-		if err := st.OpenGap(h.Own); err != nil {
+		if err := st.OpenGap(g.Node, h.Own); err != nil {
 			return nil, err
 		}
 	}
 	// A node that lost its newest stamps must not issue them again.
 	if err := st.Clock().Observe(w.Held); err != nil {
+		return nil, err
+	}
+	if err := st.HearHorizon(max(w.Born, w.Horizon)); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
@@ -131,8 +143,10 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	if w.Start.Life != p.pos.Life || w.Start.Seq != p.pos.Seq { // marks so far speak of another stretch of another log
 		p.durable, p.pending = 0, nil
 	}
+	p.audit = audit{keys: p.audit.keys, done: p.audit.done, id: p.audit.id}
+	p.horizon, p.proposal, p.awaited, p.vector, p.seen = w.Horizon, 0, 0, w.Vector, store.Seen{}
 	if w.Mode == "snapshot" {
-		p.part = w.Part
+		p.part, p.copied = w.Part, w.Horizon
 		p.cfg.Logger.Info("receiving a snapshot from the peer", "peer", g.Node, "reason", w.Reason, "part", w.Part)
 	} else {
 		p.part = -1
@@ -149,7 +163,7 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	p.settleLocked()
 	p.mu.Unlock()
 	if w.Mode == "stream" && !w.Lost {
-		if err := st.CloseGap(); err != nil {
+		if err := st.CloseGap(g.Node); err != nil {
 			return nil, err
 		}
 	}
@@ -162,34 +176,45 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 // take handles one frame.
 func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]record.Record, error) {
 	switch t {
-	case frameBatch, frameChunk:
+	case frameBatch, frameChunk, frameMend:
 		seq, crc, recs, err := decodeRecords(payload, recs)
 		if err != nil {
 			return recs, err
 		}
-		changed, err := p.cfg.Store.Apply(recs)
+		if t == frameMend {
+			return recs, p.applied(p.mend(seq, recs, crc == 1))
+		}
+		feed := store.Feed{}
+		if t == frameBatch {
+			feed.Stream = p.Status().Node
+		}
+		changed, err := p.cfg.Store.Apply(recs, feed)
+		if err == nil && t == frameChunk {
+			var removed int
+			removed, err = p.removeForgotten(recs, seq)
+			changed += removed
+		}
 		p.cfg.Store.Log().Flush()
 		p.cfg.Store.Flush()
 		p.mu.Lock()
-		defer p.mu.Unlock()
 		p.unmarked += changed
 		p.status.Records += int64(len(recs))
 		p.status.Changed += int64(changed)
-		if err == nil || !errors.As(err, new(*hlc.DriftError)) {
-			p.stuck = err
+		p.mu.Unlock()
+		if err := p.applied(err); err != nil {
+			return recs, err
 		}
-		if err != nil {
-			return recs, fmt.Errorf("apply what the peer sent: %w", err)
-		}
-		if err := p.cfg.Store.Log().Failed(); err != nil { // a confirmed position must have been written
-			return recs, fmt.Errorf("write what the peer sent: %w", err)
-		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		// Behind the goal only the end of the peer's solo time is missing. Under a load that this node cannot confirm in time
 		// that never comes, so what flows then is no progress.
 		nearer := p.part >= 0 || p.lost || p.pos.Seq < p.goal
 		if t == frameBatch {
 			p.pos.Seq, p.pos.CRC = seq, crc
 			p.status.End = max(p.status.End, seq)
+			if len(recs) > 0 {
+				p.moved = time.Now()
+			}
 		} else if p.part >= 0 { // a chunk beside a stream has no progress of its own
 			p.part = int(min(seq, store.ScanParts))
 		}
@@ -198,21 +223,10 @@ func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]reco
 		}
 		p.settleLocked()
 		return recs, nil
+	case frameDigest:
+		return recs, p.compare(payload)
 	case frameComplete:
-		if err := p.cfg.Store.CloseGap(); err != nil {
-			return recs, err
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.part >= 0 {
-			p.status.Snapshots++
-		}
-		p.part, p.lost, p.progress = -1, false, time.Now()
-		p.status.State, p.status.Reason = "stream", ""
-		p.unmarked++ // worth a note
-		p.markedAt = time.Time{}
-		p.settleLocked()
-		return recs, nil
+		return recs, p.complete()
 	case frameHeartbeat:
 		h, err := decodeHeartbeat(payload)
 		if err != nil {
@@ -222,17 +236,90 @@ func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]reco
 		defer p.mu.Unlock()
 		p.status.End = max(h.End, p.pos.Seq)
 		p.status.PeerReady, p.status.DriftMs = h.Ready, h.Wall-p.cfg.Store.Now()
-		p.joined = h.Joined
+		p.joined, p.horizon, p.proposal, p.awaited = h.Joined, h.Horizon, h.Proposal, h.Awaited
 		p.settleLocked()
-		return recs, nil
+		if err := p.cfg.Store.HearHorizon(h.Horizon); err != nil {
+			return recs, err
+		}
+		return recs, p.cfg.Store.Promise(h.Proposal)
 	case frameBye:
 		return recs, errors.New("peer is draining")
 	}
 	return recs, fmt.Errorf("%w: type %d", errFrame, t)
 }
 
-// confirm tells the source how far this node is.
-func (p *Puller) confirm(conn net.Conn, sendMu *sync.Mutex) error {
+// applied notes why records could not be applied, or that they are written: a confirmed position must be.
+func (p *Puller) applied(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil || !errors.As(err, new(*hlc.DriftError)) {
+		p.stuck = err
+	}
+	if err != nil {
+		return fmt.Errorf("apply what the peer sent: %w", err)
+	}
+	if err := p.cfg.Store.Log().Failed(); err != nil {
+		return fmt.Errorf("write what the peer sent: %w", err)
+	}
+	return nil
+}
+
+// removeForgotten removes, in the parts of a snapshot that are complete up to the given one, what the source has forgotten.
+func (p *Puller) removeForgotten(recs []record.Record, complete uint64) (removed int, err error) {
+	p.mu.Lock()
+	part, horizon, seen := p.part, p.copied, p.seen
+	p.mu.Unlock()
+	if part < 0 || horizon == 0 {
+		return 0, nil
+	}
+	st := p.cfg.Store
+	st.See(seen, recs)
+	end := int(min(complete, store.ScanParts))
+	for ; part < end; part++ {
+		n, err := st.RemoveUnseen(part, seen, horizon, nil)
+		removed += n
+		if err != nil {
+			return removed, err
+		}
+	}
+	maps.DeleteFunc(seen, func(h uint64, _ struct{}) bool { return store.PartOf(h) < end })
+	return removed, nil
+}
+
+// complete ends a snapshot, or the records that this node had lost.
+func (p *Puller) complete() error {
+	st := p.cfg.Store
+	p.mu.Lock()
+	node, whole, horizon, vector := p.status.Node, p.part >= 0, p.copied, p.vector
+	p.mu.Unlock()
+	if err := st.CloseGap(node); err != nil {
+		return err
+	}
+	if whole {
+		if err := st.AdoptHorizon(horizon); err != nil {
+			return err
+		}
+		for n, at := range vector {
+			if n >= 1 && n <= hlc.MaxNode && n != p.cfg.Node {
+				st.Cover(n, at)
+			}
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if whole {
+		p.status.Snapshots++
+	}
+	p.part, p.lost, p.progress, p.copied, p.seen = -1, false, time.Now(), 0, nil
+	p.status.State, p.status.Reason = "stream", ""
+	p.unmarked++ // worth a note
+	p.markedAt = time.Time{}
+	p.settleLocked()
+	return nil
+}
+
+// confirm tells the source how far this node is, and with questions what it wants to know.
+func (p *Puller) confirm(conn net.Conn, sendMu *sync.Mutex, questions bool) error {
 	sendMu.Lock()
 	defer sendMu.Unlock()
 	log := p.cfg.Store.Log()
@@ -249,9 +336,19 @@ func (p *Puller) confirm(conn net.Conn, sendMu *sync.Mutex) error {
 	if p.part >= 0 {
 		c.Durable = 0
 	}
+	proposed := p.proposal != 0
 	p.mu.Unlock()
+	if proposed {
+		c.Promised, c.End = p.cfg.Store.Promised()
+	}
+	b := appendFrame(nil, frameConfirm, c.append(nil))
+	if questions {
+		if q, due := p.inquire(); due {
+			b = appendJSON(b, frameAsk, q)
+		}
+	}
 	conn.SetWriteDeadline(time.Now().Add(p.cfg.PeerTimeout))
-	if _, err := conn.Write(appendFrame(nil, frameConfirm, c.append(nil))); err != nil {
+	if _, err := conn.Write(b); err != nil {
 		return fmt.Errorf("confirm to peer: %w", err)
 	}
 	return nil

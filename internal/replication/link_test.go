@@ -13,6 +13,7 @@ import (
 type wire struct {
 	mu        sync.Mutex
 	cut       bool
+	apart     map[string]bool // names of two ends that do not reach each other, the lower first
 	listeners map[string]*wireListener
 	links     map[*wireLink]bool
 	carriers  sync.WaitGroup
@@ -26,7 +27,7 @@ type wire struct {
 }
 
 func newWire() *wire {
-	return &wire{listeners: map[string]*wireListener{}, links: map[*wireLink]bool{}}
+	return &wire{listeners: map[string]*wireListener{}, links: map[*wireLink]bool{}, apart: map[string]bool{}}
 }
 
 // wireLink is one connection: two pipes and what moves bytes between them.
@@ -79,7 +80,7 @@ var errRefused = errors.New("connection refused")
 func (w *wire) dial(follower, source string) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, _ string) (net.Conn, error) {
 		w.mu.Lock()
-		ln, cut := w.listeners[source], w.cut
+		ln, cut := w.listeners[source], w.cutLocked(follower, source)
 		w.mu.Unlock()
 		if ln == nil || cut {
 			return nil, errRefused
@@ -96,7 +97,7 @@ func (w *wire) dial(follower, source string) func(context.Context, string) (net.
 		l := &wireLink{follower: follower, source: source, near: near, far: far}
 		w.mu.Lock()
 		w.links[l] = true
-		gone := w.cut
+		gone := w.cutLocked(follower, source)
 		w.mu.Unlock()
 		if gone {
 			l.close()
@@ -161,5 +162,19 @@ func (w *wire) setCut(cut bool) {
 	w.mu.Unlock()
 	if cut {
 		w.sever("")
+	}
+}
+
+func (w *wire) cutLocked(x, y string) bool { return w.cut || w.apart[min(x, y)+max(x, y)] }
+
+// setApart cuts or heals the links between two nodes.
+func (w *wire) setApart(x, y string, apart bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.apart[min(x, y)+max(x, y)] = apart
+	for l := range w.links {
+		if w.cutLocked(l.follower, l.source) {
+			l.close()
+		}
 	}
 }

@@ -20,6 +20,8 @@ type PullerConfig struct {
 	Store       *store.Store
 	Node        int
 	Addr        string        // peer port of the other node
+	Advertise   string        // peer port of this node, for the other one; without a host: at the address that it comes from
+	VerifyEvery time.Duration // how often nodes compare what they hold while they are idle; default 30 s
 	PeerTimeout time.Duration // silence after which the peer is gone; default 3 s
 	// Durable makes the position that is confirmed as durable wait for a sync; false where nothing is ever synced.
 	Durable bool
@@ -51,14 +53,24 @@ type Puller struct {
 	behind   time.Time // since when the end of the peer's log is not reached; zero: it is
 	conn     net.Conn
 
-	durable  uint64      // position that a durable mark holds
-	pending  []markedSeq // marks that are not durable yet
-	unmarked int         // changes since the last mark
-	markedAt time.Time   // of the last mark
-	markSeq  uint64      // position of the last mark
-	stuck    error       // why what the peer sends cannot be applied, nil: it can
-	heard    time.Time   // last sign of life of the peer
-	lastLink time.Time   // the same, of the last link that ended
+	durable  uint64            // position that a durable mark holds
+	pending  []markedSeq       // marks that are not durable yet
+	horizon  hlc.Stamp         // of the source, as last heard
+	proposal hlc.Stamp         // of the source, 0 = none
+	awaited  uint64            // position that the source waits for this node to hold durably, 0 = none
+	copied   hlc.Stamp         // horizon of the source when the unfinished snapshot began
+	vector   map[int]hlc.Stamp // of the source, when the link began
+	seen     store.Seen        // of the parts of a snapshot that are not complete
+	audit    audit
+	moved    time.Time // last time that records came in the stream
+	hurry    chan struct{}
+
+	unmarked int       // changes since the last mark
+	markedAt time.Time // of the last mark
+	markSeq  uint64    // position of the last mark
+	stuck    error     // why what the peer sends cannot be applied, nil: it can
+	heard    time.Time // last sign of life of the peer
+	lastLink time.Time // the same, of the last link that ended
 	twin     *RefusedError
 	changed  chan struct{} // closed at each change that CaughtUp may wait for
 }
@@ -84,12 +96,19 @@ type PullStatus struct {
 	Changed    int64   `json:"changed"`   // that changed something here
 	Links      int64   `json:"links"`     // established since the start
 	Snapshots  int64   `json:"snapshots"` // completed
+
+	Verified time.Time `json:"verified"`       // last time that this node and the peer were compared; zero: not yet
+	Equal    bool      `json:"equal"`          // what that found
+	Unequal  int       `json:"unequal_ranges"` // ranges that it found unequal
+	Repairs  int64     `json:"repairs"`        // comparisons after which records were asked for
+	Mended   int64     `json:"mended_records"` // that came then and changed something here
 }
 
 // mark is what the store remembers of a peer.
 type pullMark struct {
 	Position ulog.Position `json:"position"`
 	Part     int           `json:"part"`
+	Horizon  hlc.Stamp     `json:"horizon,omitempty"` // of the source, when the unfinished snapshot began
 }
 
 // NewPuller returns a puller; Start begins to follow.
@@ -106,7 +125,10 @@ func NewPuller(cfg PullerConfig) *Puller {
 			return d.DialContext(ctx, "tcp", addr)
 		}
 	}
-	p := &Puller{cfg: cfg, done: make(chan struct{}), progress: time.Now(), changed: make(chan struct{}), part: -1}
+	if cfg.VerifyEvery <= 0 {
+		cfg.VerifyEvery = 30 * time.Second
+	}
+	p := &Puller{cfg: cfg, done: make(chan struct{}), progress: time.Now(), changed: make(chan struct{}), part: -1, hurry: make(chan struct{}, 1)}
 	p.status = PullStatus{Addr: cfg.Addr, State: "connecting", Parts: store.ScanParts}
 	return p
 }
@@ -275,8 +297,16 @@ func (p *Puller) load(node int) {
 		p.cfg.Logger.Warn("noted position of the peer is unreadable, asking for a snapshot", "peer", node, "err", err)
 		return
 	}
-	p.pos, p.part = m.Position, m.Part
+	p.pos, p.part, p.copied = m.Position, m.Part, m.Horizon
 	p.durable, p.markSeq = m.Position.Seq, m.Position.Seq
+}
+
+// addrOf is the address under which the mesh may know the peer, as far as that is news.
+func (p *Puller) addrOf(node int) string {
+	if m, ok := p.cfg.Store.Member(node); ok && m.Addr != "" {
+		return ""
+	}
+	return p.cfg.Addr
 }
 
 func markName(node int) string { return fmt.Sprintf("follow/%d", node) }
@@ -287,6 +317,11 @@ func (p *Puller) settleLocked() {
 		p.behind = time.Time{}
 	} else if p.behind.IsZero() {
 		p.behind = time.Now()
+	}
+	if p.linked && p.part < 0 && !p.lost {
+		p.cfg.Store.Holds(p.status.Node, p.pos.Life, p.pos.Seq)
+	} else {
+		p.cfg.Store.HoldsNothing(p.status.Node)
 	}
 	if p.linked && !p.status.CaughtUp && p.part < 0 && !p.lost && p.pos.Seq >= p.goal && p.pos.Seq >= p.joined {
 		p.status.CaughtUp = true
@@ -309,11 +344,12 @@ func (p *Puller) note(force bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	due := p.unmarked > 0 && (force || time.Since(p.markedAt) >= noteEvery) ||
-		p.pos.Seq >= p.markSeq+noteSkipped && (force || time.Since(p.markedAt) >= noteSkippedEvery)
+		p.pos.Seq >= p.markSeq+noteSkipped && (force || time.Since(p.markedAt) >= noteSkippedEvery) ||
+		p.markSeq < p.awaited && p.awaited <= p.pos.Seq
 	if !due || p.status.Node == 0 {
 		return
 	}
-	b, err := json.Marshal(pullMark{p.pos, p.part})
+	b, err := json.Marshal(pullMark{p.pos, p.part, p.copied})
 	if err != nil {
 		panic("replication: mark does not marshal: " + err.Error())
 	}

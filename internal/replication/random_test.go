@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -13,8 +14,8 @@ import (
 	"github.com/futago/futago/internal/store"
 )
 
-// TestRandom lets both nodes of a pair work through random operations and faults, then heals everything: both nodes must
-// hold the same records, and no write may be lost that one of them still had. FUTAGO_SEEDS is the number of runs,
+// TestRandom lets the nodes of a mesh work through random operations and faults, then heals everything: all must hold the
+// same records, no write may be lost that one of them still had, and nothing deleted may come back. FUTAGO_SEEDS is the number of runs,
 // FUTAGO_SEED the first seed; alone it runs one history again.
 func TestRandom(t *testing.T) {
 	from, n := uint64(1), 40
@@ -53,7 +54,7 @@ type run struct {
 	trace  []string
 	writes []*wrote
 	count  int64 // sum of the increments of key "n"
-	unsafe [2]bool
+	unsafe []bool
 }
 
 // wrote is a write that a node accepted.
@@ -70,9 +71,16 @@ type wrote struct {
 }
 
 func newRun(t *testing.T, seed uint64) *run {
-	r := &run{cluster: newCluster(t), random: rand.New(rand.NewPCG(seed, 0)), gentle: seed%3 == 0}
+	nodes := 2
+	if seed%7 == 3 {
+		nodes = 3
+	}
+	r := &run{cluster: newMesh(t, nodes), random: rand.New(rand.NewPCG(seed, 0)), gentle: seed%3 == 0, unsafe: make([]bool, nodes)}
+	if seed%2 == 1 {
+		r.retention = 5 * time.Second
+	}
 	r.adapt = func(c *store.Config) {
-		c.SegmentSize, c.LogRetain = 4096<<(seed%3), 32<<10
+		c.SegmentSize, c.LogRetain, c.HorizonStep = 4096<<(seed%3), 32<<10, time.Second
 	}
 	r.bulk = seed%4 == 0
 	if r.bulk || seed%5 == 0 {
@@ -120,16 +128,25 @@ func (r *run) run() {
 		}
 		r.acknowledge()
 	}
-	r.wire.setCut(false)
+	r.heal()
 	r.wall.Add(2 * 60_000) // every scheduled flush is due
 	for _, n := range r.nodes {
 		n.offset.Store(0)
 		r.bring(n)
 	}
 	if !r.trySync() {
-		r.fail("nodes do not come together:\na follows %+v\nb follows %+v", r.a().puller.Status(), r.b().puller.Status())
+		r.fail("nodes do not come together:%s", r.links())
 	}
 	r.check()
+}
+
+func (r *run) heal() {
+	r.wire.setCut(false)
+	for _, x := range r.nodes {
+		for _, y := range x.others() {
+			r.wire.setApart(x.name, y.name, false)
+		}
+	}
 }
 
 // bring starts a node that is down.
@@ -144,7 +161,7 @@ func (r *run) bring(n *testNode) {
 }
 
 func (r *run) step() {
-	n := r.nodes[r.random.IntN(2)]
+	n := r.nodes[r.random.IntN(len(r.nodes))]
 	p := r.random.IntN(100)
 	if !n.up {
 		if p < 30 {
@@ -156,11 +173,16 @@ func (r *run) step() {
 	case p < 70:
 		r.operate(n)
 	case p < 74:
+		if o := n.others()[r.random.IntN(len(r.nodes)-1)]; len(r.nodes) > 2 {
+			r.note("cut %s %s", n.name, o.name)
+			r.wire.setApart(n.name, o.name, true)
+			break
+		}
 		r.note("cut")
 		r.wire.setCut(true)
 	case p < 82:
 		r.note("heal")
-		r.wire.setCut(false)
+		r.heal()
 	case p < 84:
 		r.note("kill %s", n.name)
 		n.kill()
@@ -211,15 +233,15 @@ func (r *run) step() {
 			r.write(n, store.Request{Op: store.Set, Key: fmt.Appendf(nil, "fill%d", i), Value: make([]byte, r.random.IntN(size))})
 		}
 	default:
-		if r.a().up && r.b().up {
-			r.wire.setCut(false)
+		if !slices.ContainsFunc(r.nodes, func(n *testNode) bool { return !n.up }) {
+			r.heal()
 			r.note("sync")
 			if !r.trySync() {
-				r.fail("nodes do not come together:\na follows %+v\nb follows %+v", r.a().puller.Status(), r.b().puller.Status())
+				r.fail("nodes do not come together:%s", r.links())
 			}
 			for _, w := range r.writes {
 				if w.holders != 0 {
-					w.holders = 3
+					w.holders = 1<<len(r.nodes) - 1
 				}
 			}
 		}
@@ -240,8 +262,12 @@ var allOps = []store.Op{store.Set, store.Set, store.Add, store.Add, store.Replac
 // mayWrite is false for a node that lost something and has not heard of its own newest stamp since.
 func (r *run) mayWrite(n *testNode) bool {
 	if r.unsafe[n.id-1] {
-		st := n.puller.Status().State
-		r.unsafe[n.id-1] = st != "stream" && st != "snapshot"
+		for _, p := range n.pullers { // of three, the others may hold different ones
+			if st := p.Status().State; st != "stream" && st != "snapshot" {
+				return false
+			}
+		}
+		r.unsafe[n.id-1] = false
 	}
 	return !r.unsafe[n.id-1]
 }
@@ -319,13 +345,13 @@ func (r *run) acknowledge() {
 			continue
 		}
 		w.acked = true
-		if w.holders == 0 {
+		if w.holders == 0 || len(r.nodes) > 2 { // which of them has it is not known
 			continue
 		}
 		w.holders = 3
 		// The peer must have it at this moment, unless it is down by now: then its file system must.
 		if peer := w.node.peer(); peer.up && !r.unsafe[peer.id-1] {
-			if have := peer.record(string(w.rec.Key)); !represents(peer, &have, &w.rec) {
+			if have := peer.record(string(w.rec.Key)); !r.represents(peer, &have, &w.rec) {
 				r.fail("acknowledged by the peer, which has %s:\n%s\n%s", describe(&have), w.what, describe(&w.rec))
 			}
 		}
@@ -333,12 +359,18 @@ func (r *run) acknowledge() {
 }
 
 // represents reports whether what a node has of a key contains a write, or something won over it.
-func represents(n *testNode, have, w *record.Record) bool {
+func (r *run) represents(n *testNode, have, w *record.Record) bool {
 	if n.flushed(w) {
 		return true
 	}
-	if have.Kind == 0 {
-		return false
+	if have.Kind == 0 { // it may have been deleted, and the delete forgotten
+		return slices.ContainsFunc(r.writes, func(o *wrote) bool {
+			if string(o.rec.Key) != string(w.Key) || !n.settled(&o.rec) {
+				return false
+			}
+			m := record.Merge(&o.rec, w)
+			return record.Equal(&m, &o.rec)
+		})
 	}
 	m := record.Merge(have, w)
 	return record.Equal(&m, have)
@@ -353,17 +385,36 @@ func (r *run) check() {
 		if w.holders == 0 {
 			continue
 		}
-		if have := final[string(w.rec.Key)]; !represents(r.a(), &have, &w.rec) {
+		if have := final[string(w.rec.Key)]; !r.represents(r.a(), &have, &w.rec) {
 			r.fail("lost: %s\nwhich made %s\nleft is  %s", w.what, describe(&w.rec), describe(&have))
 		}
 	}
 	if got, _ := r.a().get("n"); r.gentle && got != strconv.FormatInt(r.count, 10) {
 		r.fail("increments add up to %s, want %d", got, r.count)
 	}
-	ends := [2]uint64{r.a().st.Log().Last(), r.b().st.Log().Last()}
+	r.until(func() bool { // what the horizon has them note comes to an end
+		for _, n := range r.nodes {
+			if at, _ := n.st.Proposal(); at != 0 {
+				return false
+			}
+		}
+		return true
+	})
+	time.Sleep(5 * time.Second)
+	var ends []uint64
+	for _, n := range r.nodes {
+		ends = append(ends, n.st.Log().Last())
+	}
 	time.Sleep(time.Minute)
-	if now := [2]uint64{r.a().st.Log().Last(), r.b().st.Log().Last()}; now[0] > ends[0]+2 || now[1] > ends[1]+2 {
-		r.fail("idle nodes write on: logs ended at %v, a minute later at %v", ends, now)
+	for i, n := range r.nodes {
+		if now := n.st.Log().Last(); now > ends[i]+uint64(len(r.nodes)) {
+			r.fail("idle nodes write on: log of %s ended at %d, a minute later at %d", n.name, ends[i], now)
+		}
+		for _, p := range n.pullers {
+			if st := p.Status(); !st.Equal {
+				r.fail("%s does not know that it equals node %d: %+v", n.name, st.Node, st)
+			}
+		}
 	}
 	for _, n := range r.nodes {
 		if k := n.st.Stats().Impossible; k != 0 {

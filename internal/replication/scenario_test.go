@@ -20,7 +20,8 @@ import (
 var update = flag.Bool("update", false, "write what the scenarios print below their ----")
 
 // TestScenarios runs testdata/*.txt: commands for a pair of nodes, and below ---- what they print. The number in a name is
-// that of the rule which the schedule would break. Commands that say nothing succeeded.
+// that of the rule which the schedule would break. Commands that say nothing succeeded. A first line "# mesh: nodes=3 retention=24h" asks for another mesh than a pair that
+// remembers deletes for ever.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -53,8 +54,24 @@ func TestScenarios(t *testing.T) {
 
 // runScenario returns what the commands print. prepare may change the cluster before its nodes start.
 func runScenario(t *testing.T, script string, prepare func(*cluster)) string {
-	c := newCluster(t)
+	nodes, retention := 2, ""
+	if first, _, _ := strings.Cut(script, "\n"); strings.HasPrefix(first, "# mesh:") {
+		for _, word := range strings.Fields(first)[2:] {
+			if text, ok := strings.CutPrefix(word, "nodes="); ok {
+				nodes, _ = strconv.Atoi(text)
+			} else if text, ok := strings.CutPrefix(word, "retention="); ok {
+				retention = text
+			}
+		}
+	}
+	c := newMesh(t, nodes)
 	defer c.stop()
+	if retention != "" {
+		var err error
+		if c.retention, err = time.ParseDuration(retention); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if prepare != nil {
 		prepare(c)
 	}
@@ -77,6 +94,7 @@ type scenario struct {
 	*cluster
 	out    strings.Builder
 	tokens map[string]uint64 // by key, of the last gets
+	saved  *crashFS
 }
 
 var scenarioOps = map[string]store.Op{"set": store.Set, "add": store.Add, "replace": store.Replace, "append": store.Append, "prepend": store.Prepend,
@@ -85,7 +103,7 @@ var scenarioOps = map[string]store.Op{"set": store.Set, "add": store.Add, "repla
 func (s *scenario) do(words []string) error {
 	command, args := words[0], words[1:]
 	var n *testNode
-	if len(args) > 0 && (args[0] == "a" || args[0] == "b") {
+	if len(args) > 0 && len(args[0]) == 1 && int(args[0][0]-'a') < len(s.nodes) {
 		n = s.nodes[args[0][0]-'a']
 		args = args[1:]
 	}
@@ -94,12 +112,24 @@ func (s *scenario) do(words []string) error {
 	}
 	switch command {
 	case "cut":
+		if n != nil {
+			s.wire.setApart(n.name, args[0], true)
+			break
+		}
 		s.wire.setCut(true)
 	case "heal":
+		if n != nil {
+			s.wire.setApart(n.name, args[0], false)
+			break
+		}
 		s.wire.setCut(false)
 	case "sync":
 		if !s.trySync() {
-			return fmt.Errorf("nodes do not come together: a %s, b %s", s.link(s.a()), s.link(s.b()))
+			links := []string{}
+			for _, n := range s.nodes {
+				links = append(links, n.name+" "+s.link(n))
+			}
+			return fmt.Errorf("nodes do not come together: %s", strings.Join(links, ", "))
 		}
 		if d := s.equal(); d != "" {
 			return fmt.Errorf("nodes differ: %s", d)
@@ -113,6 +143,11 @@ func (s *scenario) do(words []string) error {
 		n.power(nil)
 	case "wipe":
 		n.wipe()
+	case "save": // what is on the disk now
+		s.saved = n.fs.afterKill()
+	case "restore": // that, in the place of what is there
+		n.kill()
+		n.fs = s.saved.afterKill()
 	case "stop":
 		n.stopOrderly()
 	case "start":
@@ -194,15 +229,55 @@ func (s *scenario) do(words []string) error {
 		s.until(func() bool { return (n.st.Stats().Refusal == "") == (args[0] == "none") })
 		fmt.Fprintf(&s.out, "refusal %s: %s\n", n.name, n.st.Stats().Refusal)
 	case "impossible":
-		fmt.Fprintf(&s.out, "impossible: %d\n", s.a().st.Stats().Impossible+s.b().st.Stats().Impossible)
+		count := int64(0)
+		for _, n := range s.nodes {
+			count += n.st.Stats().Impossible
+		}
+		fmt.Fprintf(&s.out, "impossible: %d\n", count)
+	case "conflicts":
+		list, err := n.st.Conflicts(1000)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&s.out, "conflicts %s: %d", n.name, n.st.Stats().Conflicts)
+		for _, c := range list {
+			fmt.Fprintf(&s.out, ", %s of %d won over %s of %d on %s", c.Winner.Kind, c.Winner.Node, c.Loser.Kind, c.Loser.Node, c.Key)
+		}
+		fmt.Fprintln(&s.out)
+	case "horizon": // how long ago, in whole hours
+		fmt.Fprintf(&s.out, "horizon %s: %s\n", n.name, s.ago(n))
+	case "forget": // what may be, and its disk space
+		s.until(func() bool { at, _ := n.st.Proposal(); return at == 0 })
+		n.st.ForgetOnce()
+	case "leave": // the mesh forgets a node
+		id, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		return n.st.ForgetPeer(id)
+	case "verified": // by comparison of digests, since now
+		since := n.now()
+		s.wall.Add(1)
+		s.until(func() bool { return n.puller.Status().Verified.After(since) && n.puller.Status().Equal })
+		st := n.puller.Status()
+		fmt.Fprintf(&s.out, "verified %s: equal %v, mended %v\n", n.name, st.Equal && st.Verified.After(since), st.Mended > 0)
 	case "count":
 		fmt.Fprintf(&s.out, "count %s: %d\n", n.name, len(n.records()))
-	case "dump":
-		s.dump()
+	case "dump": // all, or the keys that begin so
+		s.dump(strings.Join(args, " "))
 	default:
 		s.t.Fatalf("unknown command %q", words)
 	}
 	return nil
+}
+
+// ago is how long ago the horizon is.
+func (s *scenario) ago(n *testNode) string {
+	h := n.st.Horizon()
+	if h == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d hours ago", (n.millis()-h.Millis())/3_600_000)
 }
 
 func (s *scenario) state(n *testNode) string { return n.puller.Status().State }
@@ -256,9 +331,9 @@ func (s *scenario) operate(n *testNode, op store.Op, args []string) error {
 	return err
 }
 
-// dump prints every record of both nodes, stamps as the node that made them and their rank.
-func (s *scenario) dump() {
-	var all [2]map[string]record.Record
+// dump prints every record of all nodes whose key begins so, stamps as the node that made them and their rank.
+func (s *scenario) dump(prefix string) {
+	all := make([]map[string]record.Record, len(s.nodes))
 	keys, stamps := []string{}, []hlc.Stamp{0}
 	for i, n := range s.nodes {
 		if !n.up {
@@ -279,17 +354,20 @@ func (s *scenario) dump() {
 		if st == 0 {
 			return "nothing"
 		}
-		return fmt.Sprintf("%c%d", "?ab"[min(st.Node(), 2)], i)
+		return fmt.Sprintf("%c%d", "?abc"[min(st.Node(), 3)], i)
 	}
 	for _, key := range slices.Compact(keys) {
-		var lines [2]string
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		lines := make([]string, len(s.nodes))
 		for i, n := range s.nodes {
 			if r, ok := all[i][key]; ok {
 				lines[i] = s.show(n, &r, name)
 			}
 		}
-		if lines[0] == lines[1] {
-			fmt.Fprintf(&s.out, "both %s %s\n", key, lines[0])
+		if len(slices.Compact(slices.Clone(lines))) == 1 {
+			fmt.Fprintf(&s.out, "%s %s %s\n", map[int]string{2: "both", 3: "all"}[len(lines)], key, lines[0])
 			continue
 		}
 		for i, line := range lines {

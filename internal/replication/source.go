@@ -47,6 +47,8 @@ type follower struct {
 	s    *Source
 	conn net.Conn
 	node int
+	life ulog.Identity // of its log
+	told hlc.Stamp     // horizon in the last heartbeat; the stream's
 
 	sendMu sync.Mutex // one frame at a time
 
@@ -145,6 +147,15 @@ func (s *Source) Drop() {
 	}
 }
 
+// DropNode ends the link of one follower.
+func (s *Source) DropNode(node int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.followers[node]; f != nil {
+		f.conn.Close()
+	}
+}
+
 // Drain waits until every follower has applied the whole log, says goodbye and ends all links. A follower that is gone
 // before counts as done.
 func (s *Source) Drain(ctx context.Context) error {
@@ -203,7 +214,7 @@ func (s *Source) handle(conn net.Conn) error {
 	// What this node holds of the follower is read before the follower says what it has itself: what it writes meanwhile must
 	// not look lost.
 	held := log.Origins()
-	g := greeting{Protocol: protocolName, Version: protocolVersion, Node: s.cfg.Node, Life: log.Identity()}
+	g := greeting{Protocol: protocolName, Version: protocolVersion, Node: s.cfg.Node, Life: log.Identity(), Items: s.cfg.Store.Items()}
 	if _, err := conn.Write(appendJSON(nil, frameGreeting, g)); err != nil {
 		return fmt.Errorf("greet: %w", err)
 	}
@@ -216,13 +227,15 @@ func (s *Source) handle(conn net.Conn) error {
 		conn.Write(appendFrame(nil, frameRefuse, []byte(reason)))
 		return &RefusedError{Reason: reason}
 	}
-	f := &follower{s: s, conn: conn, node: h.Node, lastSeen: time.Now()}
+	f := &follower{s: s, conn: conn, node: h.Node, life: h.Life, lastSeen: time.Now()}
 	f.status = FollowerStatus{Node: h.Node, Addr: conn.RemoteAddr().String(), State: "stream", Applied: h.Position.Seq, Parts: store.ScanParts}
 	if err := s.enter(f); err != nil {
 		return err
 	}
 	defer s.leave(f)
-	s.cfg.Store.Expect(h.Node)
+	if err := s.cfg.Store.Expect(h.Node, s.addrOf(&h, conn)); err != nil {
+		return fmt.Errorf("note the peer: %w", err)
+	}
 	s.mu.Lock()
 	before, known := s.lives[h.Node]
 	s.lives[h.Node] = h.Life
@@ -263,7 +276,20 @@ func (s *Source) handle(conn net.Conn) error {
 			}
 		})
 	}
-	run(func() error { return f.readConfirms(frames) })
+	questions := make(chan ask, 1)
+	run(func() error { return f.readConfirms(ctx, frames, questions) })
+	run(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case q := <-questions:
+				if err := f.answer(ctx, q); err != nil {
+					return err
+				}
+			}
+		}
+	})
 	run(func() error { return f.stream(ctx, reader) })
 	if start.Mode == "snapshot" {
 		run(func() error { return f.snapshot(ctx, start.Part, true, 0) })
@@ -286,7 +312,41 @@ func (s *Source) refusal(h *hello) string {
 	case h.Node == s.cfg.Node:
 		return fmt.Sprintf("both nodes have the id %d: start one of them with another --node and an empty data folder", h.Node)
 	}
+	return stranger(s.cfg.Store, h.Node, h.Items)
+}
+
+// stranger says why a node that brings so many records of its own must not be united with this one, "" when it may. A node
+// that has forgotten deletes takes what is older for deleted: true of those who took part, fatal for others' data.
+func stranger(st *store.Store, node int, items int64) string {
+	m, known := st.Member(node)
+	switch {
+	case items == 0:
+		return ""
+	case m.Gone:
+		return fmt.Sprintf("node %d was removed from the mesh (futago peer forget): it may join again with an empty data folder", node)
+	case !known && st.Horizon() != 0 && st.Items() != 0:
+		return fmt.Sprintf("node %d has data of its own and was never part of this mesh: let it join with an empty data folder", node)
+	}
 	return ""
+}
+
+// addrOf is where the follower can be followed itself, as far as that is news.
+func (s *Source) addrOf(h *hello, conn net.Conn) string {
+	host, port, err := net.SplitHostPort(h.Addr)
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return h.Addr
+	}
+	// It listens everywhere. How it comes to this node may differ from how others reach it: what is known stays.
+	if m, ok := s.cfg.Store.Member(h.Node); ok && m.Addr != "" && !m.Gone {
+		return ""
+	}
+	if host, _, err = net.SplitHostPort(conn.RemoteAddr().String()); err != nil {
+		return ""
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // enter replaces an older link of the same peer.
@@ -319,7 +379,13 @@ func (s *Source) leave(f *follower) {
 func (f *follower) plan(h *hello, held hlc.Stamp) (*welcome, *ulog.Reader, error) {
 	st := f.s.cfg.Store
 	log := st.Log()
-	w := &welcome{Mode: "stream", Start: h.Position, Wall: st.Now(), Ready: f.s.cfg.Ready(), Held: held}
+	w := &welcome{Mode: "stream", Start: h.Position, Wall: st.Now(), Ready: f.s.cfg.Ready(), Held: held, Horizon: st.Horizon(), Born: st.Born()}
+	w.Vector = map[int]hlc.Stamp{}
+	for _, m := range append(st.Members(), store.Member{Node: f.s.cfg.Node}) {
+		if at := st.Covered(m.Node); at != 0 {
+			w.Vector[m.Node] = at
+		}
+	}
 	var reader *ulog.Reader
 	err := errNothingYet
 	if h.Position.Seq > 0 {
@@ -330,8 +396,11 @@ func (f *follower) plan(h *hello, held hlc.Stamp) (*welcome, *ulog.Reader, error
 		w.Lost = w.Held > h.Own
 		if h.Partial >= 0 {
 			w.Mode, w.Reason, w.Part = "snapshot", "snapshot goes on", min(h.Partial, store.ScanParts)
-			if w.Lost { // maybe in a part that was sent before
+			switch {
+			case w.Lost: // maybe in a part that was sent before
 				w.Reason, w.Part = "the end of the log was lost during a snapshot", 0
+			case w.Horizon != h.Horizon: // what the parts that were sent lacked was judged by another horizon
+				w.Reason, w.Part = "deletes were forgotten during a snapshot", 0
 			}
 		}
 	case errors.Is(err, errNothingYet) || errors.Is(err, ulog.ErrGone) || errors.Is(err, ulog.ErrForked):
@@ -368,31 +437,54 @@ func (f *follower) send(b []byte) error {
 	return nil
 }
 
-// readConfirms takes the follower's signs of life.
-func (f *follower) readConfirms(frames *frameReader) error {
+// readConfirms takes the follower's signs of life and its questions.
+func (f *follower) readConfirms(ctx context.Context, frames *frameReader, questions chan<- ask) error {
 	for {
 		f.conn.SetReadDeadline(time.Now().Add(f.s.cfg.PeerTimeout))
 		t, payload, err := frames.next(maxTalk)
 		if err != nil {
 			return fmt.Errorf("read from peer: %w", err)
 		}
-		if t != frameConfirm {
+		switch t {
+		case frameConfirm:
+			c, err := decodeConfirm(payload)
+			if err != nil {
+				return err
+			}
+			if err := f.confirmed(c); err != nil {
+				return err
+			}
+		case frameAsk:
+			q, err := decodeAsk(payload)
+			if err != nil {
+				return err
+			}
+			select {
+			case questions <- q:
+			case <-ctx.Done():
+			default: // it asks faster than it may; it asks again
+			}
+		default:
 			return fmt.Errorf("%w: type %d where a confirm is due", errFrame, t)
 		}
-		c, err := decodeConfirm(payload)
-		if err != nil {
-			return err
-		}
-		if c.Applied > f.s.cfg.Store.Log().Written() || c.Durable > c.Applied {
-			return fmt.Errorf("%w: peer confirms position %d, %d durable, the log ends at %d", errFrame, c.Applied, c.Durable, f.s.cfg.Store.Log().Written())
-		}
-		f.mu.Lock()
-		f.status.Applied, f.status.Durable = c.Applied, c.Durable
-		f.status.DriftMs = c.Wall - f.s.cfg.Store.Now()
-		f.mu.Unlock()
-		if c.Whole {
-			f.s.cfg.Store.Confirm(f.node, c.Applied)
-		}
-		f.s.cfg.Store.Retain(f.node, c.Durable)
 	}
+}
+
+func (f *follower) confirmed(c confirm) error {
+	st := f.s.cfg.Store
+	if c.Applied > st.Log().Written() || c.Durable > c.Applied {
+		return fmt.Errorf("%w: peer confirms position %d, %d durable, the log ends at %d", errFrame, c.Applied, c.Durable, st.Log().Written())
+	}
+	f.mu.Lock()
+	f.status.Applied, f.status.Durable = c.Applied, c.Durable
+	f.status.DriftMs = c.Wall - st.Now()
+	f.mu.Unlock()
+	if c.Whole {
+		st.Confirm(f.node, c.Applied)
+	}
+	st.Retain(f.node, c.Durable)
+	if c.Promised != 0 {
+		st.HearPromise(f.node, f.life, c.Promised, c.End)
+	}
+	return nil
 }

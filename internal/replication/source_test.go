@@ -49,7 +49,7 @@ func (f *rawFollower) listen() (ended chan struct{}) {
 }
 
 func (f *rawFollower) confirm(applied, durable uint64) {
-	f.Write(appendFrame(nil, frameConfirm, confirm{applied, durable, clusterTime, true}.append(nil)))
+	f.Write(appendFrame(nil, frameConfirm, confirm{Applied: applied, Durable: durable, Wall: clusterTime, Whole: true}.append(nil)))
 }
 
 // startAlone runs node a only.

@@ -38,6 +38,11 @@ func (f *follower) stream(ctx context.Context, reader *ulog.Reader) error {
 	}
 	buf := make([]byte, batchHeader, batchBytes+64<<10)
 	for {
+		if st.Horizon() > f.told {
+			if err := sign(); err != nil {
+				return err
+			}
+		}
 		buf = buf[:batchHeader]
 		var last ulog.Entry
 		for len(buf) < batchBytes {
@@ -85,7 +90,9 @@ func (f *follower) stream(ctx context.Context, reader *ulog.Reader) error {
 // beat sends a sign of life and returns when the next is due.
 func (f *follower) beat() (pause time.Duration, err error) {
 	st := f.s.cfg.Store
-	h, pause := heartbeat{End: st.Log().Written(), Wall: st.Now(), Ready: f.s.cfg.Ready()}, heartbeatEvery
+	f.told = st.Horizon()
+	h, pause := heartbeat{End: st.Log().Written(), Wall: st.Now(), Ready: f.s.cfg.Ready(), Horizon: f.told}, heartbeatEvery
+	h.Proposal, h.Awaited = st.Proposal()
 	var joined bool
 	if h.Joined, joined = st.Joined(); !joined {
 		h.Joined, pause = notJoined, joinEvery
@@ -108,7 +115,7 @@ func (f *follower) wrote(raw record.Raw) bool {
 	return raw.Stamp().Node() == f.node
 }
 
-// snapshot sends the records of every part from one on, tombstones and floors included, then says that it is complete.
+// snapshot sends the records of every part from one on, tombstones, floors and members included, then says that it is complete.
 // When it is not whole it sends only records that contain a stamp of the follower's origin above the given one.
 func (f *follower) snapshot(ctx context.Context, part int, whole bool, above hlc.Stamp) error {
 	st := f.s.cfg.Store
@@ -120,8 +127,8 @@ func (f *follower) snapshot(ctx context.Context, part int, whole bool, above hlc
 		f.mu.Unlock()
 	}
 	buf := make([]byte, batchHeader, batchBytes+64<<10)
-	for _, floor := range st.Floors() {
-		buf = appendRecord(buf, floor.Append(nil))
+	for _, r := range st.Preface() {
+		buf = appendRecord(buf, r.Append(nil))
 	}
 	var failed error
 	send := func(complete int) bool {

@@ -8,6 +8,7 @@
 //	S welcome    stream or snapshot, and why; or refuse
 //	S batch      entries of the log, in order          S chunk, complete   records of the snapshot, beside the batches
 //	S heartbeat  each second                           F confirm           after each batch, and each second
+//	F ask        about digests or records            S digest, mend    the answer
 //	S bye        it is draining
 //
 // docs/protocol/peer.md has the frames byte by byte.
@@ -44,10 +45,13 @@ const (
 	frameHeartbeat frameType = 8
 	frameConfirm   frameType = 9
 	frameBye       frameType = 10
+	frameAsk       frameType = 11
+	frameDigest    frameType = 12
+	frameMend      frameType = 13
 )
 
 const (
-	protocolVersion = 1
+	protocolVersion = 2
 	protocolName    = "futago-peer"
 
 	// maxFrame bounds any frame: the largest record and some.
@@ -71,8 +75,8 @@ type greeting struct {
 	Protocol string        `json:"protocol"`
 	Version  int           `json:"version"`
 	Node     int           `json:"node"`
-	Life     ulog.Identity `json:"life"` // of its log
-	Horizon  hlc.Stamp     `json:"horizon"`
+	Life     ulog.Identity `json:"life"`  // of its log
+	Items    int64         `json:"items"` // records that it has
 }
 
 // hello is what a follower holds of the source.
@@ -83,28 +87,37 @@ type hello struct {
 	Position ulog.Position `json:"position"` // in the source's log; zero: nothing yet
 	Partial  int           `json:"partial"`  // parts that it has of an unfinished snapshot by this source, -1: none is unfinished
 	Own      hlc.Stamp     `json:"own"`      // it has all its own writes up to this stamp
+	Horizon  hlc.Stamp     `json:"horizon"`  // of the source, when the unfinished snapshot began
+	Addr     string        `json:"addr"`     // where the follower can be followed itself; without a host: at the address that it comes from
+	Items    int64         `json:"items"`    // records that it has
 }
 
 // welcome says what follows.
 type welcome struct {
-	Mode    string        `json:"mode"`   // stream or snapshot
-	Reason  string        `json:"reason"` // of a snapshot
-	Part    int           `json:"part"`   // first part of the snapshot that will come
-	Start   ulog.Position `json:"start"`  // batches begin behind it
-	Lost    bool          `json:"lost"`   // stream: the follower's own writes above Own come beside it, then complete
-	End     uint64        `json:"end"`    // end of the source's log now: reaching it is being caught up
-	Held    hlc.Stamp     `json:"held"`   // newest stamp of the follower's origin that the source holds
-	Wall    int64         `json:"wall"`   // the source's clock, milliseconds since hlc.Epoch
-	Ready   bool          `json:"ready"`  // the source serves clients
-	Horizon hlc.Stamp     `json:"horizon"`
+	Mode    string        `json:"mode"`    // stream or snapshot
+	Reason  string        `json:"reason"`  // of a snapshot
+	Part    int           `json:"part"`    // first part of the snapshot that will come
+	Start   ulog.Position `json:"start"`   // batches begin behind it
+	Lost    bool          `json:"lost"`    // stream: the follower's own writes above Own come beside it, then complete
+	End     uint64        `json:"end"`     // end of the source's log now: reaching it is being caught up
+	Held    hlc.Stamp     `json:"held"`    // newest stamp of the follower's origin that the source holds
+	Wall    int64         `json:"wall"`    // the source's clock, milliseconds since hlc.Epoch
+	Ready   bool          `json:"ready"`   // the source serves clients
+	Horizon hlc.Stamp     `json:"horizon"` // up to which a snapshot may lack deletes: what it lacks and is wholly older was deleted
+	Born    hlc.Stamp     `json:"born"`    // up to which any node may have forgotten deletes, as far as the source heard
+	// Vector are the stamps up to which the source had everything of each node's own when it said so.
+	Vector map[int]hlc.Stamp `json:"vector"`
 }
 
 // heartbeat is a source's sign of life.
 type heartbeat struct {
-	End    uint64 // of its log
-	Wall   int64
-	Ready  bool
-	Joined uint64 // nothing behind this position is acknowledged without the follower; notJoined: the source is solo
+	End      uint64 // of its log
+	Wall     int64
+	Ready    bool
+	Joined   uint64    // nothing behind this position is acknowledged without the follower; notJoined: the source is solo
+	Horizon  hlc.Stamp // up to which the source may have forgotten deletes
+	Proposal hlc.Stamp // horizon that it asks the follower to promise, 0 = none
+	Awaited  uint64    // position that it waits for the follower to hold durably, 0 = none
 }
 
 // notJoined is the position of a source that acknowledges without the follower.
@@ -112,48 +125,61 @@ const notJoined = math.MaxUint64
 
 // confirm is a follower's sign of life.
 type confirm struct {
-	Applied uint64 // position that it has applied and written
-	Durable uint64 // position that it will ask for after a crash
-	Wall    int64
-	Whole   bool // no snapshot is under way: it holds everything before the position as well
+	Applied  uint64 // position that it has applied and written
+	Durable  uint64 // position that it will ask for after a crash
+	Wall     int64
+	Whole    bool      // no snapshot is under way: it holds everything before the position as well
+	Promised hlc.Stamp // it writes nothing at or below this any more, 0 = no promise is asked for
+	End      uint64    // of its own log, not before it promised
 }
+
+const (
+	heartbeatSize = 49
+	confirmSize   = 41
+)
 
 func (h heartbeat) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, h.End)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.Wall))
-	ready := byte(0)
-	if h.Ready {
-		ready = 1
-	}
-	return binary.LittleEndian.AppendUint64(append(b, ready), h.Joined)
+	b = binary.LittleEndian.AppendUint64(appendBool(b, h.Ready), h.Joined)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.Horizon))
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.Proposal))
+	return binary.LittleEndian.AppendUint64(b, h.Awaited)
 }
 
 func decodeHeartbeat(b []byte) (heartbeat, error) {
-	if len(b) != 25 || b[16] > 1 {
+	if len(b) != heartbeatSize || b[16] > 1 {
 		return heartbeat{}, fmt.Errorf("%w: heartbeat of %d bytes", errFrame, len(b))
 	}
-	return heartbeat{binary.LittleEndian.Uint64(b), int64(binary.LittleEndian.Uint64(b[8:])), b[16] == 1, binary.LittleEndian.Uint64(b[17:])}, nil
+	u := func(at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
+	return heartbeat{u(0), int64(u(8)), b[16] == 1, u(17), hlc.Stamp(u(25)), hlc.Stamp(u(33)), u(41)}, nil
 }
 
 func (c confirm) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, c.Applied)
 	b = binary.LittleEndian.AppendUint64(b, c.Durable)
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.Wall))
-	if c.Whole {
+	b = binary.LittleEndian.AppendUint64(appendBool(b, c.Whole), uint64(c.Promised))
+	return binary.LittleEndian.AppendUint64(b, c.End)
+}
+
+func decodeConfirm(b []byte) (confirm, error) {
+	if len(b) != confirmSize || b[24] > 1 {
+		return confirm{}, fmt.Errorf("%w: confirm of %d bytes", errFrame, len(b))
+	}
+	u := func(at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
+	return confirm{u(0), u(8), int64(u(16)), b[24] == 1, hlc.Stamp(u(25)), u(33)}, nil
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
 		return append(b, 1)
 	}
 	return append(b, 0)
 }
 
-func decodeConfirm(b []byte) (confirm, error) {
-	if len(b) != 25 || b[24] > 1 {
-		return confirm{}, fmt.Errorf("%w: confirm of %d bytes", errFrame, len(b))
-	}
-	return confirm{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), int64(binary.LittleEndian.Uint64(b[16:])), b[24] == 1}, nil
-}
-
 // batchHeader precedes the records of a batch: the position behind them 8 + 4. A chunk has the parts that are complete
-// with it in the first 8.
+// with it in the first 8. A mend has the number of the question there, and behind it 1 when it is the last one.
 const batchHeader = 12
 
 func putBatchHeader(b []byte, seq uint64, crc uint32) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/store"
 	"github.com/futago/futago/internal/ulog"
 )
 
@@ -32,9 +33,12 @@ func goldenFrames() map[string][]byte {
 		"batch":     appendFrame(nil, frameBatch, batchOf(1002, value, gone)),
 		"chunk":     appendFrame(nil, frameChunk, batchOf(17, value)),
 		"complete":  appendFrame(nil, frameComplete, nil),
-		"heartbeat": appendFrame(nil, frameHeartbeat, heartbeat{1003, 189388800000, true, 1001}.append(nil)),
-		"confirm":   appendFrame(nil, frameConfirm, confirm{1002, 1000, 189388800000, true}.append(nil)),
+		"heartbeat": appendFrame(nil, frameHeartbeat, heartbeat{1003, 189388800000, true, 1001, stamp, 0, 900}.append(nil)),
+		"confirm":   appendFrame(nil, frameConfirm, confirm{1002, 1000, 189388800000, true, stamp, 17}.append(nil)),
 		"bye":       appendFrame(nil, frameBye, nil),
+		"ask":       appendJSON(nil, frameAsk, ask{ID: 7, Ranges: []int{0, 4095}, Hours: []store.HourGroup{{Hour: 60481, Group: 63}}}),
+		"digest":    appendJSON(nil, frameDigest, digestReply{ID: 6, End: 1003, Applied: 900}),
+		"mend":      appendFrame(nil, frameMend, batchOf(7, value)),
 	}
 }
 
@@ -154,6 +158,9 @@ func FuzzTalk(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := decodeHeartbeat(b); err == nil && !bytes.Equal(h.append(nil), b) {
 			t.Fatalf("heartbeat %x became %x", b, h.append(nil))
+		}
+		if q, err := decodeAsk(b); err == nil && len(q.Ranges)+len(q.Hours)+len(q.Keys) > maxAskRanges+maxAskHours+maxAskKeys {
+			t.Fatalf("question %x is out of its limits", b)
 		}
 		if c, err := decodeConfirm(b); err == nil && !bytes.Equal(c.append(nil), b) {
 			t.Fatalf("confirm %x became %x", b, c.append(nil))

@@ -7,14 +7,6 @@ import (
 	"github.com/futago/futago/internal/record"
 )
 
-// present is what Commit found under a key.
-type present struct {
-	found bool          // there is a record, live or not
-	live  bool          // clients see it
-	loc   uint64        // of it
-	rec   record.Record // in place
-}
-
 // Commit evaluates one operation of a client on the current record, stamps it, appends it to the log and points the
 // index at it, all under the shard lock of the key. It never waits for disk or peer: call Flush after a round, then ask
 // Passed(res.Seq). An error means that nothing changed.
@@ -36,7 +28,7 @@ func (s *Store) Commit(req *Request, res *Result) error {
 	err := errFlushed
 	for err == errFlushed {
 		s.look(sh, h, req.Key, &p)
-		if err = s.evaluate(req, &p); err == nil {
+		if err = req.evaluate(&p, s.cfg.MaxValue); err == nil {
 			err = s.write(sh, h, req, &p, res)
 		}
 	}
@@ -55,77 +47,15 @@ func (s *Store) look(sh *shard, h uint64, key []byte, p *present) {
 	}
 }
 
-// evaluate decides whether the operation applies.
-func (s *Store) evaluate(req *Request, p *present) error {
-	switch req.Op {
-	case Add:
-		if p.live {
-			return ErrExists
-		}
-		return nil
-	case Set:
-		if req.CAS == 0 {
-			return nil
-		}
-	}
-	if !p.live {
-		return ErrNotFound
-	}
-	if (req.CAS != 0 || req.Op == CAS) && req.CAS != p.rec.Token() {
-		return ErrConflict
-	}
-	switch req.Op {
-	case Append, Prepend:
-		n := len(p.rec.Value)
-		if p.rec.Kind == record.Counter {
-			req.scratch = p.rec.AppendVisible(req.scratch[:0])
-			n = len(req.scratch)
-		}
-		if int64(n+len(req.Value)) > s.cfg.MaxValue {
-			return ErrTooLarge
-		}
-	case Incr, Decr:
-		if _, ok := p.rec.Number(); !ok {
-			return ErrNotNumeric
-		}
-	}
-	return nil
-}
-
-// write stamps and appends. The value of a joined record is built in req.scratch.
+// write stamps and appends.
 func (s *Store) write(sh *shard, h uint64, req *Request, p *present, res *Result) error {
-	next := record.Record{Kind: record.Value, Key: req.Key, Flags: req.Flags, Expires: req.Expires, Type: req.Type, Value: req.Value}
-	if p.found {
-		next.Replaced = p.rec.Stamp
-	}
-	numeric := false
-	switch req.Op {
-	case Add:
-		next.Created, next.Replaced = true, s.absence(p)
-	case Append, Prepend:
-		next.Flags, next.Expires, next.Type = p.rec.Flags, p.rec.Expires, p.rec.Type
-		req.join(&p.rec)
-		next.Value = req.scratch
-	case Delete:
-		next = record.Record{Kind: record.Tombstone, Key: req.Key, Replaced: p.rec.Stamp}
-	case Touch:
-		_, numeric = p.rec.Number()
-		next.Flags, next.Type, next.Value = p.rec.Flags, p.rec.Type, p.rec.Value
-	}
-
+	next := req.compose(p, s.bounds())
 	s.log.Lock()
 	if p.live && p.rec.DeadBelow(hlc.Stamp(s.floors.active.Load())) {
 		s.log.Unlock()
 		return errFlushed
 	}
-	next.Stamp = s.clock.Next()
-	by := record.Author{Stamp: next.Stamp, Epoch: s.epoch}
-	switch {
-	case req.Op == Incr || req.Op == Decr:
-		next, res.Number = record.Contribute(&p.rec, by, req.Op == Incr, req.Delta, req.scratch)
-	case req.Op == Touch && numeric:
-		next = record.Renew(&p.rec, by, req.Expires, req.scratch)
-	}
+	next, res.Number = req.sign(p, next, record.Author{Stamp: s.clock.Next(), Epoch: s.epoch})
 	seq, loc, err := s.log.Append(&next)
 	s.log.Unlock()
 	if err != nil {
@@ -139,29 +69,6 @@ func (s *Store) write(sh *shard, h uint64, req *Request, p *present, res *Result
 	return nil
 }
 
-// join puts the present value and the new one together in r.scratch.
-func (r *Request) join(cur *record.Record) {
-	if r.Op == Append {
-		r.scratch = append(cur.AppendVisible(r.scratch[:0]), r.Value...)
-		return
-	}
-	r.scratch = cur.AppendVisible(append(r.scratch[:0], r.Value...))
-}
-
-// absence is the stamp that a creation comes right after: of the tombstone, expired record or floor that it replaces.
-func (s *Store) absence(p *present) hlc.Stamp {
-	floor := s.floors.current(s)
-	switch {
-	case !p.found:
-		return floor
-	case p.rec.Kind == record.Tombstone:
-		return max(p.rec.Stamp, floor)
-	case p.rec.DeadBelow(floor): // whether it is swept already or not
-		return floor
-	}
-	return max(p.rec.GoneStamp(), floor)
-}
-
 // point makes the entry at loc the record of its key and keeps the books.
 func (s *Store) point(sh *shard, h uint64, p *present, loc uint64, next *record.Record) {
 	if p.found {
@@ -170,11 +77,13 @@ func (s *Store) point(sh *shard, h uint64, p *present, loc uint64, next *record.
 		}
 		s.log.AddLive(p.loc, -int64(p.rec.Size()))
 		s.count(p.rec.Kind, -1)
+		s.tally(h, &p.rec, -1)
 	} else {
 		sh.idx.Add(h, loc)
 	}
 	s.log.AddLive(loc, int64(next.Size()))
 	s.count(next.Kind, 1)
+	s.tally(h, next, 1)
 }
 
 func (s *Store) count(k record.Kind, n int64) {
@@ -183,73 +92,4 @@ func (s *Store) count(k record.Kind, n int64) {
 	} else {
 		s.items.Add(n)
 	}
-}
-
-// Apply merges records that a peer sent, in the order given. It returns how many changed something here. A
-// *hlc.DriftError stops it before the record whose stamp is refused; the ones before it are applied.
-func (s *Store) Apply(recs []record.Record) (changed int, err error) {
-	for i := range recs {
-		ok, err := s.apply(&recs[i])
-		if err != nil {
-			return changed, err
-		}
-		if ok {
-			changed++
-		}
-	}
-	return changed, nil
-}
-
-func (s *Store) apply(r *record.Record) (bool, error) {
-	if s.log.Failed() != nil {
-		return false, ErrReadOnly
-	}
-	switch {
-	case r.Kind == record.Mark:
-		return false, nil // bookkeeping of another log
-	case r.Kind == record.Floor:
-		if err := s.clock.Observe(r.Stamp); err != nil {
-			return false, err
-		}
-		return s.applyFloor(r)
-	case len(r.Key) == 0:
-		return false, ErrKey
-	}
-	var refused error
-	r.Stamps(func(st hlc.Stamp) {
-		if err := s.clock.Observe(st); err != nil {
-			refused = err
-		}
-	})
-	if refused != nil {
-		return false, refused
-	}
-	if r.DeadBelow(s.floors.current(s)) {
-		return false, nil
-	}
-	h := s.log.Hash(r.Key)
-	sh := s.shardOf(h)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	var p present
-	s.look(sh, h, r.Key, &p)
-	next := *r
-	if p.found {
-		next = record.Merge(&p.rec, r)
-		if record.Impossible(&p.rec, r) {
-			s.counts.impossible.Add(1)
-			s.logger.Error("two records share a stamp but differ: was a data folder copied?", "stamp", r.Stamp, "node", r.Stamp.Node())
-		}
-		if record.Equal(&next, &p.rec) {
-			return false, nil
-		}
-	}
-	s.log.Lock()
-	_, loc, err := s.log.Append(&next)
-	s.log.Unlock()
-	if err != nil {
-		return false, appendError(err)
-	}
-	s.point(sh, h, &p, loc, &next)
-	return true, nil
 }

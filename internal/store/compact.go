@@ -1,8 +1,6 @@
 package store
 
 import (
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,52 +14,35 @@ type retention struct {
 	peers map[int]uint64
 }
 
-// expectPrefix begins the names of the marks that remember peers.
-const expectPrefix = "peer/"
-
-// Expect names a peer that will follow the log: entries behind what it has are kept, within Config.LogRetain. The peer is
-// remembered across restarts.
-func (s *Store) Expect(peer int) {
-	if !s.retained.add(peer) {
-		return
-	}
-	name := expectPrefix + strconv.Itoa(peer)
-	if s.Mark(name) == nil {
-		if _, err := s.SetMark(name, []byte{1}); err != nil {
-			s.logger.Warn("peer is not remembered across a restart", "peer", peer, "err", err)
-		}
-		s.log.Flush()
-	}
-}
-
-// expectKnown keeps the log for the peers that it remembers, until they say what they have.
+// expectKnown keeps the log for the members that it knows, until they say what they have.
 func (s *Store) expectKnown() {
-	for name := range s.marks.all {
-		if id, ok := strings.CutPrefix(name, expectPrefix); ok {
-			if peer, err := strconv.Atoi(id); err == nil {
-				s.retained.add(peer)
-			}
-		}
+	for _, node := range s.otherMembers() {
+		s.retained.add(node)
 	}
 }
 
-// add makes a peer known; false when it was.
-func (r *retention) add(peer int) bool {
+// add makes a peer known.
+func (r *retention) add(peer int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.peers == nil {
 		r.peers = map[int]uint64{}
 	}
-	if _, ok := r.peers[peer]; ok {
-		return false
+	if _, ok := r.peers[peer]; !ok {
+		r.peers[peer] = 0
 	}
-	r.peers[peer] = 0
-	return true
+}
+
+// of is the position that a peer durably holds.
+func (r *retention) of(peer int) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.peers[peer]
 }
 
 // Retain tells that a peer durably holds this log up to seq.
 func (s *Store) Retain(peer int, seq uint64) {
-	s.Expect(peer)
+	s.retained.add(peer)
 	s.retained.mu.Lock()
 	defer s.retained.mu.Unlock()
 	s.retained.peers[peer] = max(s.retained.peers[peer], seq)
@@ -72,8 +53,10 @@ func (s *Store) retentionPoint() uint64 {
 	s.retained.mu.Lock()
 	defer s.retained.mu.Unlock()
 	point := s.log.Last()
-	for _, seq := range s.retained.peers {
-		point = min(point, seq)
+	for peer, seq := range s.retained.peers {
+		if m, ok := s.Member(peer); !ok || !m.Gone {
+			point = min(point, seq)
+		}
 	}
 	return point
 }
@@ -94,6 +77,9 @@ func (s *Store) compactLoop() {
 		case <-s.stop:
 			return
 		case <-tick.C:
+			if s.forgetDue() {
+				s.ForgetOnce()
+			}
 			for s.log.Failed() == nil && s.CompactOnce() {
 			}
 		}
@@ -205,6 +191,15 @@ func (s *Store) isLive(e ulog.Entry) bool {
 		s.marks.mu.Lock()
 		defer s.marks.mu.Unlock()
 		return s.marks.all[string(e.Raw.Key())].loc == e.Loc
+	case record.Member:
+		s.members.mu.Lock()
+		defer s.members.mu.Unlock()
+		for _, m := range s.members.all {
+			if m.loc == e.Loc {
+				return true
+			}
+		}
+		return false
 	}
 	h := s.log.Hash(e.Raw.Key())
 	sh := s.shardOf(h)
@@ -236,6 +231,17 @@ func (s *Store) moved(raw record.Raw, old, new uint64) bool {
 		m.loc = new
 		s.marks.all[name] = m
 		return true
+	case record.Member:
+		s.members.mu.Lock()
+		defer s.members.mu.Unlock()
+		for node, m := range s.members.all {
+			if m.loc == old {
+				m.loc = new
+				s.members.all[node] = m
+				return true
+			}
+		}
+		return false
 	}
 	h := s.log.Hash(raw.Key())
 	sh := s.shardOf(h)

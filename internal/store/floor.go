@@ -189,11 +189,11 @@ func (s *Store) sweepFloor() {
 		})
 		for _, loc := range dead {
 			s.log.At(loc).Into(&r)
-			sh.idx.Delete(s.log.Hash(r.Key), loc)
-			s.log.AddLive(loc, -int64(r.Size()))
-			s.count(r.Kind, -1)
+			s.drop(sh, s.log.Hash(r.Key), loc, &r)
 		}
 		sh.mu.Unlock()
 	}
+	s.floors.mu.Lock()
 	s.floors.sink = floor
+	s.floors.mu.Unlock()
 }

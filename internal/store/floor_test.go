@@ -16,7 +16,7 @@ func TestFlushFromAClockAhead(t *testing.T) {
 	defer s.Close()
 	set(t, s, "k", "old")
 	stamp := hlc.Make(hlc.Millis(w.t.Add(30*time.Second)), 0, 2)
-	if n, err := s.Apply([]record.Record{record.NewFloor(stamp, stamp)}); n != 1 || err != nil {
+	if n, err := s.Apply([]record.Record{record.NewFloor(stamp, stamp)}, Feed{Stream: 2}); n != 1 || err != nil {
 		t.Fatalf("apply: %d changed, %v", n, err)
 	}
 	wantAbsent(t, s, "k")

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"strconv"
 	"sync"
 	"time"
 
@@ -45,8 +46,8 @@ func (s *Store) Mark(name string) []byte {
 	return bytes.Clone(s.marks.all[name].value)
 }
 
-// gapMark names the mark of a gap.
-const gapMark = "gap"
+// gapPrefix begins the names of the marks of gaps, one for each peer.
+const gapPrefix = "gap/"
 
 // lifeMark names the mark of the log's life that was seen last.
 const lifeMark = "life"
@@ -54,37 +55,42 @@ const lifeMark = "life"
 // lostMargin is how far behind the newest stamp that is left the lost ones may have been.
 const lostMargin = 10 * time.Second
 
-// openGap notes, when the log may have lost its end, up to which stamp of its own this node surely has everything: a peer
-// may hold later ones. The note outlives restarts and later writes, which have higher stamps: the clock is moved past what
-// may be lost, even if the wall stands behind it.
-func (s *Store) openGap() error {
+// openAfterLoss notes, when the log may have lost its end, up to which stamp of its own this node surely has everything: any
+// peer may hold later ones. The notes outlive restarts and later writes, which have higher stamps: the clock is moved past
+// what may be lost, even if the wall stands behind it.
+func (s *Store) openAfterLoss() error {
 	life := s.log.Identity()
-	if !s.log.Renewed() || bytes.Equal(s.Mark(lifeMark), life[:]) {
-		return nil
+	whole := !s.log.Renewed() || bytes.Equal(s.Mark(lifeMark), life[:])
+	if err := s.openHorizon(whole); err != nil || whole {
+		return err
 	}
 	newest := s.log.Origin(s.cfg.Node)
 	s.clock.Restore(hlc.Make(newest.Millis()+lostMargin.Milliseconds(), 0, s.cfg.Node))
-	if err := s.OpenGap(newest); err != nil { // an older one may not be filled yet
-		return err
+	for _, peer := range s.otherMembers() {
+		if err := s.OpenGap(peer, newest); err != nil { // an older one may not be filled yet
+			return err
+		}
 	}
 	_, err := s.SetMark(lifeMark, life[:])
 	s.log.Flush()
 	return err
 }
 
-// OpenGap notes that a peer holds writes of this node above a stamp which this node lacks, unless a gap is open already.
-func (s *Store) OpenGap(above hlc.Stamp) error {
-	if _, open := s.Gap(); open {
+func gapMark(peer int) string { return gapPrefix + strconv.Itoa(peer) }
+
+// OpenGap notes that a peer may hold writes of this node above a stamp which this node lacks, unless a gap is open already.
+func (s *Store) OpenGap(peer int, above hlc.Stamp) error {
+	if _, open := s.Gap(peer); open {
 		return nil
 	}
-	_, err := s.SetMark(gapMark, binary.LittleEndian.AppendUint64(nil, uint64(above)))
+	_, err := s.SetMark(gapMark(peer), binary.LittleEndian.AppendUint64(nil, uint64(above)))
 	s.log.Flush()
 	return err
 }
 
 // Gap returns the stamp of its own above which this node may lack writes that a peer holds, while that is so.
-func (s *Store) Gap() (above hlc.Stamp, open bool) {
-	b := s.Mark(gapMark)
+func (s *Store) Gap(peer int) (above hlc.Stamp, open bool) {
+	b := s.Mark(gapMark(peer))
 	if len(b) != 8 {
 		return 0, false
 	}
@@ -92,11 +98,11 @@ func (s *Store) Gap() (above hlc.Stamp, open bool) {
 }
 
 // CloseGap notes that the peer has given back what this node had lost.
-func (s *Store) CloseGap() error {
-	if _, open := s.Gap(); !open {
+func (s *Store) CloseGap(peer int) error {
+	if _, open := s.Gap(peer); !open {
 		return nil
 	}
-	_, err := s.SetMark(gapMark, nil)
+	_, err := s.SetMark(gapMark(peer), nil)
 	s.log.Flush()
 	return err
 }

@@ -34,6 +34,9 @@ func (s *Store) recoverEntry(e ulog.Entry) {
 	case record.Floor:
 		s.recoverFloor(&r, e.Loc)
 		return
+	case record.Member:
+		s.recoverMember(&r, e.Loc)
+		return
 	case record.Mark:
 		s.marks.all[string(r.Key)] = mark{bytes.Clone(r.Value), e.Loc, e.Seq}
 		return

@@ -93,3 +93,25 @@ func (s *Store) ScanPart(part int, f func(r *record.Record) (full bool), flush f
 	}
 	return flush()
 }
+
+// Read returns a copy of the record of a key, live or not; false when there is none.
+func (s *Store) Read(key []byte) (r record.Record, ok bool) {
+	if len(key) == 0 || len(key) > record.MaxKey {
+		return r, false
+	}
+	h := s.log.Hash(key)
+	sh := s.shardOf(h)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	var p present
+	if s.look(sh, h, key, &p); p.found {
+		r = p.rec.Clone()
+	}
+	return r, p.found
+}
+
+// Items is the number of records, deleted ones included.
+func (s *Store) Items() int64 { return s.items.Load() + s.tombs.Load() }
+
+// PartOf is the part that ScanPart finds a hash of the log in.
+func PartOf(h uint64) int { return int(h >> 54) }

@@ -7,6 +7,7 @@ type counts struct {
 	compactions   atomic.Int64
 	compactFailed atomic.Int64
 	impossible    atomic.Int64
+	forgotten     atomic.Int64
 }
 
 // Stats are figures of the store for status document, stats and metrics.
@@ -23,6 +24,8 @@ type Stats struct {
 	Compactions   int64  `json:"compactions"`    // finished since the start
 	CompactFailed int64  `json:"compact_failed"` // stopped by an error
 	Impossible    int64  `json:"impossible"`     // pairs of records that share a stamp but differ
+	Conflicts     int64  `json:"conflicts"`      // changes dropped whole because another node had changed the key at once
+	Forgotten     int64  `json:"forgotten"`      // deletes and expired records that are remembered no longer
 	Refusal       string `json:"refusal"`        // why client writes are refused, empty = they are not
 }
 
@@ -31,6 +34,7 @@ func (s *Store) Stats() Stats {
 	u := s.log.Usage()
 	st := Stats{
 		Items: s.items.Load(), Tombstones: s.tombs.Load(), Bytes: u.Live, LogBytes: u.Bytes, Segments: u.Segments, MemoryBytes: s.Memory(),
+		Conflicts: s.conflicts.count.Load(), Forgotten: s.counts.forgotten.Load(),
 		LastSeq: s.log.Last(), WrittenSeq: s.log.Written(), DurableSeq: s.log.Durable(),
 		Compactions: s.counts.compactions.Load(), CompactFailed: s.counts.compactFailed.Load(), Impossible: s.counts.impossible.Load(),
 	}

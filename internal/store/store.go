@@ -34,7 +34,12 @@ type Config struct {
 	MinFree       int64         // disk space below which client writes are refused, bytes
 	MaxClockDrift time.Duration // ahead of the wall
 	LogRetain     int64         // log kept for a peer that is behind, bytes
-	CompactRate   int64         // bytes scanned a second
+
+	TombstoneRetention time.Duration // how long deletes are remembered at least
+	HorizonStep        time.Duration // in which steps they are forgotten
+	AwaitPeer          bool          // there is a peer, even if it was never met: nothing is forgotten before
+
+	CompactRate int64 // bytes scanned a second
 
 	// AckPeer makes the gate wait for a peer (design: ack=peer); AckTimeout is the longest wait for a silent one.
 	AckPeer    bool
@@ -48,7 +53,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		FS: vfs.Memory(), InMemory: true, Node: 1, Fsync: ulog.Interval, FsyncInterval: time.Second, SegmentSize: 64 << 20,
-		MaxValue: 64 << 20, MaxClockDrift: time.Minute, LogRetain: 4 << 30, CompactRate: 40 << 20, AckTimeout: 300 * time.Millisecond,
+		MaxValue: 64 << 20, MaxClockDrift: time.Minute, LogRetain: 4 << 30, CompactRate: 40 << 20, TombstoneRetention: 24 * time.Hour, HorizonStep: horizonStep, AckTimeout: 300 * time.Millisecond,
 	}
 }
 
@@ -76,6 +81,13 @@ type Store struct {
 	items  atomic.Int64 // records that are no tombstones
 	tombs  atomic.Int64
 
+	horizon    horizon
+	forgetting forgetting
+	members    members
+	covered    covered
+	conflicts  conflicts
+	digests    digests
+
 	refusal  atomic.Pointer[error] // why client writes are refused; nil = they are not
 	retained retention
 	scans    scanState
@@ -92,6 +104,10 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, logger: cfg.Logger, clock: hlc.NewClock(cfg.Node, cfg.MaxClockDrift, cfg.Now), stop: make(chan struct{})}
 	s.marks.all = map[string]mark{}
+	s.members.all, s.members.changed = map[int]memberEntry{}, make(chan struct{})
+	for i := range s.digests.groups {
+		s.digests.groups[i].hours = map[int64]Sum{}
+	}
 	s.scans.idle.L = &s.scans.mu
 	match := func(loc uint64, key []byte) bool { return s.log.HasKey(loc, key) }
 	for i := range s.shards {
@@ -111,9 +127,10 @@ func Open(cfg Config) (*Store, error) {
 	s.gate.logRose()
 	for node := 1; node <= hlc.MaxNode; node++ {
 		s.clock.Restore(log.Origin(node))
+		s.Cover(node, log.Origin(node)) // what comes once more is no conflict
 	}
 	s.expectKnown()
-	if err := s.openGap(); err != nil {
+	if err := s.openAfterLoss(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	s.judge()
@@ -131,6 +148,10 @@ func (s *Store) Close() error {
 	close(s.stop)
 	s.scans.abort()
 	s.workers.Wait()
+	s.writeConflicts()
+	s.conflicts.fileMu.Lock()
+	s.conflicts.close()
+	s.conflicts.fileMu.Unlock()
 	err := s.log.Close()
 	s.gate.logRose()
 	for i := range s.shards {
@@ -170,10 +191,11 @@ func (s *Store) shardOf(h uint64) *shard { return &s.shards[h>>54] }
 
 // alive reports whether clients see the record.
 func (s *Store) alive(r *record.Record) bool {
-	if r.Kind == record.Tombstone || r.Expires != 0 && r.ExpiredAt(s.clock.Now()) {
-		return false
+	now := int64(0)
+	if r.Expires != 0 {
+		now = s.clock.Now()
 	}
-	return !r.DeadBelow(s.floors.current(s))
+	return living(r, now, s.floors.current(s))
 }
 
 // Acquire finds the live record of key and holds it in place; false when there is none, and then nothing is held.
@@ -275,7 +297,7 @@ func (s *Store) Memory() int64 {
 	return n
 }
 
-// housekeep judges, fires floors that are due and sweeps what they killed.
+// housekeep judges, fires floors that are due and sweeps what they killed, raises the horizon, and writes down conflicts.
 func (s *Store) housekeep() {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
@@ -286,6 +308,9 @@ func (s *Store) housekeep() {
 		case <-tick.C:
 			s.judge()
 			s.sweepFloor()
+			s.stepHorizon()
+			s.writeConflicts()
+			s.buildDigest()
 		}
 	}
 }

@@ -311,7 +311,7 @@ func exchange(t *testing.T, from, to *Store) {
 	for e, ok := r.Next(); ok; e, ok = r.Next() {
 		var rec record.Record
 		e.Raw.Into(&rec)
-		if _, err := to.Apply([]record.Record{rec}); err != nil {
+		if _, err := to.Apply([]record.Record{rec}, Feed{Stream: 2}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -42,6 +42,7 @@ var (
 	errNoHeader   = errors.New("segment has no header")
 	errNoEntry    = errors.New("entry is missing")
 	errHintOffset = errors.New("hint points to no entry")
+	errNoHint     = errors.New("segment has no usable hint")
 	errSlots      = errors.New("log has its largest size, 8192 segments: delete data or compact")
 )
 

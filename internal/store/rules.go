@@ -1,0 +1,186 @@
+package store
+
+import (
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/record"
+)
+
+// The rules by which a record follows another, as pure functions: what a client's operation makes of the record that is
+// there, and what becomes of a record that a peer sends. Everything that the store writes went through them.
+
+// bounds are the stamps below which the past is settled.
+type bounds struct {
+	floor   hlc.Stamp // flush in force: generations below are dead
+	horizon hlc.Stamp // deletes up to here may be forgotten on this node
+	born    hlc.Stamp // at least horizon: deletes up to here may be forgotten on some node, so a creation comes after them
+}
+
+// present is what was found under a key.
+type present struct {
+	found bool          // there is a record, live or not
+	live  bool          // clients see it
+	loc   uint64        // of it
+	rec   record.Record // in place
+}
+
+// living reports whether clients see the record at now, milliseconds since hlc.Epoch.
+func living(r *record.Record, now int64, floor hlc.Stamp) bool {
+	return r.Kind != record.Tombstone && !r.ExpiredAt(now) && !r.DeadBelow(floor)
+}
+
+// evaluate decides whether the operation applies to what is there.
+func (req *Request) evaluate(p *present, maxValue int64) error {
+	switch req.Op {
+	case Add:
+		if p.live {
+			return ErrExists
+		}
+		return nil
+	case Set:
+		if req.CAS == 0 {
+			return nil
+		}
+	}
+	if !p.live {
+		return ErrNotFound
+	}
+	if (req.CAS != 0 || req.Op == CAS) && req.CAS != p.rec.Token() {
+		return ErrConflict
+	}
+	switch req.Op {
+	case Append, Prepend:
+		n := len(p.rec.Value)
+		if p.rec.Kind == record.Counter {
+			req.scratch = p.rec.AppendVisible(req.scratch[:0])
+			n = len(req.scratch)
+		}
+		if int64(n+len(req.Value)) > maxValue {
+			return ErrTooLarge
+		}
+	case Incr, Decr:
+		if _, ok := p.rec.Number(); !ok {
+			return ErrNotNumeric
+		}
+	}
+	return nil
+}
+
+// compose makes the record that follows, all but its stamp. A joined value is built in req.scratch.
+func (req *Request) compose(p *present, b bounds) record.Record {
+	next := record.Record{Kind: record.Value, Key: req.Key, Flags: req.Flags, Expires: req.Expires, Type: req.Type, Value: req.Value}
+	if p.found {
+		next.Replaced = p.rec.Stamp
+	}
+	switch req.Op {
+	case Add:
+		next.Created, next.Replaced = true, b.absence(p)
+	case Append, Prepend:
+		next.Flags, next.Expires, next.Type = p.rec.Flags, p.rec.Expires, p.rec.Type
+		req.join(&p.rec)
+		next.Value = req.scratch
+	case Delete:
+		next = record.Record{Kind: record.Tombstone, Key: req.Key, Replaced: p.rec.Stamp}
+	case Touch:
+		next.Flags, next.Type, next.Value = p.rec.Flags, p.rec.Type, p.rec.Value
+	}
+	return next
+}
+
+// sign gives the composed record its stamp; arithmetic, and the touch of a number, become contributions of the author.
+// number is what clients see after arithmetic.
+func (req *Request) sign(p *present, next record.Record, by record.Author) (signed record.Record, number uint64) {
+	switch req.Op {
+	case Incr, Decr:
+		return record.Contribute(&p.rec, by, req.Op == Incr, req.Delta, req.scratch)
+	case Touch:
+		if _, numeric := p.rec.Number(); numeric {
+			return record.Renew(&p.rec, by, req.Expires, req.scratch), 0
+		}
+	}
+	next.Stamp = by.Stamp
+	return next, 0
+}
+
+// join puts the present value and the new one together in r.scratch.
+func (req *Request) join(cur *record.Record) {
+	if req.Op == Append {
+		req.scratch = append(cur.AppendVisible(req.scratch[:0]), req.Value...)
+		return
+	}
+	req.scratch = cur.AppendVisible(append(req.scratch[:0], req.Value...))
+}
+
+// absence is the stamp that a creation comes right after: of the tombstone, expired record or floor that it replaces, or
+// the horizon below which such may be forgotten, whether they are still here or not.
+func (b bounds) absence(p *present) hlc.Stamp {
+	nothing := max(b.floor, b.born)
+	switch {
+	case !p.found, p.rec.DeadBelow(b.floor): // whether it is swept already or not
+		return nothing
+	case p.rec.Kind == record.Tombstone:
+		return max(p.rec.Stamp, nothing)
+	}
+	return max(p.rec.GoneStamp(), nothing)
+}
+
+// verdict is what became of a foreign record.
+type verdict uint8
+
+const (
+	dead    verdict = iota // of a flushed generation, or of a past that this node has forgotten
+	known                  // nothing in it is new
+	lost                   // what is there won over it, whole
+	merged                 // it is new, and nothing was dropped for it
+	replace                // it won over what was there, whole
+)
+
+// accept decides what follows when a foreign record r meets what is there.
+func (b bounds) accept(p *present, r *record.Record) (next record.Record, v verdict) {
+	if r.DeadBelow(b.floor) {
+		return next, dead
+	}
+	if !p.found {
+		if r.NewestStamp() <= b.horizon {
+			return next, dead
+		}
+		return *r, merged
+	}
+	next = record.Merge(&p.rec, r)
+	if record.Equal(&next, &p.rec) {
+		if record.Equal(r, &p.rec) || united(&p.rec, r) {
+			return next, known
+		}
+		return next, lost
+	}
+	if united(&p.rec, r) {
+		return next, merged
+	}
+	return next, replace
+}
+
+// united reports whether Merge unites the two instead of choosing one.
+func united(a, b *record.Record) bool {
+	return a.Gen().Compare(b.Gen()) == 0 && (a.Kind == record.Counter || b.Kind == record.Counter)
+}
+
+// forgettable reports whether a record is a delete, or has expired, and everything in it is at or below the horizon.
+// What a peer may still send of that key is then at or below it too, and dead.
+func forgettable(r *record.Record, now int64, horizon hlc.Stamp) bool {
+	switch {
+	case r.NewestStamp() > horizon:
+		return false
+	case r.Kind == record.Tombstone:
+		return true
+	}
+	return r.ExpiredAt(now) && hlc.Make(int64(r.Expires), 0, 0) <= horizon
+}
+
+// removable reports whether a record that a whole copy of a peer lacks was forgotten there.
+func removable(r *record.Record, horizon hlc.Stamp) bool {
+	return r.Kind != record.Tombstone && r.NewestStamp() <= horizon
+}
+
+// removal is the delete that removes it.
+func removal(r *record.Record, horizon hlc.Stamp) record.Record {
+	return record.Record{Kind: record.Tombstone, Key: r.Key, Replaced: r.Stamp, Stamp: horizon}
+}
