@@ -24,8 +24,9 @@ func serveSettings(c *serveConfig) *settings {
 	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
 	s.add("data", textValue(&n.Data), "keep the log in this `DIR`, or none for memory only")
 	s.add("node", intValue(&n.Node), "id of this node, 1 to 1023, different on each node; required with --peer, otherwise 1")
-	s.add("peer", listValue(&n.Peer), "follow the other node at its peer `ADDR`, its --peer-listen; a pair has two nodes, so one address").single = true
-	s.add("peer-listen", textValue(&n.PeerListen), "let the peer follow this node at `ADDR`; required with --peer")
+	s.add("peer", listValue(&n.Peer), "follow another node at its peer `ADDR`, its --peer-listen; of a mesh one is enough, all may be named, this node too")
+	s.add("peer-listen", textValue(&n.PeerListen), "let peers follow this node at `ADDR`; required with --peer")
+	s.add("peer-advertise", textValue(&n.PeerAdvertise), "tell other nodes to follow this one at `ADDR`, where --peer-listen is not what they reach")
 	s.add("admin-listen", textValue(&n.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
 
 	s.add("fsync", choiceValue(&n.Fsync, "never", "interval", "always"), "what a positive reply to a write means: written to the system, synced soon, synced")
@@ -34,6 +35,7 @@ func serveSettings(c *serveConfig) *settings {
 	s.add("ack-timeout", durationValue(&n.AckTimeout), "how long a write waits for a silent peer before the node goes solo")
 	s.add("peer-timeout", durationValue(&n.PeerTimeout), "silence after which the peer counts as gone")
 	s.add("catchup-timeout", durationValue(&n.CatchupTimeout), "how long a start waits for the peer before it serves what it has")
+	s.addRare("verify-interval", durationValue(&n.VerifyInterval), "how often idle nodes compare what they hold")
 	s.addRare("drain-timeout", durationValue(&n.DrainTimeout), "how long a stop may take to finish requests and hand the last entries to the peer")
 
 	s.add("max-memory", sizeValue(&n.MaxMemory), "bound of the index and, with --data=none, of the records; 0 is none")
@@ -42,6 +44,7 @@ func serveSettings(c *serveConfig) *settings {
 	s.add("max-clock-drift", durationValue(&n.MaxClockDrift), "refuse stamps of a peer that is further ahead of this clock")
 	s.add("segment-size", sizeValue(&n.SegmentSize), "size of a log segment")
 	s.add("log-retain", sizeValue(&n.LogRetain), "log kept for a peer that is behind; further behind, it gets a snapshot")
+	s.add("tombstone-retention", durationValue(&n.TombstoneRetention), "how long deletes are remembered at least")
 	s.addRare("compact-rate", sizeValue(&n.CompactRate), "how many bytes of log a second compaction may scan")
 
 	s.add("max-conns", intValue(&n.MaxConns), "client connections at once")

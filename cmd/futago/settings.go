@@ -28,8 +28,6 @@ type setting struct {
 	rare bool
 	// secret values are never shown.
 	secret bool
-	// single lists take one item: help does not offer more.
-	single bool
 	// outsideFile settings are no keys of the configuration file.
 	outsideFile bool
 
@@ -111,7 +109,7 @@ func (s *settings) bind(cmd *cobra.Command) {
 			continue
 		}
 		usage := st.usage
-		if st.value.list && !st.single {
+		if st.value.list {
 			usage += "; may be repeated"
 		}
 		f := cmd.Flags().VarPF(flagValue{st}, st.name, "", usage)

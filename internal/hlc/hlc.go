@@ -66,7 +66,7 @@ type DriftError struct {
 }
 
 func (e *DriftError) Error() string {
-	return fmt.Sprintf("stamp %v of node %d is %v ahead of this clock, allowed are %v: compare the clocks of both machines", e.Stamp, e.Stamp.Node(), e.Ahead.Round(time.Millisecond), e.Bound)
+	return fmt.Sprintf("stamp %v of node %d is %v ahead of this clock, allowed are %v: compare the clocks of both machines, or take it with futago clock admit", e.Stamp, e.Stamp.Node(), e.Ahead.Round(time.Millisecond), e.Bound)
 }
 
 // Clock issues the stamps of one node. It is safe for concurrent use.
@@ -75,6 +75,7 @@ type Clock struct {
 	wall     func() time.Time
 	maxAhead time.Duration
 	last     atomic.Uint64
+	admitted atomic.Uint64 // stamps up to here are taken, however far ahead
 }
 
 // NewClock returns the clock of a node (1..MaxNode). wall nil means time.Now. maxAhead bounds how far a stamp may be
@@ -119,11 +120,25 @@ func (c *Clock) Next() Stamp {
 // Check returns a *DriftError when s is further ahead of the wall clock than allowed.
 func (c *Clock) Check(s Stamp) error {
 	ahead := time.Duration(s.Millis()-c.Now()) * time.Millisecond
-	if ahead > c.maxAhead {
+	if ahead > c.maxAhead && uint64(s) > c.admitted.Load() {
 		return &DriftError{Stamp: s, Ahead: ahead, Bound: c.maxAhead}
 	}
 	return nil
 }
+
+// Admit has stamps up to s taken, however far ahead of the wall they are. The clock then runs ahead itself until the wall
+// has come there.
+func (c *Clock) Admit(s Stamp) {
+	for {
+		old := c.admitted.Load()
+		if uint64(s) <= old || c.admitted.CompareAndSwap(old, uint64(s)) {
+			return
+		}
+	}
+}
+
+// Admitted is the stamp of the last Admit.
+func (c *Clock) Admitted() Stamp { return Stamp(c.admitted.Load()) }
 
 // Observe moves the clock past s, so that every later write of this node wins over the one that s names.
 // A stamp too far ahead is refused with a *DriftError and leaves the clock as it is.

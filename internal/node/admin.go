@@ -73,6 +73,7 @@ func (n *Node) adminHandler() http.Handler {
 		enc.SetIndent("", "  ")
 		enc.Encode(n.Status())
 	})
+	n.addMesh(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusOK, fmt.Sprintf("futago %s, node %d: see /status /readyz /healthz /metrics", n.cfg.Version, n.cfg.Node))

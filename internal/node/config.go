@@ -22,10 +22,14 @@ type Config struct {
 	Data string
 	// Node is this node's id, 1..1023, different on each node of a mesh. 0 means 1 for a node without a peer.
 	Node int
-	// Peer is the peer address of the other node; empty for a single node.
+	// Peer are the peer addresses of other nodes; empty for a single node. One of a mesh is enough, this node's own is passed
+	// over: so all nodes may have the same list.
 	Peer []string
-	// PeerListen is where this node serves its log to its peer; empty for a single node.
+	// PeerListen is where this node serves its log to its peers; empty for a single node.
 	PeerListen string
+	// PeerAdvertise is where other nodes find that; empty means PeerListen, with the address that this node comes from where
+	// that names none.
+	PeerAdvertise string
 	// AdminListen serves /healthz /readyz /status /metrics; "none" turns it off.
 	AdminListen string
 
@@ -41,6 +45,10 @@ type Config struct {
 	PeerTimeout time.Duration
 	// CatchupTimeout is how long a start waits without progress for a peer before it serves what it has.
 	CatchupTimeout time.Duration
+	// VerifyInterval is how often idle nodes compare what they hold.
+	VerifyInterval time.Duration
+	// TombstoneRetention is how long deletes are remembered at least.
+	TombstoneRetention time.Duration
 	// DrainTimeout bounds the whole drain: finishing requests and handing the last entries to the peer.
 	DrainTimeout time.Duration
 
@@ -85,15 +93,19 @@ type Config struct {
 // DefaultConfig returns the configuration of a single node on loopback.
 func DefaultConfig() Config {
 	return Config{
-		Listen:           []string{"127.0.0.1:11211"},
-		Data:             "./futago-data",
-		AdminListen:      "127.0.0.1:11280",
-		Fsync:            "interval",
-		FsyncInterval:    time.Second,
-		AckTimeout:       300 * time.Millisecond,
-		PeerTimeout:      3 * time.Second,
-		CatchupTimeout:   10 * time.Second,
-		DrainTimeout:     10 * time.Second,
+		Listen:         []string{"127.0.0.1:11211"},
+		Data:           "./futago-data",
+		AdminListen:    "127.0.0.1:11280",
+		Fsync:          "interval",
+		FsyncInterval:  time.Second,
+		AckTimeout:     300 * time.Millisecond,
+		PeerTimeout:    3 * time.Second,
+		CatchupTimeout: 10 * time.Second,
+		DrainTimeout:   10 * time.Second,
+		VerifyInterval: 30 * time.Second,
+
+		TombstoneRetention: 24 * time.Hour,
+
 		MinFree:          256 << 20,
 		MaxValue:         64 << 20,
 		MaxClockDrift:    time.Minute,
@@ -108,6 +120,9 @@ func DefaultConfig() Config {
 		Version:          "0.1.0",
 	}
 }
+
+// maxPeers bounds a mesh: every node follows every other.
+const maxPeers = 16
 
 // Validate returns every problem of the configuration at once; nil when there is none.
 func (c *Config) Validate() error {
@@ -144,8 +159,11 @@ func (c *Config) Validate() error {
 	if c.Node < 0 || c.Node > hlc.MaxNode {
 		bad("node", c.Node, fmt.Sprintf("1 to %d", hlc.MaxNode))
 	}
-	if len(c.Peer) > 1 {
-		bad("peer", strings.Join(c.Peer, " "), "one peer: a pair has two nodes")
+	if c.PeerAdvertise != "" {
+		address("peer-advertise", c.PeerAdvertise, "host:port or [v6]:port", false)
+	}
+	if len(c.Peer) > maxPeers {
+		bad("peer", strings.Join(c.Peer, " "), fmt.Sprintf("at most %d addresses", maxPeers))
 	}
 	if len(c.Peer) > 0 {
 		if c.PeerListen == "" {
@@ -167,7 +185,7 @@ func (c *Config) Validate() error {
 	if c.Ack != "" {
 		oneOf("ack", c.Ack, "local", "peer")
 	}
-	if c.Ack == "peer" && len(c.Peer) == 0 {
+	if c.Ack == "peer" && len(c.Peer) == 0 && c.PeerListen == "" {
 		bad("ack", `"peer"`, "local without a peer")
 	}
 	positive := func(key string, v int64) {
@@ -185,6 +203,8 @@ func (c *Config) Validate() error {
 	lasting("peer-timeout", c.PeerTimeout)
 	lasting("catchup-timeout", c.CatchupTimeout)
 	lasting("drain-timeout", c.DrainTimeout)
+	lasting("verify-interval", c.VerifyInterval)
+	lasting("tombstone-retention", c.TombstoneRetention)
 	lasting("max-clock-drift", c.MaxClockDrift)
 	lasting("first-byte-timeout", c.FirstByteTimeout)
 	lasting("request-timeout", c.RequestTimeout)

@@ -11,7 +11,8 @@ type collector struct{ n *Node }
 
 var descs = struct {
 	ready, items, tombstones, live, logBytes, segments, memory, last, written, durable, compactions, compactFailed, impossible, refused,
-	solo, soloSeconds, lagEntries, lagSeconds, drift, caughtUp, linked, received, snapshots, followerLag *prometheus.Desc
+	solo, soloSeconds, lagEntries, lagSeconds, drift, caughtUp, linked, received, snapshots, followerLag, conflicts, forgotten, horizon,
+	unequal, mended *prometheus.Desc
 }{
 	ready:         desc("node_ready", "1 when clients are served and nothing is wrong."),
 	items:         desc("store_items", "Records that are no tombstones."),
@@ -26,16 +27,21 @@ var descs = struct {
 	compactions:   desc("store_compactions_total", "Finished compactions."),
 	compactFailed: desc("store_compactions_failed_total", "Compactions stopped by an error."),
 	impossible:    desc("store_impossible_pairs_total", "Pairs of records that share a stamp but differ: a data folder was copied."),
+	conflicts:     desc("store_conflicts_total", "Changes dropped whole because another node had changed the key without knowing of them."),
+	forgotten:     desc("store_forgotten_total", "Deletes and expired records that are remembered no longer."),
+	horizon:       desc("store_horizon_timestamp_seconds", "Time up to which deletes may be forgotten, 0 for none."),
+	unequal:       desc("replication_unequal_ranges", "Ranges of keys in which the last comparison with the peer found a difference.", "peer"),
+	mended:        desc("replication_mended_records_total", "Records that such a difference brought.", "peer"),
 	refused:       desc("store_refusing_writes", "1 while client writes are refused."),
 	solo:          desc("store_solo", "1 while writes are acknowledged without the peer although ack=peer."),
 	soloSeconds:   desc("store_solo_seconds_total", "Seconds of that since the start."),
-	lagEntries:    desc("replication_lag_entries", "Entries of the peer's log that are not applied here."),
-	lagSeconds:    desc("replication_lag_seconds", "Time since everything of the peer was applied here, as far as is known: it grows without a link."),
-	drift:         desc("replication_clock_drift_seconds", "The peer's clock ahead of this one."),
-	caughtUp:      desc("replication_caught_up", "1 when this node holds what the peer had when the present link came up, 0 without a link."),
-	linked:        desc("replication_links_total", "Links to the peer established since the start."),
-	received:      desc("replication_records_total", "Records received from the peer."),
-	snapshots:     desc("replication_snapshots_total", "Snapshots received completely."),
+	lagEntries:    desc("replication_lag_entries", "Entries of the peer's log that are not applied here.", "peer"),
+	lagSeconds:    desc("replication_lag_seconds", "Time since everything of the peer was applied here, as far as is known: it grows without a link.", "peer"),
+	drift:         desc("replication_clock_drift_seconds", "The peer's clock ahead of this one.", "peer"),
+	caughtUp:      desc("replication_caught_up", "1 when this node holds what the peer had when the present link came up, 0 without a link.", "peer"),
+	linked:        desc("replication_links_total", "Links to the peer established since the start.", "peer"),
+	received:      desc("replication_records_total", "Records received from the peer.", "peer"),
+	snapshots:     desc("replication_snapshots_total", "Snapshots received completely.", "peer"),
 	followerLag:   desc("replication_follower_lag_entries", "Entries of this log that a follower has not applied.", "peer"),
 }
 
@@ -50,8 +56,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	counter := func(d *prometheus.Desc, v float64) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
 	flag := func(on bool) float64 {
 		if on {
@@ -75,17 +81,31 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descs.compactions, float64(s.Store.Compactions))
 	counter(descs.compactFailed, float64(s.Store.CompactFailed))
 	counter(descs.impossible, float64(s.Store.Impossible))
+	counter(descs.conflicts, float64(s.Store.Conflicts))
+	counter(descs.forgotten, float64(s.Store.Forgotten))
+	horizon := 0.0
+	if s.Horizon != nil {
+		horizon = float64(s.Horizon.Unix())
+	}
+	gauge(descs.horizon, horizon)
 	gauge(descs.refused, flag(s.Store.Refusal != ""))
 	gauge(descs.solo, flag(s.Acknowledgement.Solo))
 	counter(descs.soloSeconds, s.Acknowledgement.SoloSeconds)
-	if p := s.Peer; p != nil {
-		gauge(descs.lagEntries, float64(p.LagEntries))
-		gauge(descs.lagSeconds, p.LagSeconds)
-		gauge(descs.drift, float64(p.DriftMs)/1000)
-		gauge(descs.caughtUp, flag(p.CaughtUp))
-		counter(descs.linked, float64(p.Links))
-		counter(descs.received, float64(p.Records))
-		counter(descs.snapshots, float64(p.Snapshots))
+	for _, l := range c.n.pullers() {
+		p := l.Status()
+		if p.Node == 0 {
+			continue // never met
+		}
+		id := strconv.Itoa(p.Node)
+		gauge(descs.lagEntries, float64(p.LagEntries), id)
+		gauge(descs.lagSeconds, p.LagSeconds, id)
+		gauge(descs.drift, float64(p.DriftMs)/1000, id)
+		gauge(descs.caughtUp, flag(p.CaughtUp), id)
+		gauge(descs.unequal, float64(p.Unequal), id)
+		counter(descs.linked, float64(p.Links), id)
+		counter(descs.received, float64(p.Records), id)
+		counter(descs.snapshots, float64(p.Snapshots), id)
+		counter(descs.mended, float64(p.Mended), id)
 	}
 	for _, f := range s.Followers {
 		gauge(descs.followerLag, float64(f.Lag), strconv.Itoa(f.Node))

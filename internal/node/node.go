@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/replication"
 	"github.com/futago/futago/internal/server"
 	"github.com/futago/futago/internal/store"
@@ -28,12 +30,14 @@ type Node struct {
 	started  time.Time
 	state    stateBox
 	catching atomic.Bool
+	process  uint64        // a random number: tells this process from all others
+	nudge    chan struct{} // a link may be caught up
 
 	store  *store.Store
 	server *server.Server
 	source *replication.Source // nil without a peer listener
-	puller *replication.Puller // nil without a peer
-	admin  *adminServer        // nil when turned off
+	links  links
+	admin  *adminServer // nil when turned off
 	peerLn net.Listener
 
 	opened    atomic.Bool   // store, server and links are there
@@ -53,7 +57,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	if cfg.Ack == "" {
 		cfg.Ack = "local"
-		if len(cfg.Peer) > 0 {
+		if len(cfg.Peer) > 0 || cfg.PeerListen != "" {
 			cfg.Ack = "peer"
 		}
 	}
@@ -62,7 +66,7 @@ func New(cfg Config) (*Node, error) {
 		next = cfg.Logger.Handler()
 	}
 	n := &Node{cfg: cfg, events: newEvents(next), registry: prometheus.NewRegistry(), started: time.Now(),
-		isReady: make(chan struct{}), stopping: make(chan struct{})}
+		process: rand.Uint64(), nudge: make(chan struct{}, 1), isReady: make(chan struct{}), stopping: make(chan struct{})}
 	n.logger = slog.New(n.events).With("node", cfg.Node)
 	n.state.state, n.state.reason, n.state.since = Starting, "process started", n.started
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{n})
@@ -127,8 +131,12 @@ func (n *Node) open() error {
 	c.Fsync, c.FsyncInterval, c.SegmentSize = ulog.Policy(n.cfg.Fsync), n.cfg.FsyncInterval, n.cfg.SegmentSize
 	c.MaxValue, c.MaxMemory, c.MinFree, c.MaxClockDrift = n.cfg.MaxValue, n.cfg.MaxMemory, n.cfg.MinFree, n.cfg.MaxClockDrift
 	c.LogRetain, c.CompactRate = n.cfg.LogRetain, n.cfg.CompactRate
+	c.TombstoneRetention, c.AwaitPeer = n.cfg.TombstoneRetention, len(n.cfg.Peer) > 0
 	c.AckPeer, c.AckTimeout = n.cfg.Ack == "peer", n.cfg.AckTimeout
 	c.Logger, c.Now = n.logger, n.cfg.Now
+	if c.Now == nil {
+		c.Steady = hlc.NewSteady(n.cfg.MaxClockDrift)
+	}
 	if n.store, err = store.Open(c); err != nil {
 		return fmt.Errorf("open store in %s: %w", n.cfg.Data, err)
 	}
@@ -165,37 +173,6 @@ func (n *Node) newServer() (*server.Server, error) {
 	return server.New(c, n.store)
 }
 
-// follow opens both directions of the peer link. The source asks readiness, so it comes last.
-func (n *Node) follow() {
-	if len(n.cfg.Peer) > 0 {
-		n.puller = replication.NewPuller(replication.PullerConfig{
-			Store: n.store, Node: n.cfg.Node, Addr: n.cfg.Peer[0], PeerTimeout: n.cfg.PeerTimeout, Durable: n.cfg.Fsync != "never",
-			Logger:   n.logger,
-			Returned: func() { n.again("link to the peer was down") },
-		})
-	}
-	if n.peerLn != nil {
-		n.source = replication.NewSource(replication.SourceConfig{
-			Store: n.store, Node: n.cfg.Node, PeerTimeout: n.cfg.PeerTimeout, Logger: n.logger,
-			Ready: func() bool { ok, _ := n.readiness(); return ok },
-			Reborn: func(int) {
-				if n.puller != nil {
-					n.puller.Cut()
-				}
-			},
-		}, n.peerLn)
-		n.logger.Info("listening for the peer", "addr", n.peerLn.Addr().String())
-		n.workers.Go(func() {
-			if err := n.source.Serve(); err != nil {
-				n.logger.Error("peer port stopped", "err", err)
-			}
-		})
-	}
-	if n.puller != nil {
-		n.puller.Start()
-	}
-}
-
 // start catches up and opens the client port.
 func (n *Node) start() error {
 	if err := n.catchUp("before clients are served"); err != nil {
@@ -214,7 +191,7 @@ func (n *Node) start() error {
 		n.logger.Info("listening for clients", "addr", a)
 	}
 	n.workers.Go(n.server.Serve)
-	if n.puller == nil {
+	if n.peerLn == nil {
 		n.ready("single node")
 	}
 	close(n.isReady)
@@ -239,14 +216,7 @@ func (n *Node) drain() error {
 		n.server.Close()
 	}
 	n.store.Log().End()
-	if n.source != nil {
-		if err := n.source.Drain(ctx); err != nil {
-			n.logger.Warn("the peer may lack the last entries until this node is back", "err", err)
-		}
-	}
-	if n.puller != nil {
-		n.puller.Stop()
-	}
+	n.drainLinks(ctx)
 	n.workers.Wait()
 	if err := n.store.Close(); err != nil {
 		errs = append(errs, fmt.Errorf("close store: %w", err))
@@ -262,9 +232,7 @@ func (n *Node) abandon() error {
 	} else if n.peerLn != nil {
 		n.peerLn.Close()
 	}
-	if n.puller != nil {
-		n.puller.Stop()
-	}
+	n.stopLinks()
 	if n.server != nil {
 		n.server.Close()
 	}

@@ -254,12 +254,12 @@ func TestMissedHeartbeatsOfAFrozenNode(t *testing.T) {
 	a.waitReady(t)
 	b.waitReady(t)
 	// What the freeze watcher does when the process stood still.
-	a.puller.Drop()
+	a.pullers()[0].Drop()
 	a.source.Drop()
 	a.again("stood still")
 	eventually(t, "ready again after catching up", func() bool {
 		_, reason, _ := a.state.get()
-		return reason == "caught up with the peer" && a.Status().Ready && a.puller.Status().Links >= 2
+		return reason == "caught up with the peer" && a.Status().Ready && a.pullers()[0].Status().Links >= 2
 	})
 }
 
@@ -274,7 +274,8 @@ func TestMetricNames(t *testing.T) {
 		"store_last_sequence", "store_written_sequence", "store_durable_sequence", "store_compactions_total",
 		"store_compactions_failed_total", "store_impossible_pairs_total", "store_refusing_writes", "store_solo", "store_solo_seconds_total",
 		"replication_lag_entries", "replication_lag_seconds", "replication_clock_drift_seconds", "replication_caught_up",
-		"replication_links_total", "replication_records_total", "replication_snapshots_total", "replication_follower_lag_entries",
+		"store_conflicts_total", "store_forgotten_total", "store_horizon_timestamp_seconds", "replication_unequal_ranges",
+		"replication_mended_records_total", "replication_links_total", "replication_records_total", "replication_snapshots_total", "replication_follower_lag_entries",
 	}
 	var got []string
 	for line := range strings.Lines(body) {
@@ -317,4 +318,106 @@ idle-timeout -1m0s: allowed is 0 or more`
 	if err := fmt.Sprint(err); strings.Contains(err, "max-value") {
 		t.Errorf("a good key is named in:\n%v", err)
 	}
+}
+
+// Three nodes of which two name only the first one find each other, and all have everything. What one of them removes is
+// removed on all.
+func TestMeshOfThree(t *testing.T) {
+	var c [3]Config
+	for i := range c {
+		c[i] = testConfig(t, i+1)
+		c[i].PeerListen = freeAddr(t)
+	}
+	c[1].Peer, c[2].Peer = []string{c[0].PeerListen}, []string{c[0].PeerListen, c[2].PeerListen} // its own is passed over
+	var r [3]*running
+	for i := range r {
+		r[i] = start(t, c[i])
+		r[i].waitReady(t)
+	}
+	whole := func() bool {
+		for _, n := range r {
+			links := n.pullers()
+			if len(links) != 2 {
+				return false
+			}
+			for _, l := range links {
+				if ok, _ := l.CaughtUp(); !ok || l.Status().State != "stream" {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	eventually(t, "each node follows both others", whole)
+	for i, n := range r {
+		n.set(t, fmt.Sprint("by", i+1), "x")
+	}
+	eventually(t, "all have everything", func() bool {
+		for _, n := range r {
+			for i := range r {
+				if !n.has(fmt.Sprint("by", i+1), "x") {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	// The second node comes back while the first one, the only one that it names, is away: it knows the third.
+	r[1].end(t)
+	r[0].end(t)
+	r[2].set(t, "late", "x")
+	r[1] = start(t, c[1])
+	r[1].waitReady(t)
+	if !r[1].has("late", "x") {
+		t.Error("a returning node did not take what the third one wrote")
+	}
+	if code, body := r[1].act(t, "/peers/forget?node=3"); code != http.StatusConflict {
+		t.Errorf("a connected node was removed: %d %s", code, body)
+	}
+	if code, body := r[1].act(t, "/peers/forget?node=1"); code != 200 {
+		t.Fatalf("forget node 1: %d %s", code, body)
+	}
+	eventually(t, "the third node hears of it", func() bool {
+		m, _ := r[2].store.Member(1)
+		return m.Gone
+	})
+	n, err := New(c[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	eventually(t, "the removed node is refused", func() bool {
+		for _, l := range n.pullers() {
+			if st := l.Status(); st.State == "refused" && strings.Contains(st.Reason, "removed from the mesh") {
+				return true
+			}
+		}
+		return false
+	})
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// act posts to the admin port.
+func (r *running) act(t *testing.T, path string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, "http://"+r.admin.addr()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set(actionHeader, "1")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -59,8 +60,8 @@ func (n *Node) readiness() (ok bool, text string) {
 	if err := n.store.Healthy(); err != nil {
 		return false, fmt.Sprintf("%s: %v", "unhealthy", err)
 	}
-	if n.puller != nil {
-		if err := n.puller.Stuck(); err != nil {
+	for _, l := range n.pullers() {
+		if err := l.Stuck(); err != nil {
 			return false, fmt.Sprintf("unhealthy: what the peer sends cannot be applied: %v", err)
 		}
 	}
@@ -75,10 +76,13 @@ func (n *Node) withSolo(reason string) string {
 	return reason
 }
 
-// catchUp blocks until this node holds what its peer has, or the peer made no progress for the timeout. The error says
-// why this node must not serve.
+// catchUp blocks until this node holds what its peers have, or those that are missing made no progress for the timeout.
+// The error says why this node must not serve.
 func (n *Node) catchUp(reason string) error {
-	if n.puller == nil {
+	if len(n.pullers()) == 0 {
+		if n.peerLn != nil {
+			n.ready("no peer is known yet")
+		}
 		return nil
 	}
 	n.setState(CatchingUp, reason)
@@ -86,20 +90,23 @@ func (n *Node) catchUp(reason string) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		changed := n.puller.Changed()
-		if err := n.puller.Twin(); err != nil && !n.listening.Load() {
-			return err
+		for _, l := range n.pullers() {
+			if err := l.Twin(); err != nil && !n.listening.Load() {
+				return err
+			}
 		}
-		ok, still := n.puller.CaughtUp()
+		ok, waits := n.caughtUp(begin)
 		if ok {
 			n.ready("caught up with the peer")
 			return nil
 		}
-		// What was no progress before, such as the time that this process stood still, does not count.
-		if min(still, time.Since(begin)) > n.cfg.CatchupTimeout {
+		if !waits {
 			n.logger.Warn("serving without the peer's latest writes", "err", "peer made no progress", "took", n.cfg.CatchupTimeout)
 			why := "peer did not answer"
-			if n.puller.Status().State == "stream" {
+			if slices.ContainsFunc(n.pullers(), func(l *link) bool {
+				caught, _ := l.CaughtUp()
+				return !caught && l.Status().State == "stream"
+			}) {
 				why = "peer is solo and this node does not keep up with it"
 			}
 			n.ready(fmt.Sprintf("%s within %v; serving what is here", why, n.cfg.CatchupTimeout))
@@ -108,7 +115,7 @@ func (n *Node) catchUp(reason string) error {
 		select {
 		case <-n.stopping:
 			return nil
-		case <-changed:
+		case <-n.nudge:
 		case <-tick.C:
 		}
 	}
@@ -144,8 +151,10 @@ func (n *Node) watchFreeze() {
 			// A suspended machine stops the monotonic clock, a process that is stopped does not.
 			if gap := max(now.Sub(last), now.Round(0).Sub(last.Round(0))); gap > n.cfg.PeerTimeout {
 				n.logger.Warn("this process stood still", "took", gap.Round(time.Millisecond))
-				if n.puller != nil {
-					n.puller.Drop()
+				if n.source != nil {
+					for _, l := range n.pullers() {
+						l.Drop()
+					}
 					n.source.Drop()
 					n.again(fmt.Sprintf("stood still for %v", gap.Round(time.Millisecond)))
 				}

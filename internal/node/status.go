@@ -28,11 +28,22 @@ type Status struct {
 	FsyncInterval   float64                      `json:"fsync_interval_seconds"`
 	Acknowledgement store.Acknowledgement        `json:"acknowledgement"`
 	Store           *store.Stats                 `json:"store,omitempty"` // absent while the log is read
+	Clock           *store.ClockStatus           `json:"clock,omitempty"`
 	Log             string                       `json:"log_identity,omitempty"`
-	Peer            *replication.PullStatus      `json:"peer,omitempty"` // the link on which this node follows
-	Followers       []replication.FollowerStatus `json:"followers"`      // peers that follow this node
+	Peer            *replication.PullStatus      `json:"peer,omitempty"`        // the link on which this node follows: in a pair the only one
+	OtherPeers      []replication.PullStatus     `json:"other_peers,omitempty"` // further ones, in a mesh of more than two
+	Members         []Member                     `json:"members"`               // of the mesh, as far as this node knows
+	Horizon         *time.Time                   `json:"horizon"`               // deletes before it may be forgotten; null: none may
+	Followers       []replication.FollowerStatus `json:"followers"`             // peers that follow this node
 	Server          *server.Stats                `json:"server,omitempty"`
 	Events          []Event                      `json:"events"` // newest last
+}
+
+// Member is a node of the mesh.
+type Member struct {
+	Node int    `json:"node"`
+	Addr string `json:"addr,omitempty"` // of its peer port
+	Gone bool   `json:"gone,omitempty"` // removed
 }
 
 // Status composes the document.
@@ -41,7 +52,8 @@ func (n *Node) Status() Status {
 	s := Status{
 		Version: n.cfg.Version, Node: n.cfg.Node, PID: os.Getpid(), State: state, Reason: reason, Since: since,
 		Time: time.Now(), Uptime: time.Since(n.started).Seconds(), Listen: []string{}, Followers: []replication.FollowerStatus{},
-		Fsync: n.cfg.Fsync, FsyncInterval: n.cfg.FsyncInterval.Seconds(), Events: n.events.recent(),
+		Members: []Member{},
+		Fsync:   n.cfg.Fsync, FsyncInterval: n.cfg.FsyncInterval.Seconds(), Events: n.events.recent(),
 	}
 	if n.admin != nil {
 		s.AdminListen = n.admin.addr()
@@ -58,13 +70,25 @@ func (n *Node) Status() Status {
 	s.Acknowledgement = n.store.Acknowledgement()
 	stats := n.store.Stats()
 	s.Store, s.Log = &stats, n.store.Log().Identity().String()
+	clock := n.store.ClockStatus()
+	s.Clock = &clock
 	if n.peerLn != nil {
 		s.PeerListen = n.peerLn.Addr().String()
 		s.Followers = n.source.Followers()
 	}
-	if n.puller != nil {
-		p := n.puller.Status()
-		s.Peer = &p
+	if all := n.pullers(); len(all) > 0 {
+		first := all[0].Status()
+		s.Peer = &first
+		for _, l := range all[1:] {
+			s.OtherPeers = append(s.OtherPeers, l.Status())
+		}
+	}
+	for _, m := range n.store.Members() {
+		s.Members = append(s.Members, Member{m.Node, m.Addr, m.Gone})
+	}
+	if h := n.store.Horizon(); h != 0 {
+		at := h.Time()
+		s.Horizon = &at
 	}
 	clients := n.server.Stats()
 	s.Server = &clients

@@ -132,7 +132,7 @@ func (n *testNode) start() error {
 	}()
 	n.pullers = nil
 	for _, o := range n.others() {
-		p := NewPuller(PullerConfig{Store: st, Node: n.id, Addr: o.name, Durable: true, Dial: n.c.wire.dial(n.name, o.name), Logger: cfg.Logger})
+		p := NewPuller(PullerConfig{Store: st, Node: n.id, Addr: o.name, Durable: true, VerifyEvery: 3 * time.Second, Dial: n.c.wire.dial(n.name, o.name), Logger: cfg.Logger})
 		p.Start()
 		n.pullers = append(n.pullers, p)
 	}

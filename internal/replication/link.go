@@ -99,6 +99,8 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 		return nil, &RefusedError{Reason: "this is no peer port"}
 	case g.Version != protocolVersion:
 		return nil, &RefusedError{Reason: fmt.Sprintf("peer speaks protocol version %d, this node %d: run the same release on both", g.Version, protocolVersion)}
+	case g.Node == p.cfg.Node && p.cfg.Process != 0 && g.Process == p.cfg.Process:
+		return nil, &RefusedError{Self: true, Reason: "this is the node itself"}
 	case g.Node == p.cfg.Node:
 		return nil, &RefusedError{SameNode: true, Reason: fmt.Sprintf("both nodes have the id %d: start one of them with another --node and an empty data folder", g.Node)}
 	}
@@ -167,6 +169,7 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 			return nil, err
 		}
 	}
+	st.HearWall(g.Node, w.Wall)
 	if w.Ready && !away.IsZero() && time.Since(away) > p.cfg.PeerTimeout && p.cfg.Returned != nil {
 		p.cfg.Returned()
 	}
@@ -238,6 +241,7 @@ func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]reco
 		p.status.PeerReady, p.status.DriftMs = h.Ready, h.Wall-p.cfg.Store.Now()
 		p.joined, p.horizon, p.proposal, p.awaited = h.Joined, h.Horizon, h.Proposal, h.Awaited
 		p.settleLocked()
+		p.cfg.Store.HearWall(p.status.Node, h.Wall)
 		if err := p.cfg.Store.HearHorizon(h.Horizon); err != nil {
 			return recs, err
 		}

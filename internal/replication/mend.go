@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -62,7 +61,7 @@ func (f *follower) answer(ctx context.Context, q ask) error {
 		return f.sendMend(buf, true)
 	}
 	diff := store.Difference{Ranges: q.Ranges, Hours: q.Hours}
-	parts := partsOf(&diff)
+	parts := diff.Parts()
 	st.BeginScan()
 	defer st.EndScan()
 	var failed error
@@ -97,20 +96,6 @@ func (f *follower) sendMend(b []byte, last bool) error {
 		b[8] = 1
 	}
 	return f.send(appendFrame(nil, frameMend, b))
-}
-
-// partsOf are the parts of the store that a difference lies in.
-func partsOf(d *store.Difference) []int {
-	parts := map[int]bool{}
-	for _, r := range d.Ranges {
-		parts[r*store.ScanParts/store.Ranges] = true
-	}
-	for _, h := range d.Hours {
-		for i := range store.ScanParts / store.Groups {
-			parts[h.Group*(store.ScanParts/store.Groups)+i] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(parts))
 }
 
 // decodeAsk checks a question.
@@ -245,7 +230,7 @@ func (p *Puller) mend(id uint64, recs []record.Record, last bool) error {
 	}
 	if seen != nil {
 		asked := store.Difference{Ranges: diff.Ranges[:min(len(diff.Ranges), maxAskRanges)], Hours: diff.Hours[:min(len(diff.Hours), maxAskHours)]}
-		for _, part := range partsOf(&asked) {
+		for _, part := range asked.Parts() {
 			n, err := p.cfg.Store.RemoveUnseen(part, seen, horizon, func(r *record.Record) bool { return asked.Touches(r.Key) })
 			if err != nil {
 				return err

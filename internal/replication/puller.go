@@ -28,6 +28,8 @@ type PullerConfig struct {
 	// Returned is called after a link came back that was down for longer than PeerTimeout while the peer served clients:
 	// this node may be behind.
 	Returned func()
+	Changed  func() // called, holding a lock, when CaughtUp or Twin may answer differently; must not block; nil: nobody asks
+	Process  uint64 // a random number of this process: a source with the same one is this node itself
 	Logger   *slog.Logger
 	Dial     func(ctx context.Context, addr string) (net.Conn, error) // nil: TCP
 }
@@ -72,7 +74,7 @@ type Puller struct {
 	heard    time.Time // last sign of life of the peer
 	lastLink time.Time // the same, of the last link that ended
 	twin     *RefusedError
-	changed  chan struct{} // closed at each change that CaughtUp may wait for
+	self     bool // the address is this node's own
 }
 
 type markedSeq struct{ own, pos uint64 }
@@ -128,7 +130,7 @@ func NewPuller(cfg PullerConfig) *Puller {
 	if cfg.VerifyEvery <= 0 {
 		cfg.VerifyEvery = 30 * time.Second
 	}
-	p := &Puller{cfg: cfg, done: make(chan struct{}), progress: time.Now(), changed: make(chan struct{}), part: -1, hurry: make(chan struct{}, 1)}
+	p := &Puller{cfg: cfg, done: make(chan struct{}), progress: time.Now(), part: -1, hurry: make(chan struct{}, 1)}
 	p.status = PullStatus{Addr: cfg.Addr, State: "connecting", Parts: store.ScanParts}
 	return p
 }
@@ -208,16 +210,17 @@ func (p *Puller) Twin() error {
 	return p.twin
 }
 
-// Changed returns a channel that is closed when CaughtUp may answer differently.
-func (p *Puller) Changed() <-chan struct{} {
+// Self reports whether the address turned out to be this node's own.
+func (p *Puller) Self() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.changed
+	return p.self
 }
 
 func (p *Puller) tellLocked() {
-	close(p.changed)
-	p.changed = make(chan struct{})
+	if p.cfg.Changed != nil {
+		p.cfg.Changed()
+	}
 }
 
 // retryEvery is the pause between attempts to connect.
@@ -251,10 +254,11 @@ func (p *Puller) run(ctx context.Context) {
 			p.status.State, pause = "clock", heartbeatEvery
 		case errors.As(err, &no):
 			p.status.State, pause = "refused", heartbeatEvery
+			p.self = no.Self
 			if no.SameNode {
 				p.twin = no
-				p.tellLocked()
 			}
+			p.tellLocked()
 		case p.stuck != nil:
 			pause = heartbeatEvery
 		}

@@ -244,6 +244,9 @@ func (s *scenario) do(words []string) error {
 			fmt.Fprintf(&s.out, ", %s of %d won over %s of %d on %s", c.Winner.Kind, c.Winner.Node, c.Loser.Kind, c.Loser.Node, c.Key)
 		}
 		fmt.Fprintln(&s.out)
+	case "admit":
+		_, err := n.st.AdmitClock()
+		return err
 	case "horizon": // how long ago, in whole hours
 		fmt.Fprintf(&s.out, "horizon %s: %s\n", n.name, s.ago(n))
 	case "forget": // what may be, and its disk space

@@ -24,8 +24,9 @@ type SourceConfig struct {
 	Ready       func() bool   // this node serves clients; nil: it does
 	// Reborn is called before a follower is served whose log began another life, when it has been served in an earlier one:
 	// it must return after what that earlier life sent is applied or dropped. nil: nobody follows that node here.
-	Reborn func(node int)
-	Logger *slog.Logger
+	Reborn  func(node int)
+	Process uint64 // a random number of this process
+	Logger  *slog.Logger
 }
 
 // Source serves the log of this node to the peers that follow it.
@@ -214,7 +215,7 @@ func (s *Source) handle(conn net.Conn) error {
 	// What this node holds of the follower is read before the follower says what it has itself: what it writes meanwhile must
 	// not look lost.
 	held := log.Origins()
-	g := greeting{Protocol: protocolName, Version: protocolVersion, Node: s.cfg.Node, Life: log.Identity(), Items: s.cfg.Store.Items()}
+	g := greeting{Protocol: protocolName, Version: protocolVersion, Node: s.cfg.Node, Life: log.Identity(), Items: s.cfg.Store.Items(), Process: s.cfg.Process}
 	if _, err := conn.Write(appendJSON(nil, frameGreeting, g)); err != nil {
 		return fmt.Errorf("greet: %w", err)
 	}

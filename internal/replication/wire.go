@@ -77,6 +77,7 @@ type greeting struct {
 	Node     int           `json:"node"`
 	Life     ulog.Identity `json:"life"`  // of its log
 	Items    int64         `json:"items"` // records that it has
+	Process  uint64        `json:"process"`
 }
 
 // hello is what a follower holds of the source.
@@ -318,6 +319,7 @@ func (f *frameReader) expect(want frameType, v any) error {
 type RefusedError struct {
 	Reason   string
 	SameNode bool // both nodes have one id: neither may serve beside the other
+	Self     bool // it is no peer, but this very process
 }
 
 func (e *RefusedError) Error() string { return "peer refused: " + e.Reason }

@@ -55,6 +55,7 @@ var (
 	ErrNoSpace    = errors.New("disk is nearly full: free space or lower min-free")          // fault
 	ErrNoMemory   = errors.New("memory limit is reached: raise max-memory or delete keys")   // fault
 	ErrClock      = errors.New("clock of this node is behind its own records: set it right") // fault
+	ErrClockAhead = errors.New("clock of this node is ahead of its peers': set it right")    // fault
 	ErrReadOnly   = errors.New("store stopped accepting writes after a disk error")          // fault; until restart
 	ErrNoMember   = errors.New("no such member of the mesh")                                 // ForgetPeer
 	ErrClosed     = errors.New("store is closed")                                            // fault

@@ -36,7 +36,7 @@ func (s *Store) apply(r *record.Record, feed Feed) (bool, error) {
 	}
 	var refused error
 	r.Stamps(func(st hlc.Stamp) {
-		if err := s.clock.Observe(st); err != nil {
+		if err := s.observe(st); err != nil {
 			refused = err
 		}
 	})

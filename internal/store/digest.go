@@ -1,6 +1,7 @@
 package store
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -64,11 +65,11 @@ type digests struct {
 
 // Digest is what a node holds, as sums.
 type Digest struct {
-	Ranges [Ranges]Sum           // records that never expire
-	Hours  map[int64][Groups]Sum // records that expire, by hour since hlc.Epoch
-	From   int64                 // first hour that may be compared
-	Floor  hlc.Stamp             // flush in force
-	Swept  bool                  // what it killed is no longer counted
+	Ranges [Ranges]Sum           `json:"ranges"` // records that never expire
+	Hours  map[int64][Groups]Sum `json:"hours"`  // records that expire, by hour since hlc.Epoch
+	From   int64                 `json:"from"`   // first hour that may be compared
+	Floor  hlc.Stamp             `json:"floor"`  // flush in force
+	Swept  bool                  `json:"swept"`  // what it killed is no longer counted
 }
 
 // RangeOf is the range of a key, the same on every node.
@@ -190,8 +191,8 @@ func (s *Store) digestShard(part int) {
 
 // Difference says where two digests differ.
 type Difference struct {
-	Ranges []int // of records that never expire
-	Hours  []HourGroup
+	Ranges []int       `json:"ranges"` // of records that never expire
+	Hours  []HourGroup `json:"hours"`
 }
 
 // HourGroup names records that expire within one hour and belong to one group of keys.
@@ -208,6 +209,22 @@ func (d *Difference) Touches(key []byte) bool {
 	at := RangeOf(key)
 	return slices.Contains(d.Ranges, at) ||
 		slices.ContainsFunc(d.Hours, func(h HourGroup) bool { return h.Group == at/(Ranges/Groups) })
+}
+
+// Parts are the parts of the store, for ScanPart, that the difference lies in.
+func (d *Difference) Parts() []int {
+	parts := map[int]bool{}
+	for _, r := range d.Ranges {
+		if r >= 0 && r < Ranges {
+			parts[r/rangesPerShard] = true
+		}
+	}
+	for _, h := range d.Hours {
+		for i := 0; h.Group >= 0 && h.Group < Groups && i < ScanParts/Groups; i++ {
+			parts[h.Group*(ScanParts/Groups)+i] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(parts))
 }
 
 // Comparable reports whether a and b may be compared: neither still counts what a flush killed.

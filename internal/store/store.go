@@ -46,7 +46,8 @@ type Config struct {
 	AckTimeout time.Duration
 
 	Logger *slog.Logger
-	Now    func() time.Time
+	Now    func() time.Time // the wall clock; nil: time.Now, or Steady
+	Steady *hlc.Steady      // where it is to be held steady
 }
 
 // DefaultConfig is a node in anonymous memory.
@@ -87,6 +88,7 @@ type Store struct {
 	covered    covered
 	conflicts  conflicts
 	digests    digests
+	clocks     clocks
 
 	refusal  atomic.Pointer[error] // why client writes are refused; nil = they are not
 	retained retention
@@ -101,6 +103,9 @@ type Store struct {
 func Open(cfg Config) (*Store, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil && cfg.Steady != nil {
+		cfg.Now = cfg.Steady.Now
 	}
 	s := &Store{cfg: cfg, logger: cfg.Logger, clock: hlc.NewClock(cfg.Node, cfg.MaxClockDrift, cfg.Now), stop: make(chan struct{})}
 	s.marks.all = map[string]mark{}
@@ -129,6 +134,7 @@ func Open(cfg Config) (*Store, error) {
 		s.clock.Restore(log.Origin(node))
 		s.Cover(node, log.Origin(node)) // what comes once more is no conflict
 	}
+	s.openAdmitted()
 	s.expectKnown()
 	if err := s.openAfterLoss(); err != nil {
 		return nil, errors.Join(err, log.Close())
@@ -261,6 +267,8 @@ func (s *Store) judge() {
 	var why error
 	if err := s.clock.Drift(); err != nil {
 		why = ErrClock
+	} else if s.aheadOfAll() {
+		why = ErrClockAhead
 	} else if free, err := s.cfg.FS.Free(); err == nil && free < s.cfg.MinFree {
 		why = ErrNoSpace
 	} else if s.cfg.MaxMemory > 0 && s.Memory() > s.cfg.MaxMemory {
@@ -301,11 +309,13 @@ func (s *Store) Memory() int64 {
 func (s *Store) housekeep() {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
+	var jumped time.Time
 	for {
 		select {
 		case <-s.stop:
 			return
 		case <-tick.C:
+			s.followWall(&jumped)
 			s.judge()
 			s.sweepFloor()
 			s.stepHorizon()
