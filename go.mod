@@ -5,11 +5,13 @@ go 1.26.0
 // What the program is made of.
 require (
 	github.com/BurntSushi/toml v1.6.0 // configuration file; reports unknown keys
+	github.com/klauspost/compress v1.20.3 // zstd on the peer link
 	github.com/prometheus/client_golang v1.25.0 // metrics as operators expect them, with the Go runtime's
 	github.com/spf13/cobra v1.10.2 // command line: help, completion
 	github.com/spf13/pflag v1.0.9 // cobra's flags, for the settings table
 	github.com/zeebo/xxh3 v1.1.0 // key hash: seeded, the same after a restart
 	golang.org/x/sys v0.49.0 // epoll, mmap, eventfd
+	golang.org/x/time v0.16.0 // token bucket: the pace of full copies
 )
 
 // What only tests use.

@@ -19,16 +19,20 @@ import (
 func (p *Puller) follow(ctx context.Context) error {
 	p.following.Lock()
 	defer p.following.Unlock()
-	conn, err := p.cfg.Dial(ctx, p.cfg.Addr)
+	raw, err := p.cfg.Dial(ctx, p.cfg.Addr)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer raw.Close()
 	p.mu.Lock()
-	p.conn = conn
+	p.conn = raw
 	p.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
+	conn, err := p.secure(raw)
+	if err != nil {
+		return err
+	}
 	conn.SetDeadline(time.Now().Add(p.cfg.PeerTimeout))
 	alive := &aliveConn{Conn: conn}
 	frames := newFrameReader(alive)

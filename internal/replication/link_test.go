@@ -113,6 +113,9 @@ func (w *wire) carry(l *wireLink, from, to net.Conn, fromSource bool) {
 	queue := make(chan []byte, 64)
 	go func() {
 		defer close(queue)
+		if !passPreamble(queue, from, fromSource) {
+			return
+		}
 		frames := newFrameReader(from)
 		for {
 			t, payload, err := frames.next(maxFrame)

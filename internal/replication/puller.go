@@ -30,6 +30,7 @@ type PullerConfig struct {
 	Returned func()
 	Changed  func() // called, holding a lock, when CaughtUp or Twin may answer differently; must not block; nil: nobody asks
 	Process  uint64 // a random number of this process: a source with the same one is this node itself
+	Link     *Link  // how the connection is protected and packed; nil: plain TCP
 	Logger   *slog.Logger
 	Dial     func(ctx context.Context, addr string) (net.Conn, error) // nil: TCP
 }
@@ -85,8 +86,9 @@ type PullStatus struct {
 	Node       int     `json:"node"`  // of the peer, 0 until it spoke
 	State      string  `json:"state"` // connecting, snapshot, stream, clock, refused, stopped
 	Reason     string  `json:"reason,omitempty"`
-	Applied    uint64  `json:"applied_seq"` // position in the peer's log
-	End        uint64  `json:"end_seq"`     // of the peer's log, as last heard
+	Link       string  `json:"link,omitempty"` // how the connection is protected and packed, as it was last
+	Applied    uint64  `json:"applied_seq"`    // position in the peer's log
+	End        uint64  `json:"end_seq"`        // of the peer's log, as last heard
 	LagEntries uint64  `json:"lag_entries"`
 	LagSeconds float64 `json:"lag_seconds"` // since this node last held everything, as far as it knows: it grows without a link
 	CaughtUp   bool    `json:"caught_up"`   // holds what the peer had when the present link came up

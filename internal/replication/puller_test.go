@@ -96,7 +96,9 @@ func TestPullerRefusesBadSources(t *testing.T) {
 				p := NewPuller(PullerConfig{Store: st, Node: 1, Addr: "bad", Dial: func(context.Context, string) (net.Conn, error) {
 					mine, theirs := net.Pipe()
 					go func() {
-						c.peer(theirs)
+						if _, err := (*Link)(nil).accept(theirs, time.Minute); err == nil {
+							c.peer(theirs)
+						}
 						theirs.Close()
 					}()
 					return mine, nil
@@ -144,6 +146,9 @@ func TestLargeRecordOnASlowLine(t *testing.T) {
 			links++
 			go func() {
 				defer theirs.Close()
+				if _, err := (*Link)(nil).accept(theirs, time.Minute); err != nil {
+					return
+				}
 				frames := newFrameReader(theirs)
 				if !greet(theirs, frames) {
 					return

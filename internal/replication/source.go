@@ -26,7 +26,10 @@ type SourceConfig struct {
 	// it must return after what that earlier life sent is applied or dropped. nil: nobody follows that node here.
 	Reborn  func(node int)
 	Process uint64 // a random number of this process
-	Logger  *slog.Logger
+	Link    *Link  // how connections are protected and packed; nil: plain TCP
+	// SnapshotRate bounds the bytes a second of full copies, 0: nothing does.
+	SnapshotRate int64
+	Logger       *slog.Logger
 }
 
 // Source serves the log of this node to the peers that follow it.
@@ -41,12 +44,14 @@ type Source struct {
 	draining  bool
 	closed    bool
 	handlers  sync.WaitGroup
+	refusals  refusals
+	copyPace  *pace // of full copies
 }
 
 // follower is one connected peer.
 type follower struct {
 	s    *Source
-	conn net.Conn
+	conn *linkConn
 	node int
 	life ulog.Identity // of its log
 	told hlc.Stamp     // horizon in the last heartbeat; the stream's
@@ -71,7 +76,9 @@ type FollowerStatus struct {
 	Parts     int    `json:"snapshot_parts"`
 	DriftMs   int64  `json:"drift_ms"`   // its clock ahead of this one
 	Snapshots int64  `json:"snapshots"`  // sent on this connection
-	SentBytes int64  `json:"sent_bytes"` //
+	SentBytes int64  `json:"sent_bytes"` // of frames
+	WireBytes int64  `json:"wire_bytes"` // that took on the wire: packed, and with what TLS adds
+	Link      string `json:"link"`       // how the connection is protected and packed
 }
 
 // NewSource returns a source that serves connections accepted from ln.
@@ -85,7 +92,8 @@ func NewSource(cfg SourceConfig, ln net.Listener) *Source {
 	if cfg.Ready == nil {
 		cfg.Ready = func() bool { return true }
 	}
-	return &Source{cfg: cfg, ln: ln, followers: map[int]*follower{}, conns: map[net.Conn]bool{}, lives: map[int]ulog.Identity{}}
+	return &Source{cfg: cfg, ln: ln, followers: map[int]*follower{}, conns: map[net.Conn]bool{}, lives: map[int]ulog.Identity{},
+		copyPace: newPace(cfg.SnapshotRate)}
 }
 
 // maxPeerConns bounds connections on the peer port: a few followers, each maybe twice while an old link dies.
@@ -202,6 +210,7 @@ func (s *Source) Followers() []FollowerStatus {
 		f.mu.Lock()
 		st := f.status
 		f.mu.Unlock()
+		st.WireBytes = f.conn.wire.out.Load()
 		st.Lag = end - min(end, st.Applied)
 		list = append(list, st)
 	}
@@ -209,7 +218,11 @@ func (s *Source) Followers() []FollowerStatus {
 }
 
 // handle is one connection.
-func (s *Source) handle(conn net.Conn) error {
+func (s *Source) handle(raw net.Conn) error {
+	conn := s.secure(raw)
+	if conn == nil {
+		return nil
+	}
 	log := s.cfg.Store.Log()
 	conn.SetDeadline(time.Now().Add(s.cfg.PeerTimeout))
 	// What this node holds of the follower is read before the follower says what it has itself: what it writes meanwhile must
@@ -229,7 +242,7 @@ func (s *Source) handle(conn net.Conn) error {
 		return &RefusedError{Reason: reason}
 	}
 	f := &follower{s: s, conn: conn, node: h.Node, life: h.Life, lastSeen: time.Now()}
-	f.status = FollowerStatus{Node: h.Node, Addr: conn.RemoteAddr().String(), State: "stream", Applied: h.Position.Seq, Parts: store.ScanParts}
+	f.status = FollowerStatus{Node: h.Node, Addr: conn.RemoteAddr().String(), Link: conn.String(), State: "stream", Applied: h.Position.Seq, Parts: store.ScanParts}
 	if err := s.enter(f); err != nil {
 		return err
 	}

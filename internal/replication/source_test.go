@@ -23,6 +23,9 @@ type rawFollower struct {
 func (n *testNode) follow(h hello) (*rawFollower, error) {
 	mine, theirs := net.Pipe()
 	n.c.wire.listeners[n.name].conns <- theirs
+	if _, err := (*Link)(nil).dialed(mine, "", time.Minute); err != nil {
+		return &rawFollower{Conn: mine}, err
+	}
 	f := &rawFollower{Conn: mine, frames: newFrameReader(mine)}
 	var g greeting
 	if err := f.frames.expect(frameGreeting, &g); err != nil {
