@@ -27,6 +27,13 @@ func serveSettings(c *serveConfig) *settings {
 	s.add("peer", listValue(&n.Peer), "follow another node at its peer `ADDR`, its --peer-listen; of a mesh one is enough, all may be named, this node too")
 	s.add("peer-listen", textValue(&n.PeerListen), "let peers follow this node at `ADDR`; required with --peer")
 	s.add("peer-advertise", textValue(&n.PeerAdvertise), "tell other nodes to follow this one at `ADDR`, where --peer-listen is not what they reach")
+	s.add("peer-tls-cert", textValue(&n.PeerTLSCert), "protect the peer link by TLS with the certificate in this PEM `FILE`; needs the next two as well, on both nodes")
+	s.add("peer-tls-key", textValue(&n.PeerTLSKey), "the key of that certificate, a PEM `FILE`")
+	s.add("peer-tls-ca", textValue(&n.PeerTLSCA), "accept a peer whose certificate is signed by an authority in this PEM `FILE`")
+	s.add("peer-tls-name", textValue(&n.PeerTLSName), "`NAME` that the certificate of the peer must be for (default the host of --peer)")
+	s.add("peer-secret-file", textValue(&n.PeerSecretFile), "accept a peer that knows the secret in this `FILE`, at least 16 bytes, the same on both nodes")
+	s.add("peer-compress", choiceValue(&n.PeerCompress, "none", "zstd"), "pack the log on its way to the peer, where both nodes say so")
+	s.add("peer-copy-rate", sizeValue(&n.PeerCopyRate), "how many bytes a second a full copy to the peer may take, 1MiB and more; 0 is no bound")
 	s.add("admin-listen", textValue(&n.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
 
 	s.add("fsync", choiceValue(&n.Fsync, "never", "interval", "always"), "what a positive reply to a write means: written to the system, synced soon, synced")

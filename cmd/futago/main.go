@@ -62,6 +62,7 @@ Exit codes:
 		newGatewayCommand(),
 		newGetCommand(),
 		newIncrCommand(),
+		newPeerCommand(),
 		newServeCommand(),
 		newSetCommand(),
 		newStatusCommand(),

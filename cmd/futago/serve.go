@@ -38,6 +38,10 @@ systemd the unit is ready when clients are served.`,
   futago serve --node 1 --listen :11211 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212
   futago serve --node 2 --listen :11211 --peer-listen 10.0.0.2:11212 --peer 10.0.0.1:11212
 
+  # a pair over a network that is not trusted; futago peer certs makes the files
+  futago serve --node 1 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212 --peer-compress zstd \
+    --peer-tls-cert 10.0.0.1.pem --peer-tls-key 10.0.0.1-key.pem --peer-tls-ca ca.pem
+
   # a port for memcached clients only beside one for everything
   futago serve --listen 127.0.0.1:11211 --listen :11213,protocols=memcache`,
 		Args: noWords,
@@ -97,7 +101,7 @@ func serveError(err error) error {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return withHint(err, "This machine does not have that address. Choose one that it has, or :PORT for all.")
 	case errors.Is(err, fs.ErrPermission):
-		return withHint(err, "Run as the user who owns the data folder, or choose another folder with --data; ports below 1024 need a privilege.")
+		return withHint(err, "Run as the user who owns the data folder and the files of the peer link, or choose others; ports below 1024 need a privilege.")
 	case errors.Is(err, syscall.ENOSPC):
 		return withHint(err, "Free some disk space, or choose a folder on another disk with --data.")
 	}

@@ -96,6 +96,7 @@ func TestServeRefuses(t *testing.T) {
 	}{
 		{"configuration", []string{"--node", "1", "--peer", "127.0.0.1:1"}, exitUsage, "futago: serve: peer-listen "},
 		{"argument", []string{"now"}, exitUsage, `futago: serve: unexpected argument "now"`},
+		{"no secret", []string{"--peer-secret-file", "absent"}, exitFailure, "read shared secret of the peer link: open absent: no such file"},
 		{"address in use", []string{"--listen", taken.Addr().String()}, exitFailure, "Another process listens there."},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -30,6 +30,18 @@ type Config struct {
 	// PeerAdvertise is where other nodes find that; empty means PeerListen, with the address that this node comes from where
 	// that names none.
 	PeerAdvertise string
+	// PeerTLSCert, PeerTLSKey and PeerTLSCA are PEM files that protect the peer link in both directions: this node's
+	// certificate, its key, the authorities of the other node's certificate. All three or none.
+	PeerTLSCert, PeerTLSKey, PeerTLSCA string
+	// PeerTLSName is the name that the other node's certificate must be for; empty is the host of Peer.
+	PeerTLSName string
+	// PeerSecretFile holds a secret that both nodes know; empty is none.
+	PeerSecretFile string
+	// PeerCompress is none or zstd: how the log is packed on its way where both nodes say so.
+	PeerCompress string
+	// PeerCopyRate bounds full copies that are sent to the peer, in bytes a second; 0 is no bound.
+	PeerCopyRate int64
+
 	// AdminListen serves /healthz /readyz /status /metrics; "none" turns it off.
 	AdminListen string
 
@@ -95,6 +107,7 @@ func DefaultConfig() Config {
 	return Config{
 		Listen:         []string{"127.0.0.1:11211"},
 		Data:           "./futago-data",
+		PeerCompress:   "none",
 		AdminListen:    "127.0.0.1:11280",
 		Fsync:          "interval",
 		FsyncInterval:  time.Second,
@@ -123,6 +136,9 @@ func DefaultConfig() Config {
 
 // maxPeers bounds a mesh: every node follows every other.
 const maxPeers = 16
+
+// minCopyRate is a copy that advances well within the default of CatchupTimeout, bytes a second.
+const minCopyRate = 1 << 20
 
 // Validate returns every problem of the configuration at once; nil when there is none.
 func (c *Config) Validate() error {
@@ -181,6 +197,15 @@ func (c *Config) Validate() error {
 		}
 		bad(key, fmt.Sprintf("%q", value), strings.Join(allowed, ", "))
 	}
+	oneOf("peer-compress", c.PeerCompress, "none", "zstd")
+	if n := countSet(c.PeerTLSCert, c.PeerTLSKey, c.PeerTLSCA); n != 0 && n != 3 {
+		bad("peer-tls-cert, peer-tls-key, peer-tls-ca", fmt.Sprintf("%q, %q, %q", c.PeerTLSCert, c.PeerTLSKey, c.PeerTLSCA), "three files, or none")
+	} else if n == 0 && c.PeerTLSName != "" {
+		bad("peer-tls-name", fmt.Sprintf("%q", c.PeerTLSName), "a name together with peer-tls-cert, peer-tls-key and peer-tls-ca")
+	}
+	if c.PeerCopyRate != 0 && c.PeerCopyRate < minCopyRate {
+		bad("peer-copy-rate", c.PeerCopyRate, "0, or 1MiB and more: a slower copy looks like no progress")
+	}
 	oneOf("fsync", c.Fsync, "never", "interval", "always")
 	if c.Ack != "" {
 		oneOf("ack", c.Ack, "local", "peer")
@@ -231,4 +256,14 @@ func (c *Config) Validate() error {
 		bad("idle-timeout", c.IdleTimeout, "0 or more")
 	}
 	return errors.Join(errs...)
+}
+
+// countSet returns how many of the texts are not empty.
+func countSet(texts ...string) (n int) {
+	for _, text := range texts {
+		if text != "" {
+			n++
+		}
+	}
+	return n
 }

@@ -41,6 +41,7 @@ func (n *Node) follow() {
 	}
 	n.source = replication.NewSource(replication.SourceConfig{
 		Store: n.store, Node: n.cfg.Node, PeerTimeout: n.cfg.PeerTimeout, Logger: n.logger, Process: n.process,
+		Link: n.link, SnapshotRate: n.cfg.PeerCopyRate,
 		Ready: func() bool { ok, _ := n.readiness(); return ok },
 		Reborn: func(node int) {
 			for _, l := range n.pullers() {
@@ -63,7 +64,7 @@ func (n *Node) follow() {
 func (n *Node) addLink(addr string, member int) {
 	l := &link{member: member, Puller: replication.NewPuller(replication.PullerConfig{
 		Store: n.store, Node: n.cfg.Node, Addr: addr, PeerTimeout: n.cfg.PeerTimeout, Durable: n.cfg.Fsync != "never", Logger: n.logger,
-		Advertise: n.advertised(), VerifyEvery: n.cfg.VerifyInterval, Process: n.process,
+		Advertise: n.advertised(), VerifyEvery: n.cfg.VerifyInterval, Process: n.process, Link: n.link,
 		Returned: func() { n.again("link to the peer was down") },
 		Changed: func() {
 			select {

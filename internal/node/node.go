@@ -39,6 +39,7 @@ type Node struct {
 	links  links
 	admin  *adminServer // nil when turned off
 	peerLn net.Listener
+	link   *replication.Link // how both directions of the peer link are protected
 
 	opened    atomic.Bool   // store, server and links are there
 	listening atomic.Bool   // the client port is open
@@ -121,6 +122,9 @@ func (n *Node) open() error {
 		}
 		n.peerLn = ln
 	}
+	if err := n.openLink(); err != nil {
+		return err
+	}
 	fs, err := n.fileSystem()
 	if err != nil {
 		return err
@@ -148,6 +152,16 @@ func (n *Node) open() error {
 	n.follow()
 	n.opened.Store(true)
 	return nil
+}
+
+// openLink reads what the peer link is protected with.
+func (n *Node) openLink() (err error) {
+	c := replication.LinkConfig{
+		TLSCert: n.cfg.PeerTLSCert, TLSKey: n.cfg.PeerTLSKey, TLSCA: n.cfg.PeerTLSCA, TLSName: n.cfg.PeerTLSName,
+		SecretFile: n.cfg.PeerSecretFile, Compress: n.cfg.PeerCompress == "zstd",
+	}
+	n.link, err = replication.OpenLink(c, n.logger)
+	return err
 }
 
 func (n *Node) fileSystem() (vfs.FS, error) {

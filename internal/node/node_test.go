@@ -296,20 +296,22 @@ func TestMetricNames(t *testing.T) {
 func TestValidateNamesEveryProblem(t *testing.T) {
 	c := DefaultConfig()
 	c.Peer, c.Fsync, c.MaxConns, c.SegmentSize = []string{"x:1"}, "sometimes", 0, 5
+	c.PeerTLSCert, c.PeerCompress, c.PeerCopyRate = "cert.pem", "gzip", 1000
 	err := c.Validate()
-	for _, key := range []string{"peer-listen", "node", "fsync", "max-conns", "segment-size"} {
+	for _, key := range []string{"peer-listen", "node", "fsync", "max-conns", "segment-size", "peer-tls-ca", "peer-compress", "peer-copy-rate"} {
 		if err == nil || !strings.Contains(err.Error(), key+" ") {
 			t.Errorf("%s is not named in:\n%v", key, err)
 		}
 	}
 	c = DefaultConfig()
 	c.Listen, c.AdminListen, c.PeerListen, c.Peer = []string{"foo", ":1,protocols=htp"}, ":1,protocols=http", "unix:/x", []string{"10.0.0.2"}
-	c.Node, c.PeerTimeout, c.IdleTimeout = 1, -time.Second, -time.Minute
+	c.Node, c.PeerTimeout, c.IdleTimeout, c.PeerTLSName = 1, -time.Second, -time.Minute, "b.example"
 	want := `listen "foo": want host:port, [v6]:port, :port or unix:/path
 listen ":1,protocols=htp": unknown protocol "htp", nearest is "http"
 admin-listen ":1,protocols=http": allowed is host:port, [v6]:port, :port, unix:/path or none
 peer-listen "unix:/x": allowed is host:port, [v6]:port or :port
 peer "10.0.0.2": allowed is host:port or [v6]:port
+peer-tls-name "b.example": allowed is a name together with peer-tls-cert, peer-tls-key and peer-tls-ca
 peer-timeout -1s: allowed is more than 0
 idle-timeout -1m0s: allowed is 0 or more`
 	if got := fmt.Sprint(c.Validate()); got != want {

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newPeerCommand() *cobra.Command {
+	cmd := asGroup(&cobra.Command{
+		Use:   "peer",
+		Short: "Prepare the link between two nodes",
+	})
+	cmd.AddCommand(newPeerCertsCommand())
+	return cmd
+}
+
+func newPeerCertsCommand() *cobra.Command {
+	c := &peerCerts{dir: "futago-certs", days: 730}
+	cmd := &cobra.Command{
+		Use:   "certs",
+		Short: "Make certificates that protect the peer link",
+		Long: `Make an authority and a certificate for each node, as PEM files: ca.pem, ca-key.pem, and for each --host
+HOST.pem and HOST-key.pem. Each node gets ca.pem and its own two files, for --peer-tls-ca, --peer-tls-cert and
+--peer-tls-key; ca-key.pem belongs on neither of them. A HOST is the address or name by which the other node
+reaches this one, its --peer; further ones for the same node follow after commas.
+
+An authority that is in the folder already is used again, and the certificates of the hosts are replaced:
+that renews them. Running nodes take new files by themselves.`,
+		Example: `  futago peer certs --host 10.0.0.1 --host 10.0.0.2
+  futago peer certs --dir /etc/futago/certs --host a.example,10.0.0.1 --host b.example,10.0.0.2 --days 365`,
+		Args: noWords,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.check(); err != nil {
+				return usageError{err}
+			}
+			return c.run(cmd.OutOrStdout(), time.Now())
+		},
+	}
+	cmd.Flags().StringVar(&c.dir, "dir", c.dir, "write the files into this `DIR`")
+	cmd.Flags().StringArrayVar(&c.hosts, "host", nil, "make a certificate for this `HOST`; may be repeated")
+	cmd.Flags().IntVar(&c.days, "days", c.days, "how many days the certificates of the hosts last; the authority lasts ten years")
+	return cmd
+}
+
+// run writes the files and says what they are for.
+func (c *peerCerts) run(out io.Writer, now time.Time) error {
+	made, err := c.make(now)
+	for _, path := range made {
+		fmt.Fprintln(out, path)
+	}
+	return err
+}
