@@ -17,6 +17,7 @@ type link struct {
 	mu    sync.Mutex
 	down  bool
 	delay time.Duration // of every piece, each way
+	tap   func([]byte)  // sees every piece; nil: nobody does
 	conns map[net.Conn]bool
 }
 
@@ -124,6 +125,9 @@ func (l *link) copy(to, from net.Conn) {
 		if n > 0 {
 			l.mu.Lock()
 			delay := l.delay
+			if l.tap != nil {
+				l.tap(buf[:n])
+			}
 			l.mu.Unlock()
 			if delay > 0 {
 				<-time.After(delay)

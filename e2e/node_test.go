@@ -196,10 +196,14 @@ type nodeStatus struct {
 	Peer struct {
 		State   string
 		Reason  string
+		Link    string
 		Applied uint64 `json:"applied_seq"`
 	}
 	Followers []struct {
-		Durable uint64 `json:"durable_seq"`
+		Durable   uint64 `json:"durable_seq"`
+		SentBytes int64  `json:"sent_bytes"`
+		WireBytes int64  `json:"wire_bytes"`
+		Link      string
 	}
 	Server struct {
 		Connections *int `json:"curr_connections"`
