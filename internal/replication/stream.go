@@ -126,6 +126,7 @@ func (f *follower) snapshot(ctx context.Context, part int, whole bool, above hlc
 		f.status.Snapshots++
 		f.mu.Unlock()
 	}
+	limit := newPace(f.s.cfg.SnapshotRate)
 	buf := make([]byte, batchHeader, batchBytes+64<<10)
 	for _, r := range st.Preface() {
 		buf = appendRecord(buf, r.Append(nil))
@@ -138,7 +139,9 @@ func (f *follower) snapshot(ctx context.Context, part int, whole bool, above hlc
 		}
 		if len(buf) > batchHeader || whole {
 			putBatchHeader(buf, uint64(complete), 0)
-			failed = f.send(appendFrame(nil, frameChunk, buf))
+			if failed = limit.wait(ctx, len(buf)); failed == nil {
+				failed = f.send(appendFrame(nil, frameChunk, buf))
+			}
 		}
 		buf = buf[:batchHeader]
 		if cap(buf) > 4*batchBytes {
