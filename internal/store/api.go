@@ -32,6 +32,7 @@ type Request struct {
 	Expires uint64 // milliseconds since hlc.Epoch (see hlc.Millis), 0 = never; a time in the past is stored and reads as absent
 	CAS     uint64 // token to compare with; CAS always, Delete, Set, Append and Prepend when not 0
 	Delta   uint64 // Incr, Decr
+	Level   Level  // at which it is to be acknowledged
 
 	scratch []byte
 }
@@ -58,8 +59,12 @@ var (
 	ErrClockAhead = errors.New("clock of this node is ahead of its peers': set it right")    // fault
 	ErrReadOnly   = errors.New("store stopped accepting writes after a disk error")          // fault; until restart
 	ErrNoMember   = errors.New("no such member of the mesh")                                 // ForgetPeer
+	ErrNoPeer     = errors.New("not stored: no peer is connected, ack=strict")               // fault; a peer that takes a snapshot does not count
 	ErrClosed     = errors.New("store is closed")                                            // fault
 )
+
+// ErrUnconfirmed is the outcome of a write with LevelStrict that Commit has executed and no peer has confirmed in time.
+var ErrUnconfirmed = errors.New("effect unknown: no peer confirmed the write, ack=strict")
 
 // View is a live record held in place. It belongs to the caller of Acquire, who may reuse it for one record at a time.
 type View struct {

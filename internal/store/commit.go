@@ -21,6 +21,9 @@ func (s *Store) Commit(req *Request, res *Result) error {
 	if err := s.writable(req.Op == Delete); err != nil {
 		return err
 	}
+	if err := s.gate.admit(req.Level); err != nil {
+		return err
+	}
 	h := s.log.Hash(req.Key)
 	sh := s.shardOf(h)
 	sh.mu.Lock()

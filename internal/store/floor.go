@@ -95,6 +95,9 @@ func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
 	if err := s.writable(true); err != nil {
 		return 0, err
 	}
+	if err := s.gate.admit(DefaultLevel); err != nil {
+		return 0, err
+	}
 	f := &s.floors
 	f.mu.Lock()
 	defer f.mu.Unlock()

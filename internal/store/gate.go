@@ -2,59 +2,108 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// gate decides when the reply to a write may leave: the write is as safe as the disk policy demands, and with AckPeer a
-// peer has it too, or this node is solo. It alone decides solo.
+// Level is how far a write must have come before it is acknowledged.
+type Level uint8
+
+const (
+	DefaultLevel Level = iota // what the node is configured for
+	LevelLocal                // here, as safe as the disk policy demands
+	LevelPeer                 // at a peer as well, unless this node is solo
+	LevelStrict               // at a peer as well; a write that no peer confirms fails
+)
+
+var levelNames = [...]string{LevelLocal: "local", LevelPeer: "peer", LevelStrict: "strict"}
+
+// String is the name that ParseLevel reads.
+func (l Level) String() string { return levelNames[l] }
+
+// ParseLevel reads local, peer or strict.
+func ParseLevel(name string) (l Level, ok bool) {
+	i := slices.Index(levelNames[:], name)
+	return Level(max(i, 0)), i > 0
+}
+
+// gate decides when the reply to a write may leave: the write is as safe as the disk policy demands, and with LevelPeer or
+// LevelStrict a peer has it too. It alone decides solo, and which writes failed; gate_peers.go says how.
 //
-// Solo holds for all writes at once: none waits. It begins when the link to the peer is closed, or when the peer was
-// silent about a write for AckTimeout; it ends when the peer has confirmed the present end of the log.
+// At a peer means at any one of those that follow this log. Every position below only rises.
 type gate struct {
 	s      *Store
-	passed atomic.Uint64
+	mode   Level         // of the node
+	passed atomic.Uint64 // writes that may be acknowledged at the node's own level
+	failed atomic.Uint64 // of those that were not, the ones up to here fail with LevelStrict
+	within atomic.Bool   // a peer follows that can confirm
 
 	mu        sync.Mutex
-	linked    map[int]bool // peers that follow this log now
-	confirmed uint64       // highest position that a peer has applied, of its present link
-	solo      bool
+	here      uint64            // passed with LevelLocal
+	shared    uint64            // the same with LevelStrict: here, and at a peer
+	paired    uint64            // the same with LevelPeer: shared, or solo
+	followers map[int]*follower // peers that follow this log now
+	solo      bool              // nobody confirms: LevelPeer is content with LevelLocal
 	soloSince time.Time
 	soloTime  time.Duration // of ended solo times
+	soloCount int64         // solo times that have begun
 	soloWhy   string
-	probe     sample        // end of the log at some step of the present link and solo time; seq 0: none is taken
 	joined    uint64        // end of the log when the last solo time ended: what passed up to here may be missing at the peer
-	samples   []sample      // ends of the log, oldest first, that were not confirmed when taken
-	changed   chan struct{} // closed when something changed; nil while nobody waits
+	awaited   ends          // unconfirmed ends of the log: one that is overdue begins a solo time
+	owed      ends          // the same, of writes with LevelStrict: one that is overdue fails what lies before it
+	overdue   uint64        // what failed becomes
+	watching  bool          // watch runs
+	changed   chan struct{} // closed when a position rose; nil while nobody waits
 	listeners []*listener   // replaced, never changed in place
 	risers    []*listener   // the same, of OnRise
+
+	refused     atomic.Uint64 // writes refused because no peer could confirm them
+	unconfirmed atomic.Uint64 // writes answered with ErrUnconfirmed
 }
 
 type listener struct{ f func() }
 
-// sample says that the log ended at seq at a time.
-type sample struct {
-	at  time.Time
-	seq uint64
+func (g *gate) init(s *Store) {
+	g.s, g.mode = s, LevelLocal
+	switch {
+	case s.cfg.AckStrict:
+		g.mode = LevelStrict
+	case s.cfg.AckPeer:
+		g.mode = LevelPeer
+	}
+	g.followers = map[int]*follower{}
+	g.solo, g.soloSince, g.soloWhy, g.soloCount = true, time.Now(), "no peer has connected yet", 1
 }
 
-func (g *gate) init(s *Store) {
-	g.s = s
-	g.linked = map[int]bool{}
-	if s.cfg.AckPeer {
-		g.solo, g.soloSince, g.soloWhy = true, time.Now(), "no peer has connected yet"
+// resolve returns what a level means on this node.
+func (g *gate) resolve(l Level) Level {
+	if l == DefaultLevel {
+		return g.mode
 	}
+	return l
+}
+
+// refuses returns why a write at a level is not begun: it could not be acknowledged, whatever comes. nil when it may be.
+func (g *gate) refuses(l Level) error {
+	if g.resolve(l) != LevelStrict || g.within.Load() {
+		return nil
+	}
+	return ErrNoPeer
+}
+
+// admit is refuses for a write that is about to begin.
+func (g *gate) admit(l Level) error {
+	err := g.refuses(l)
+	if err != nil {
+		g.refused.Add(1)
+	}
+	return err
 }
 
 // local is the position that this node's own policy has passed.
 func (g *gate) local() uint64 {
-	if g.s.log == nil {
-		return 0
-	}
 	if g.s.cfg.Fsync == "always" {
 		return g.s.log.Durable()
 	}
@@ -67,72 +116,144 @@ func (g *gate) logRose() {
 		return
 	}
 	g.mu.Lock()
-	tell := g.updateLocked() || g.s.log.Failed() != nil
-	risers := g.risers
+	wake, risers := g.settleLocked(), g.risers
 	g.mu.Unlock()
 	for _, l := range risers {
 		l.f()
 	}
-	if tell {
-		g.tell()
-	}
-}
-
-func (g *gate) updateLocked() bool {
-	pos := g.local()
-	if g.s.cfg.AckPeer && !g.solo {
-		pos = min(pos, g.confirmed)
-	}
-	if pos <= g.passed.Load() {
-		return false
-	}
-	g.passed.Store(pos)
-	return true
-}
-
-// tell wakes everybody who waits.
-func (g *gate) tell() {
-	g.mu.Lock()
-	if g.changed != nil {
-		close(g.changed)
-		g.changed = nil
-	}
-	listeners := g.listeners
-	g.mu.Unlock()
-	for _, l := range listeners {
+	for _, l := range wake {
 		l.f()
 	}
 }
 
-// Passed reports whether replies to a write at seq may leave. An error means that they never will.
+// change runs f under the lock and lets go what may go on then.
+func (g *gate) change(f func()) {
+	g.mu.Lock()
+	f()
+	wake := g.settleLocked()
+	g.mu.Unlock()
+	for _, l := range wake {
+		l.f()
+	}
+}
+
+// settleLocked works out the positions, wakes who waits in WaitAt, and returns the listeners that must hear of it.
+func (g *gate) settleLocked() (wake []*listener) {
+	before := [...]uint64{g.here, g.shared, g.paired}
+	g.here = max(g.here, g.local())
+	g.shared = max(g.shared, min(g.here, g.confirmedLocked()))
+	g.paired = max(g.paired, g.shared)
+	if g.solo {
+		g.paired = max(g.paired, g.here)
+	}
+	broken := g.s.log.Failed() != nil
+	decided := broken
+	// Before the failures: who finds a write failed looks once more whether it passed.
+	if p := g.positionLocked(g.mode); p > g.passed.Load() {
+		g.passed.Store(p)
+		decided = true
+	}
+	if !g.within.Load() {
+		g.overdue = g.s.log.Written() // also what was begun while a peer was there
+	}
+	failed := g.overdue > g.failed.Load()
+	if failed {
+		g.failed.Store(g.overdue)
+		decided = decided || g.mode == LevelStrict
+	}
+	if g.changed != nil && (broken || failed || before != [...]uint64{g.here, g.shared, g.paired}) {
+		close(g.changed)
+		g.changed = nil
+	}
+	if decided {
+		return g.listeners
+	}
+	return nil
+}
+
+// positionLocked is the position that has passed at a level.
+func (g *gate) positionLocked(l Level) uint64 {
+	switch l {
+	case LevelStrict:
+		return g.shared
+	case LevelPeer:
+		return g.paired
+	}
+	return g.here
+}
+
+// Level is what a positive reply to a write means on this node, unless its request asks for another level.
+func (s *Store) Level() Level { return s.gate.mode }
+
+// Passed reports whether replies to a write at seq may leave. ErrUnconfirmed means that the write failed: it is here, and
+// may or may not be at a peer. Another error means that nothing will be known about it.
 func (s *Store) Passed(seq uint64) (bool, error) {
-	if seq <= s.gate.passed.Load() {
+	g := &s.gate
+	if seq <= g.passed.Load() {
 		return true, nil
+	}
+	if g.mode == LevelStrict && seq <= g.failed.Load() {
+		if seq <= g.passed.Load() {
+			return true, nil
+		}
+		return false, ErrUnconfirmed
 	}
 	return false, s.log.Failed()
 }
 
-// Wait blocks until replies to a write at seq may leave.
+// Reached reports how far a write at seq has come that is to be acknowledged at a level: LevelLocal or LevelPeer once it
+// may be, DefaultLevel while it must wait. A write that asks for LevelPeer has reached LevelLocal if this node is solo, one
+// that asks for LevelLocal never more than that. Errors are those of Passed.
+func (s *Store) Reached(seq uint64, level Level) (Level, error) {
+	s.gate.mu.Lock()
+	defer s.gate.mu.Unlock()
+	return s.gate.reachedLocked(seq, s.gate.resolve(level))
+}
+
+func (g *gate) reachedLocked(seq uint64, level Level) (Level, error) {
+	switch {
+	case level == LevelLocal && seq <= g.here:
+		return LevelLocal, nil
+	case level != LevelLocal && seq <= g.shared:
+		return LevelPeer, nil
+	case level == LevelPeer && seq <= g.paired:
+		return LevelLocal, nil
+	case level == LevelStrict && seq <= g.failed.Load():
+		return DefaultLevel, ErrUnconfirmed
+	}
+	return DefaultLevel, g.s.log.Failed()
+}
+
+// Wait blocks until replies to a write at seq may leave. Errors are those of Passed, and ctx's.
 func (s *Store) Wait(ctx context.Context, seq uint64) error {
+	_, err := s.WaitAt(ctx, seq, DefaultLevel)
+	return err
+}
+
+// WaitAt blocks until Reached gives an answer, and returns it.
+func (s *Store) WaitAt(ctx context.Context, seq uint64, level Level) (Level, error) {
+	g := &s.gate
+	level = g.resolve(level)
 	for {
-		s.gate.mu.Lock()
-		if s.gate.changed == nil {
-			s.gate.changed = make(chan struct{})
+		g.mu.Lock()
+		reached, err := g.reachedLocked(seq, level)
+		if reached == DefaultLevel && err == nil && g.changed == nil {
+			g.changed = make(chan struct{})
 		}
-		changed := s.gate.changed
-		s.gate.mu.Unlock()
-		if ok, err := s.Passed(seq); ok || err != nil {
-			return err
+		changed := g.changed
+		g.mu.Unlock()
+		if reached != DefaultLevel || err != nil {
+			return reached, err
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return ctx.Err()
+			return DefaultLevel, ctx.Err()
 		}
 	}
 }
 
-// OnPass has f called, from any goroutine, whenever the passed position rose or will never rise again. f must not block.
+// OnPass has f called, from any goroutine, whenever Passed may answer differently. f must not block.
 func (s *Store) OnPass(f func()) (cancel func()) {
 	return s.gate.listen(&s.gate.listeners, f)
 }
@@ -152,165 +273,4 @@ func (g *gate) listen(list *[]*listener, f func()) (cancel func()) {
 		defer g.mu.Unlock()
 		*list = slices.DeleteFunc(slices.Clone(*list), func(l *listener) bool { return l == mine })
 	}
-}
-
-// Linked tells that a peer follows this log now, or no longer does.
-func (s *Store) Linked(peer int, up bool) {
-	g := &s.gate
-	g.mu.Lock()
-	g.probe = sample{}
-	if up {
-		g.linked[peer] = true
-		if len(g.linked) == 1 {
-			g.confirmed = 0 // it may have lost what it confirmed before
-		}
-	} else {
-		delete(g.linked, peer)
-		if len(g.linked) == 0 {
-			g.goSoloLocked("link to the peer is closed")
-		}
-	}
-	rose := g.updateLocked()
-	g.mu.Unlock()
-	if rose {
-		g.tell()
-	}
-}
-
-// Behind tells that a linked peer gets a snapshot: a position that it confirms says nothing about the entries before the
-// snapshot's start, so none may be passed on to Confirm before it holds the whole. With no other peer linked, writes go
-// solo until then.
-func (s *Store) Behind(peer int) {
-	g := &s.gate
-	g.mu.Lock()
-	others := len(g.linked)
-	if g.linked[peer] {
-		others--
-	}
-	if others == 0 {
-		g.goSoloLocked("peer takes a snapshot")
-	}
-	rose := g.updateLocked()
-	g.mu.Unlock()
-	if rose {
-		g.tell()
-	}
-}
-
-// Confirm tells that a peer has applied this log up to seq.
-func (s *Store) Confirm(peer int, seq uint64) {
-	g := &s.gate
-	g.mu.Lock()
-	g.confirmed = max(g.confirmed, seq)
-	g.dropConfirmedLocked()
-	if g.solo && g.linked[peer] && seq >= s.log.Written() {
-		g.endSoloLocked()
-	}
-	rose := g.updateLocked()
-	g.mu.Unlock()
-	if rose {
-		g.tell()
-	}
-}
-
-func (g *gate) dropConfirmedLocked() {
-	for len(g.samples) > 0 && g.samples[0].seq <= g.confirmed {
-		g.samples = g.samples[1:]
-	}
-}
-
-func (g *gate) goSoloLocked(why string) {
-	if g.solo || !g.s.cfg.AckPeer {
-		return
-	}
-	g.solo, g.soloSince, g.soloWhy = true, time.Now(), why
-	g.samples, g.probe = nil, sample{}
-	g.s.logger.Warn("solo: writes are acknowledged without the peer", "err", errors.New(why))
-}
-
-func (g *gate) endSoloLocked() {
-	g.solo, g.joined = false, g.s.log.Written()
-	took := time.Since(g.soloSince)
-	g.soloTime += took
-	g.samples = nil
-	g.s.logger.Info("solo ended: writes are acknowledged by the peer", "took", took.Round(time.Millisecond))
-}
-
-// Joined returns the position from which on nothing is acknowledged without the peer: a peer that has applied the log up
-// to it misses nothing that a client was told, now or later on this link. ok is false while this node is solo. Where
-// acknowledgements never wait for a peer the position is 0.
-func (s *Store) Joined() (seq uint64, ok bool) {
-	g := &s.gate
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.joined, !g.solo
-}
-
-// watch goes solo when the peer is silent, and ends it when the peer keeps up under load, when no confirmation ever
-// meets the very end.
-func (g *gate) watch() {
-	step := max(g.s.cfg.AckTimeout/16, time.Millisecond)
-	tick := time.NewTicker(step)
-	defer tick.Stop()
-	for {
-		select {
-		case <-g.s.stop:
-			return
-		case <-tick.C:
-			g.step(time.Now())
-		}
-	}
-}
-
-func (g *gate) step(now time.Time) {
-	g.mu.Lock()
-	end := g.s.log.Written()
-	g.dropConfirmedLocked()
-	switch {
-	case g.solo && len(g.linked) > 0:
-		// What was there less than AckTimeout ago is confirmed: the peer keeps up.
-		if g.probe.seq != 0 && g.confirmed >= g.probe.seq {
-			g.endSoloLocked()
-		} else if g.probe.seq == 0 || now.Sub(g.probe.at) >= g.s.cfg.AckTimeout {
-			g.probe = sample{now, end}
-		}
-	case !g.solo && len(g.samples) > 0 && now.Sub(g.samples[0].at) >= g.s.cfg.AckTimeout:
-		g.goSoloLocked(fmt.Sprintf("peer did not confirm a write within %v", g.s.cfg.AckTimeout))
-	}
-	if !g.solo && end > g.confirmed && (len(g.samples) == 0 || g.samples[len(g.samples)-1].seq < end) {
-		g.samples = append(g.samples, sample{now, end})
-	}
-	rose := g.updateLocked()
-	g.mu.Unlock()
-	if rose {
-		g.tell()
-	}
-}
-
-// Acknowledgement describes the gate for the status document.
-type Acknowledgement struct {
-	Mode        string  `json:"mode"`                  // local or peer
-	Solo        bool    `json:"solo"`                  // peer: writes are acknowledged without it now
-	SoloReason  string  `json:"solo_reason,omitempty"` // why; empty while not solo
-	SoloSeconds float64 `json:"solo_seconds"`          // in all since the start
-	Passed      uint64  `json:"passed"`                // position that replies may refer to
-	Confirmed   uint64  `json:"confirmed"`             // position that the linked peer has applied
-}
-
-// Acknowledgement returns the present state of the gate.
-func (s *Store) Acknowledgement() Acknowledgement {
-	g := &s.gate
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	a := Acknowledgement{Mode: "local", Passed: g.passed.Load(), Confirmed: g.confirmed}
-	if s.cfg.AckPeer {
-		a.Mode, a.Solo = "peer", g.solo
-		total := g.soloTime
-		if g.solo {
-			a.SoloReason = g.soloWhy
-			total += time.Since(g.soloSince)
-		}
-		a.SoloSeconds = total.Seconds()
-	}
-	return a
 }

@@ -40,6 +40,8 @@ func (s *Store) Stats() Stats {
 	}
 	if err := s.writable(false); err != nil {
 		st.Refusal = err.Error()
+	} else if err := s.gate.refuses(DefaultLevel); err != nil {
+		st.Refusal = err.Error()
 	}
 	return st
 }

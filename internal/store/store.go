@@ -41,9 +41,10 @@ type Config struct {
 
 	CompactRate int64 // bytes scanned a second
 
-	// AckPeer makes the gate wait for a peer (design: ack=peer); AckTimeout is the longest wait for a silent one.
-	AckPeer    bool
-	AckTimeout time.Duration
+	// AckPeer makes the gate wait for a peer (design: ack=peer), AckStrict makes it do so without ever going solo
+	// (ack=strict). AckTimeout is the longest wait for a silent one.
+	AckPeer, AckStrict bool
+	AckTimeout         time.Duration
 
 	Logger *slog.Logger
 	Now    func() time.Time // the wall clock; nil: time.Now, or Steady
@@ -142,9 +143,6 @@ func Open(cfg Config) (*Store, error) {
 	s.judge()
 	s.workers.Go(s.housekeep)
 	s.workers.Go(s.compactLoop)
-	if cfg.AckPeer {
-		s.workers.Go(s.gate.watch)
-	}
 	return s, nil
 }
 
