@@ -167,9 +167,14 @@ func cacheControl(expires uint64, now int64) string {
 
 func (h webHandler) delete(w http.ResponseWriter, r *http.Request, key []byte) {
 	t := h.srv.totals[0]
+	level, ok := ackLevel(r.Header)
+	if !ok {
+		answer(w, http.StatusBadRequest, badAck)
+		return
+	}
 	cond := conditionOf(r.Header)
 	for {
-		q := store.Request{Op: store.Delete, Key: key}
+		q := store.Request{Op: store.Delete, Key: key, Level: level}
 		if cond.any() {
 			token, present := h.current(key)
 			if !cond.holds(token, present) {
@@ -188,8 +193,7 @@ func (h webHandler) delete(w http.ResponseWriter, r *http.Request, key []byte) {
 		switch {
 		case err == nil:
 			t.count(deleteHits)
-			h.confirm(r.Context(), res.Seq)
-			answer(w, http.StatusOK, "OK")
+			h.done(w, r, res.Seq, level, http.StatusOK, "OK")
 		case cond.any() && (errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound)):
 			continue // changed since the look at it
 		case errors.Is(err, store.ErrNotFound):
@@ -213,22 +217,6 @@ func (h webHandler) current(key []byte) (token uint64, present bool) {
 	return token, true
 }
 
-// confirm waits until the write at seq may be reported. When it never will be, its effect is unknown, and the
-// connection ends without a reply.
-func (h webHandler) confirm(ctx context.Context, seq uint64) {
-	if seq == 0 {
-		return
-	}
-	h.srv.store.Flush()
-	if ok, err := h.srv.store.Passed(seq); err == nil && ok {
-		return
-	}
-	h.srv.totals[0].count(repliesHeld)
-	if err := h.srv.store.Wait(ctx, seq); err != nil {
-		panic(http.ErrAbortHandler)
-	}
-}
-
 // storeFault answers for an error of the store that is no outcome of the operation.
 func storeFault(w http.ResponseWriter, err error) {
 	switch {
@@ -237,8 +225,9 @@ func storeFault(w http.ResponseWriter, err error) {
 	case errors.Is(err, store.ErrKey):
 		answer(w, http.StatusBadRequest, err.Error())
 	case errors.Is(err, store.ErrNoSpace), errors.Is(err, store.ErrNoMemory), errors.Is(err, store.ErrClock),
-		errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrClosed):
+		errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrNoPeer), errors.Is(err, store.ErrClosed):
 		w.Header().Set("Retry-After", "1")
+		w.Header().Set(headerEffect, effectNone)
 		answer(w, http.StatusServiceUnavailable, err.Error())
 	default:
 		answer(w, http.StatusInternalServerError, "internal error")

@@ -34,7 +34,12 @@ func (h webHandler) put(w http.ResponseWriter, r *http.Request, key []byte) {
 		answer(w, http.StatusRequestEntityTooLarge, store.ErrTooLarge.Error())
 		return
 	}
-	q := store.Request{Key: key, Type: []byte(r.Header.Get("Content-Type"))}
+	level, ok := ackLevel(r.Header)
+	if !ok {
+		answer(w, http.StatusBadRequest, badAck)
+		return
+	}
+	q := store.Request{Key: key, Type: []byte(r.Header.Get("Content-Type")), Level: level}
 	if len(q.Type) > maxType {
 		answer(w, http.StatusBadRequest, "Content-Type is longer than 255 bytes")
 		return
@@ -102,8 +107,7 @@ func (h webHandler) store(w http.ResponseWriter, r *http.Request, q *store.Reque
 		switch {
 		case err == nil:
 			t.count(itemsStored)
-			h.confirm(r.Context(), res.Seq)
-			answer(w, http.StatusCreated, "Created")
+			h.done(w, r, res.Seq, q.Level, http.StatusCreated, "Created")
 		case mode == putKeep && !cond.any() && errors.Is(err, store.ErrExists):
 			answer(w, http.StatusConflict, "Conflict")
 		case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists), errors.Is(err, store.ErrNotFound):
@@ -177,6 +181,7 @@ func bodyFault(w http.ResponseWriter, err error) {
 	case errors.Is(err, store.ErrTooLarge):
 		answer(w, http.StatusRequestEntityTooLarge, err.Error())
 	case errors.Is(err, errCrowded):
+		w.Header().Set(headerEffect, effectNone)
 		refuseCrowded(w)
 	default:
 		answer(w, http.StatusBadRequest, "the body is not whole")

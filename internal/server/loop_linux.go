@@ -280,7 +280,7 @@ func (l *loop) resumeAll() {
 		case c.dead || !c.more:
 		case l.srv.overfull(c.counted) && c.unsent() > 0:
 			l.later(c)
-		case int64(c.unsent()) < l.srv.cfg.MaxPending:
+		case !c.stuffed(l.srv):
 			l.execute(c, c.in, true)
 			if l.output >= roundOutput {
 				l.settle()
@@ -366,16 +366,9 @@ func (l *loop) send(c *conn) {
 	if c.dead {
 		return
 	}
-	for len(c.marks) > 0 {
-		ok, err := l.srv.store.Passed(c.marks[0].seq)
-		if err != nil {
-			l.kill(c) // the effect of the write is unknown: no reply
-			return
-		}
-		if !ok {
-			break
-		}
-		c.passed()
+	if c.decide(l.srv.store) != nil {
+		l.kill(c)
+		return
 	}
 	blocked := false
 	if b := c.sendable(); len(b) > 0 {
@@ -411,7 +404,7 @@ func (l *loop) send(c *conn) {
 		c.waiting = true
 		l.held = append(l.held, c)
 	}
-	if c.more && int64(c.unsent()) < l.srv.cfg.MaxPending {
+	if c.more && !c.stuffed(l.srv) {
 		l.later(c)
 	}
 	events := c.wants(l.srv, blocked)

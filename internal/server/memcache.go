@@ -67,7 +67,7 @@ func (s *session) get(w *worker, start int) bool {
 			return true
 		}
 		s.getOne(w, r.Op, key, r.Exptime)
-		if s.endStarved() {
+		if s.endBroken() {
 			return true
 		}
 		if s.full(w, start) {
@@ -79,13 +79,13 @@ func (s *session) get(w *worker, start int) bool {
 	}
 }
 
-// endStarved ends a get whose value was refused. Its other keys are not answered.
-func (s *session) endStarved() bool {
-	if !s.starved {
+// endBroken ends a get that cannot go on. Its other keys are not answered.
+func (s *session) endBroken() bool {
+	if s.broken == "" {
 		return false
 	}
-	s.starved = false
-	s.out = append(s.out, replyStarved...)
+	s.out = append(s.out, s.broken...)
+	s.broken = ""
 	return true
 }
 
@@ -101,15 +101,16 @@ func (s *session) getOne(w *worker, op memcache.Op, key []byte, exptime int64) {
 		return
 	}
 	w.tally[cmdTouch]++
-	if s.getAndTouch(w, op, key, exptime) {
+	switch hit := s.getAndTouch(w, op, key, exptime); {
+	case hit:
 		w.tally[touchHits]++
-	} else {
+	case s.broken == "":
 		w.tally[touchMisses]++
 	}
 }
 
-// appendValue appends the value of key as it is now; false when there is none. It sets starved instead when there is
-// no memory for it.
+// appendValue appends the value of key as it is now; false when there is none. It sets broken instead when there is no
+// memory for it.
 func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
 	v := &w.view
 	if !w.store.Acquire(key, v) {
@@ -117,7 +118,7 @@ func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
 	}
 	if len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
 		v.Release()
-		s.starved = true
+		s.broken = replyStarved
 		return true
 	}
 	if op == memcache.OpGets || op == memcache.OpGats {
@@ -135,8 +136,8 @@ func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
 func (s *session) getAndTouch(w *worker, op memcache.Op, key []byte, exptime int64) bool {
 	at, expired := w.expires(exptime)
 	before := len(s.out)
-	if expired && !s.appendValue(w, op, key) {
-		return false
+	if expired && (!s.appendValue(w, op, key) || s.broken != "") {
+		return s.broken != "" // what could not be read must not be gone
 	}
 	w.req.Op, w.req.Key, w.req.Expires, w.req.CAS = store.Touch, key, at, 0
 	// The write stands before its value in the order of replies: hold from there.
@@ -147,6 +148,9 @@ func (s *session) getAndTouch(w *worker, op memcache.Op, key []byte, exptime int
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		s.out = s.out[:before]
+		return false
+	case errors.Is(err, store.ErrNoPeer):
+		s.out, s.broken = s.out[:before], memcacheReply(op, err)
 		return false
 	case expired:
 		return true
@@ -248,6 +252,7 @@ func (s *session) refuse(w *worker) bool {
 		w.tally[storeTooLarge]++
 		w.req.Op, w.req.Key, w.req.CAS = store.Delete, r.Key, 0
 		_ = w.commit(s)
+		s.open = false // it stays one, also if the delete is not confirmed
 	}
 	s.out = append(s.out, r.Reply...)
 	s.closing = r.Close
@@ -300,9 +305,9 @@ func memcacheReply(op memcache.Op, err error) string {
 	case errors.Is(err, store.ErrNoMemory):
 		return memcache.ReplyNoMemory
 	}
-	for _, fault := range []error{store.ErrNoSpace, store.ErrClock, store.ErrReadOnly, store.ErrClosed} {
+	for _, fault := range []error{store.ErrNoSpace, store.ErrClock, store.ErrReadOnly, store.ErrNoPeer, store.ErrClosed} {
 		if errors.Is(err, fault) {
-			return "SERVER_ERROR " + fault.Error() + "\r\n"
+			return faultLine(fault)
 		}
 	}
 	return "SERVER_ERROR internal error\r\n"

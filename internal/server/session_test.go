@@ -133,12 +133,12 @@ func TestSessionHoldsFromTheFirstWrite(t *testing.T) {
 	if got := s.sendable(); len(got) != 0 {
 		t.Fatalf("before the gate: got %q, want nothing", got)
 	}
-	s.passed()
+	s.passed(1)
 	if got, want := string(s.sendable()), "STORED\r\nVALUE a 0 1\r\nv\r\nEND\r\n"; got != want {
 		t.Fatalf("after the first mark: got %q, want %q", got, want)
 	}
 	s.advance(len(s.sendable()))
-	s.passed()
+	s.passed(1)
 	if got, want := string(s.sendable()), "DELETED\r\n"; got != want {
 		t.Fatalf("after the second mark: got %q, want %q", got, want)
 	}
@@ -160,7 +160,7 @@ func TestSessionHoldsAfterNoreply(t *testing.T) {
 		t.Errorf("marks: got %d, want at most %d", len(s.marks), maxMarks)
 	}
 	for len(s.marks) > 0 {
-		s.passed()
+		s.passed(1)
 	}
 	if got, want := string(s.sendable()), "END\r\n"+strings.Repeat("STORED\r\n", 10*maxMarks); got != want {
 		t.Errorf("after the gate: got %d bytes, want %d", len(got), len(want))
@@ -176,7 +176,7 @@ func TestSessionAdvanceKeepsMarks(t *testing.T) {
 		t.Errorf("after compaction: got sent %d and mark at %d, want 0 and %d", s.sent, s.marks[0].pos, 50<<10)
 	}
 	s.advance(50 << 10)
-	s.passed()
+	s.passed(1)
 	if got := string(s.sendable()); got != "held" {
 		t.Errorf("sendable: got %.20q, want held", got)
 	}
@@ -234,6 +234,7 @@ func TestMemcacheReply(t *testing.T) {
 		{memcache.OpFlushAll, store.ErrReadOnly, "SERVER_ERROR " + store.ErrReadOnly.Error() + "\r\n"},
 		{memcache.OpSet, store.ErrClock, "SERVER_ERROR " + store.ErrClock.Error() + "\r\n"},
 		{memcache.OpSet, store.ErrClosed, "SERVER_ERROR " + store.ErrClosed.Error() + "\r\n"},
+		{memcache.OpTouch, store.ErrNoPeer, refusedLine},
 		{memcache.OpSet, errors.New("two\r\nlines"), "SERVER_ERROR internal error\r\n"},
 		{memcache.OpSet, fmt.Errorf("wrapped: %w", store.ErrNoMemory), "SERVER_ERROR out of memory storing object\r\n"},
 	}

@@ -142,6 +142,21 @@ func (s *Server) generalStats(l *statList, now int64) {
 	l.num("total_items", n[itemsStored])
 	l.num("evictions", 0)
 	l.num("reclaimed", 0)
+	s.ackStats(l)
+}
+
+// ackStats says what a positive reply to a write means now.
+func (s *Server) ackStats(l *statList) {
+	a, solo := s.store.Acknowledgement(), uint64(0)
+	if a.Solo {
+		solo = 1
+	}
+	l.text("futago_ack", a.Mode)
+	l.num("futago_solo", solo)
+	l.num("futago_solo_seconds", uint64(a.SoloSeconds))
+	l.num("futago_solo_count", uint64(a.SoloCount))
+	l.num("futago_unconfirmed", a.Unconfirmed)
+	l.num("futago_refused", a.Refused)
 }
 
 func (s *Server) settingsStats(l *statList) {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/futago/futago/internal/store"
 )
 
 // drainGrace is how long a drain waits for bytes that a client may have sent already.
@@ -215,15 +217,8 @@ func (st *stream) isLate() bool {
 // sendAll writes all replies, those behind a write after the gate has passed it.
 func (st *stream) sendAll() bool {
 	for {
-		for len(st.marks) > 0 {
-			ok, err := st.srv.store.Passed(st.marks[0].seq)
-			if err != nil {
-				return false
-			}
-			if !ok {
-				break
-			}
-			st.passed()
+		if st.decide(st.srv.store) != nil {
+			return false
 		}
 		if b := st.sendable(); len(b) > 0 {
 			n, err := writePieces(st.srv.ctx, st.Conn, b, st.srv.cfg.RequestTimeout)
@@ -242,7 +237,7 @@ func (st *stream) sendAll() bool {
 		}
 		st.w.tally[repliesHeld]++
 		st.w.tally.publish(st.w.totals)
-		if st.srv.store.Wait(st.srv.ctx, st.marks[0].seq) != nil {
+		if err := st.srv.store.Wait(st.srv.ctx, st.marks[0].seq); err != nil && !errors.Is(err, store.ErrUnconfirmed) {
 			return false
 		}
 	}

@@ -15,6 +15,7 @@ type worker struct {
 	now    int64 // ms since hlc.Epoch, of this round
 	wrote  bool  // something was committed since the last Flush
 	joined bool  // an append or prepend left its value in req
+	strict bool  // writes may fail after they were executed
 
 	mreq memcache.Request
 	req  store.Request
@@ -23,7 +24,7 @@ type worker struct {
 }
 
 func newWorker(s *Server, t *totals) worker {
-	return worker{srv: s, store: s.store, totals: t, now: s.store.Now()}
+	return worker{srv: s, store: s.store, totals: t, now: s.store.Now(), strict: s.store.Level() == store.LevelStrict}
 }
 
 // flush hands on what was committed; once per round.
@@ -51,9 +52,13 @@ func (w *worker) commit(s *session) error {
 	return err
 }
 
-// hold keeps the replies from here on until the gate has passed seq.
+// hold keeps the replies from here on until the gate has decided on seq.
 func (w *worker) hold(s *session, seq uint64) {
 	w.wrote = true
+	if w.strict {
+		s.holdAlone(seq)
+		return
+	}
 	s.hold(seq)
 }
 
