@@ -69,6 +69,10 @@ type Compaction struct {
 	Moved func(raw record.Raw, old, new uint64) bool
 	// Pace is called with bytes as they are read, to slow down; false stops the compaction.
 	Pace func(n int64) bool
+	// Damaged is called for each stretch of a segment, from location first to last inclusive, that cannot be read: the owner
+	// must let go of all that the index has there, for the segment goes. The log has a hole from then on. nil: a segment
+	// with damage is left alone, and the compaction ends with the *CorruptError.
+	Damaged func(first, last uint64)
 }
 
 // Compact copies the live entries of sealed segments to one new segment and removes them. Their live bytes must fit one segment.
@@ -88,26 +92,25 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	}
 	type move struct{ old, new uint64 }
 	var moves []move
+	var lost []damage
 	b := hintBuilder{seed: l.seed}
 	off, stopped := int64(segmentHeader), false
 	last := uint64(0)
-	var tooBig error
 	for _, v := range victims {
 		if stopped {
 			break
 		}
-		err = l.scan(v, v.used.Load(), func(e Entry, _ int64) bool {
+		err = v.walk(l.sums, func() []int64 { return l.known(v) }, func(e Entry, _ int64) error {
 			n := e.Size()
 			if !c.Pace(n) {
 				stopped = true
-				return false
+				return errStopped
 			}
 			if !c.Live(e) {
-				return true
+				return nil
 			}
 			if off+n > out.size { // more became live than was counted
-				tooBig = fmt.Errorf("compaction of %d segments does not fit %d bytes", len(victims), out.size)
-				return false
+				return fmt.Errorf("compaction of %d segments does not fit %d bytes", len(victims), out.size)
 			}
 			dst := out.buf[off : off+int64(entryHeader+len(e.Raw))]
 			copy(dst[entryHeader:], e.Raw)
@@ -116,9 +119,18 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 			moves = append(moves, move{e.Loc, out.loc(off)})
 			last = max(last, e.Seq)
 			off += n
-			return true
+			return nil
+		}, func(g gap) error {
+			if c.Damaged == nil {
+				return &CorruptError{Segment: v.name(), Offset: g.off, Seq: g.first, Err: g.err}
+			}
+			lost = append(lost, damage{v, g})
+			return nil
 		})
-		if err = cmp.Or(err, tooBig); err != nil {
+		if stopped {
+			err = nil
+		}
+		if err != nil {
 			break
 		}
 	}
@@ -133,7 +145,8 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	}
 	if len(moves) == 0 {
 		l.discard(out)
-		return l.remove(victims)
+		l.letGo(lost, c)
+		return l.remove(victims, lost)
 	}
 	putSegmentHeader(out.buf, kindCompacted, l.life, out.id, 0)
 	out.used.Store(off)
@@ -161,8 +174,38 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 		c.Moved(raw, m.old, m.new)
 	}
 	out.releaseBuffer(out.size)
+	l.letGo(lost, c)
 	// An error leaves the victims: they hold nothing live, and the next compaction removes them.
-	return l.remove(victims)
+	return l.remove(victims, lost)
+}
+
+// errStopped ends the walk of a compaction that Pace stopped.
+var errStopped = errors.New("compaction was stopped")
+
+// damage is a gap that a compaction met.
+type damage struct {
+	seg *segment
+	gap gap
+}
+
+// letGo tells the owner what goes with the segments without being copied.
+func (l *Log) letGo(lost []damage, c Compaction) {
+	for _, d := range lost {
+		l.note(d.seg, d.gap, "the segment is removed without it, the next start asks the peers for everything")
+		if d.gap.off < d.gap.end {
+			c.Damaged(d.seg.loc(d.gap.off), d.seg.loc(d.gap.end)-1)
+		}
+	}
+}
+
+// known returns the offsets of the entries that the hint of a segment lists, in order; nil without a good hint. Those of
+// a log segment that are not there were superseded in the same segment.
+func (l *Log) known(seg *segment) []int64 {
+	h, err := loadHint(l.fs, seg)
+	if err != nil || h == nil {
+		return nil
+	}
+	return h.offsets()
 }
 
 // victims pins the segments and adds up what they may need.
@@ -246,10 +289,10 @@ func (l *Log) enter(out *segment, h *hint) error {
 	return nil
 }
 
-// remove takes the victims, in which nothing is live, out of the manifest and deletes them.
-func (l *Log) remove(victims []*segment) error {
+// remove takes the victims, in which nothing is live that could be read, out of the manifest and deletes them.
+func (l *Log) remove(victims []*segment, lost []damage) error {
 	gone := map[uint64]bool{}
-	from := l.streamFrom.Load()
+	from := uint64(0)
 	for _, v := range victims {
 		gone[v.id] = true
 		if v.kind == kindLog {
@@ -258,7 +301,10 @@ func (l *Log) remove(victims []*segment) error {
 	}
 	l.manMu.Lock()
 	next := *l.man
-	next.StreamFrom = from
+	next.StreamFrom = max(next.StreamFrom, from)
+	for _, d := range lost {
+		next.addHole(d.gap, d.seg.last.Load())
+	}
 	next.Segments = slices.DeleteFunc(slices.Clone(next.Segments), func(it segmentItem) bool { return gone[it.ID] })
 	err := storeManifest(l.fs, &next)
 	if err == nil {
@@ -272,7 +318,7 @@ func (l *Log) remove(victims []*segment) error {
 		return err
 	}
 	l.mu.Lock()
-	l.streamFrom.Store(from)
+	l.streamFrom.Store(max(l.streamFrom.Load(), from))
 	l.chain = slices.DeleteFunc(l.chain, func(s *segment) bool { return gone[s.id] })
 	l.mu.Unlock()
 	if l.cfg.Quiesce != nil {

@@ -154,7 +154,7 @@ func readSegmentHeader(b []byte, kind uint16, segID uint64) (first uint64, used 
 		return 0, false, fmt.Errorf("segment header is damaged")
 	}
 	if v := binary.LittleEndian.Uint16(b[8:]); v != formatVersion {
-		return 0, false, fmt.Errorf("segment has format version %d, this program knows %d", v, formatVersion)
+		return 0, false, fmt.Errorf("%w %d, this program knows %d", errFormat, v, formatVersion)
 	}
 	if k, id := binary.LittleEndian.Uint16(b[10:]), binary.LittleEndian.Uint64(b[32:]); k != kind || id != segID {
 		return 0, false, fmt.Errorf("segment header says kind %d id %d, the manifest kind %d id %d", k, id, kind, segID)

@@ -89,13 +89,14 @@ func TestGoldenFormat(t *testing.T) {
 
 	l := &Log{sums: newSums(42)}
 	var got []string
-	if err := l.scan(seg, h.used, func(e Entry, off int64) bool {
+	seg.used.Store(h.used)
+	seg.last.Store(h.last)
+	if err := l.scan(seg, func(e Entry, off int64) {
 		r, err := record.Decode(e.Raw)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got = append(got, fmt.Sprintf("%d %d %v %q", e.Seq, e.Distance, r.Kind, r.Key))
-		return true
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +108,7 @@ func TestGoldenFormat(t *testing.T) {
 
 func goldenManifest() *manifest {
 	return &manifest{Format: formatVersion, Node: 1, Identity: goldenIdentity, Past: []pastLife{{Identity{1}, 99}}, Seed: 42, Boot: "boot", NextID: 8, StreamFrom: 99,
+		Holes: []hole{{Identity{1}, 60, 70}},
 		Segments: []segmentItem{
 			{ID: 4, Kind: kindCompacted, Size: 8192, Sealed: true, Used: 4096, First: 3, Last: 98},
 			{ID: 5, Kind: kindLog, Size: 1024, Sealed: true, Used: 544, First: 100, Last: 105},
@@ -201,16 +203,31 @@ func TestSegmentHeaderErrors(t *testing.T) {
 	}
 }
 
-func FuzzScan(f *testing.F) {
+// Every byte belongs to one entry or one gap, whatever the bytes and whatever a hint says.
+func FuzzWalk(f *testing.F) {
 	seg, h := goldenSegment()
-	f.Add(seg.data[segmentHeader:h.used])
-	f.Add(seg.data[segmentHeader+3:])
-	f.Add(make([]byte, 100))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Add(seg.data[segmentHeader:h.used], true, uint16(9))
+	f.Add(seg.data[segmentHeader+3:], false, uint16(0))
+	f.Add(make([]byte, 100), true, uint16(3))
+	flipped := bytes.Clone(seg.data[segmentHeader:h.used])
+	flipped[70] ^= 1
+	f.Add(flipped, false, uint16(20))
+	f.Fuzz(func(t *testing.T, b []byte, isLog bool, hint uint16) {
 		data := append(make([]byte, segmentHeader), b...)
 		s := &segment{kind: kindCompacted, size: int64(len(data)), data: data}
+		if isLog {
+			s.kind, s.first = kindLog, 100
+		}
+		s.used.Store(s.size)
+		s.last.Store(105)
+		var known []int64
+		for i := int64(0); i < 16; i++ {
+			if hint>>i&1 != 0 {
+				known = append(known, segmentHeader+i*entryAlign)
+			}
+		}
 		end := int64(segmentHeader)
-		err := (&Log{sums: newSums(42)}).scan(s, s.size, func(e Entry, off int64) bool {
+		err := s.walk(newSums(42), func() []int64 { return known }, func(e Entry, off int64) error {
 			if off != end || e.Size()%entryAlign != 0 || off+int64(entryHeader+len(e.Raw)) > s.size {
 				t.Fatalf("entry of %d bytes at %d, expected at %d of %d", e.Size(), off, end, s.size)
 			}
@@ -223,10 +240,16 @@ func FuzzScan(f *testing.F) {
 				t.Fatalf("entry at %d changes when it is encoded again", off)
 			}
 			end = off + e.Size()
-			return true
+			return nil
+		}, func(g gap) error {
+			if g.off != min(end, s.size) || g.end < g.off || g.end > s.size || g.err == nil {
+				t.Fatalf("gap %+v, expected at %d of %d", g, end, s.size)
+			}
+			end = g.end
+			return nil
 		})
-		if err == nil && end < s.size {
-			t.Fatalf("scan ended at %d of %d without an error", end, s.size)
+		if err != nil || end < s.size {
+			t.Fatalf("walk ended at %d of %d: %v", end, s.size, err)
 		}
 		newSums(42).provablyDurable(b, 1)
 	})

@@ -223,6 +223,19 @@ func decodeHint(b []byte, id uint64, kind uint16) (*hint, error) {
 	return h, nil
 }
 
+// offsets lists where the entries of the hint begin, in order.
+func (h *hint) offsets() []int64 {
+	list := make([]int64, 0, len(h.entries)+len(h.specials))
+	for _, e := range h.entries {
+		list = append(list, e.offset())
+	}
+	for _, s := range h.specials {
+		list = append(list, int64(s.off))
+	}
+	slices.Sort(list)
+	return list
+}
+
 // loadHint returns nil without an error when there is no usable hint: the segment is then scanned.
 func loadHint(fs vfs.FS, seg *segment) (*hint, error) {
 	f, err := fs.Open(hintName(seg.id))

@@ -119,25 +119,30 @@ func (l *Log) sealDue() {
 	}
 }
 
+// seal writes the hint of a full segment. Entries that cannot be read any more are missing in it, and the next start would
+// take an older one of their keys: so the manifest notes the hole.
 func (l *Log) seal(seg *segment) error {
 	b := hintBuilder{seed: l.seed}
 	var r record.Record
+	var lost []gap
 	n := 0
-	if err := l.scan(seg, seg.used.Load(), func(e Entry, off int64) bool {
+	seg.walk(l.sums, noHint, func(e Entry, off int64) error {
 		if n++; n%256 == 0 {
 			runtime.Gosched() // nobody waits for a seal, a network loop may wait for the processor
 		}
 		b.add(e, off)
 		e.Raw.Into(&r)
 		r.Stamps(l.sealedOrigins.observe)
-		return true
-	}); err != nil {
-		return err
+		return nil
+	}, func(g gap) error { lost = append(lost, g); return nil })
+	h := b.finish(seg.used.Load(), l.sealedOrigins.list())
+	if len(lost) > 0 {
+		h.first, h.last = seg.first, seg.last.Load() // the sequences around it go on
 	}
-	return l.sealWith(seg, b.finish(seg.used.Load(), l.sealedOrigins.list()))
+	return l.sealWith(seg, h, lost)
 }
 
-func (l *Log) sealWith(seg *segment, h *hint) error {
+func (l *Log) sealWith(seg *segment, h *hint, lost []gap) error {
 	if err := writeFile(l.fs, hintName(seg.id), encodeHint(h, seg)); err != nil {
 		return fmt.Errorf("write hint of %s: %w", seg.name(), err)
 	}
@@ -150,58 +155,26 @@ func (l *Log) sealWith(seg *segment, h *hint) error {
 			next.Segments[i] = segmentItem{ID: seg.id, Kind: seg.kind, Size: seg.size, Sealed: true, Used: h.used, First: h.first, Last: h.last}
 		}
 	}
+	next.StreamFrom = max(next.StreamFrom, min(l.streamFrom.Load(), h.last)) // what leaveStream left to the seal
+	for _, g := range lost {
+		next.addHole(g, h.last)
+	}
 	if err := storeManifest(l.fs, &next); err != nil {
 		return err
 	}
 	l.man = &next
 	l.sealed.Add(1)
-	return nil
-}
-
-// scan calls f with every entry below end, in order, with its offset, while f returns true. The segment must be whole up
-// to there.
-func (l *Log) scan(seg *segment, end int64, f func(e Entry, off int64) bool) error {
-	next := uint64(0)
-	if seg.kind == kindLog {
-		next = seg.first
-	}
-	for off := int64(segmentHeader); off < end; {
-		b, err := l.sums.checkEntry(seg.data[off:end])
-		if err == nil && b == nil {
-			err = errNoEntry
-		}
-		if err != nil {
-			return &CorruptError{Segment: seg.name(), Offset: off, Seq: next, Err: err}
-		}
-		e := entryOf(b, seg.loc(off))
-		if next != 0 {
-			if e.Seq != next {
-				return &CorruptError{Segment: seg.name(), Offset: off, Seq: next, Err: fmt.Errorf("sequence %d is there", e.Seq)}
-			}
-			next++
-		}
-		if !f(e, off) {
-			return nil
-		}
-		off += e.Size()
+	for _, g := range lost {
+		l.note(seg, g, "the next start asks the peers for everything")
 	}
 	return nil
 }
 
-// CorruptError reports damage in what was durable. The log does not open with it.
-type CorruptError struct {
-	Segment string
-	Offset  int64
-	Seq     uint64 // expected there, 0 = unknown
-	Err     error
+// scan calls f with every entry, in order, with its offset. The segment must be whole.
+func (l *Log) scan(seg *segment, f func(e Entry, off int64)) error {
+	return seg.walk(l.sums, noHint, func(e Entry, off int64) error { f(e, off); return nil }, func(g gap) error {
+		return &CorruptError{Segment: seg.name(), Offset: g.off, Seq: g.first, Err: g.err}
+	})
 }
 
-func (e *CorruptError) Error() string {
-	at := ""
-	if e.Seq != 0 {
-		at = fmt.Sprintf(", sequence %d", e.Seq)
-	}
-	return fmt.Sprintf("log is damaged: segment %s at %d%s: %v: move the data folder away and start empty, the peer fills it; or put the file back from a backup", e.Segment, e.Offset, at, e.Err)
-}
-
-func (e *CorruptError) Unwrap() error { return e.Err }
+func noHint() []int64 { return nil }

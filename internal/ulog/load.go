@@ -41,16 +41,17 @@ func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
 		if h == nil || h.used != it.Used {
 			l.log.Info("segment has no usable hint, scanning it", "segment", seg.name())
 			b := hintBuilder{seed: l.seed}
-			if err := l.scan(seg, it.Used, func(e Entry, off int64) bool {
+			seg.used.Store(it.Used)
+			seg.last.Store(it.Last)
+			if err := l.scan(seg, func(e Entry, off int64) {
 				b.add(e, off)
 				e.Raw.Into(&l.scratch)
 				l.scratch.Stamps(l.sealedOrigins.observe)
-				return true
 			}); err != nil {
 				return nil, err
 			}
 			h = b.finish(it.Used, l.sealedOrigins.list())
-			if err := l.sealWith(seg, h); err != nil {
+			if err := l.sealWith(seg, h, nil); err != nil {
 				return nil, err
 			}
 		}

@@ -101,6 +101,7 @@ type Log struct {
 	man   *manifest
 
 	streamFrom atomic.Uint64
+	damage     atomic.Int64
 	origins    originTable
 	observe    func(hlc.Stamp) // origins.observe, bound once
 	// sealedOrigins is origins without what may still be lost: hints must not promise more. Under Open and the keeper.
@@ -282,16 +283,6 @@ func (l *Log) activateLocked(next *segment) {
 	l.chain = append(l.chain, next)
 	l.active = next
 }
-
-// At returns the record at a location that the index holds. The caller must keep Quiesce waiting while it uses it.
-func (l *Log) At(loc uint64) record.Raw {
-	b := l.slots[loc>>offsetBits].Load().bytes(int64(loc&(1<<offsetBits-1)) * entryAlign)
-	size := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
-	return record.Raw(b[entryHeader:size])
-}
-
-// HasKey reports whether the record at loc has the key.
-func (l *Log) HasKey(loc uint64, key []byte) bool { return l.At(loc).HasKey(key) }
 
 // AddLive accounts that the index began (size > 0) or ceased (size < 0) to point to the entry at loc, whose record has
 // this size.

@@ -40,7 +40,8 @@ type manifest struct {
 	Clean      bool          `json:"clean"`          // closed in order: nothing is missing at the end
 	NextID     uint64        `json:"next_id"`
 	StreamFrom uint64        `json:"stream_from"` // entries up to here may be missing: compacted
-	Segments   []segmentItem `json:"segments"`    // oldest first
+	Holes      []hole        `json:"holes,omitempty"`
+	Segments   []segmentItem `json:"segments"` // oldest first
 }
 
 // pastLife is an earlier identity and the last sequence that it shares with the present one.
@@ -82,7 +83,10 @@ func loadManifest(fs vfs.FS) (*manifest, error) {
 	}
 	m, err := decodeManifest(b)
 	if err != nil {
-		return nil, fmt.Errorf("read manifest: %w: put the file back from a backup, or start with an empty folder and let the peer fill it", err)
+		if errors.Is(err, errFormat) {
+			return nil, fmt.Errorf("read manifest: %w", err)
+		}
+		return nil, &CorruptError{Segment: manifestName, Err: err}
 	}
 	return m, nil
 }
@@ -102,7 +106,7 @@ func decodeManifest(b []byte) (*manifest, error) {
 		return nil, err
 	}
 	if m.Format != formatVersion {
-		return nil, fmt.Errorf("format version %d, this program knows %d", m.Format, formatVersion)
+		return nil, fmt.Errorf("%w %d, this program knows %d", errFormat, m.Format, formatVersion)
 	}
 	if len(m.Segments) > maxSlots {
 		return nil, fmt.Errorf("%d segments", len(m.Segments))
@@ -129,6 +133,9 @@ func storeManifest(fs vfs.FS, m *manifest) error {
 	}
 	return nil
 }
+
+// errFormat is a file of another version of the program.
+var errFormat = errors.New("log has format version")
 
 // errInDoubt is wrapped by an error of writeFile after which the old or the new content may be found.
 var errInDoubt = errors.New("old or new content may be on disk")

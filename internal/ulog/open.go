@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -69,7 +70,13 @@ func Open(cfg Config, rec Recovery) (*Log, error) {
 	return l, nil
 }
 
-func (l *Log) open(rec Recovery) error {
+func (l *Log) open(rec Recovery) (err error) {
+	defer func(before bool) {
+		debug.SetPanicOnFault(before)
+		if p := recover(); p != nil {
+			err = l.faultAt(p)
+		}
+	}(debug.SetPanicOnFault(true))
 	man, err := loadManifest(l.fs)
 	if err != nil {
 		return err
@@ -97,16 +104,14 @@ func (l *Log) open(rec Recovery) error {
 	if err != nil {
 		return err
 	}
-	if !intact && l.cut == nil {
+	if !intact && l.cut == nil || slices.ContainsFunc(l.man.Holes, func(h hole) bool { return h.Life == l.life }) {
 		l.newLife()
 	}
 	l.man.Clean, l.man.Boot = false, l.fs.Boot()
 	if err := storeManifest(l.fs, l.man); err != nil {
 		return err
 	}
-	if err := l.findLastCRC(); err != nil {
-		return err
-	}
+	l.findLastCRC()
 	l.renewed = len(l.man.Past) > 0
 	l.written.Store(l.last.Load())
 	l.durable.Store(l.last.Load())
@@ -126,19 +131,25 @@ func (l *Log) open(rec Recovery) error {
 }
 
 // findLastCRC reads the end of the log when no tail was scanned.
-func (l *Log) findLastCRC() error {
+func (l *Log) findLastCRC() {
 	if l.lastCRC != 0 {
-		return nil
+		return
 	}
 	for _, seg := range slices.Backward(l.chain) {
 		if seg.last.Load() != l.last.Load() {
 			break
 		}
-		if used := seg.used.Load(); used > segmentHeader { // a cut may have left nothing of the newest
-			return l.scan(seg, used, func(e Entry, _ int64) bool { l.lastCRC = e.CRC; return true })
+		if seg.used.Load() > segmentHeader { // a cut may have left nothing of the newest
+			last := seg.last.Load()
+			seg.walk(l.sums, noHint, func(e Entry, _ int64) error {
+				if e.Seq == last {
+					l.lastCRC = e.CRC
+				}
+				return nil
+			}, func(gap) error { return nil }) // whoever reads there finds the damage
+			return
 		}
 	}
-	return nil
 }
 
 func (l *Log) newManifest() (*manifest, error) {

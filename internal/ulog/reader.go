@@ -1,7 +1,9 @@
 package ulog
 
 import (
+	"encoding/binary"
 	"fmt"
+	"runtime/debug"
 	"sort"
 )
 
@@ -36,12 +38,16 @@ func (l *Log) ReadAfter(p Position) (*Reader, error) {
 	r := &Reader{l: l, next: p.Seq}
 	if p.Seq == 0 {
 		r.next = 1
-		return r, r.seek()
+		return r.start()
 	}
-	if err := r.seek(); err != nil {
+	if _, err := r.start(); err != nil {
 		return nil, err
 	}
 	e, ok := r.Next()
+	if !ok && r.Gone() {
+		r.Close()
+		return nil, fmt.Errorf("%w: position %d cannot be read", ErrGone, p.Seq)
+	}
 	if !ok || e.Seq != p.Seq || e.CRC != p.CRC {
 		r.Close()
 		return nil, fmt.Errorf("%w: another entry is at position %d", ErrForked, p.Seq)
@@ -55,7 +61,16 @@ func (l *Log) ReadAfterSeq(seq uint64) (*Reader, error) {
 		return nil, fmt.Errorf("%w: position %d, kept is from %d on", ErrGone, seq, from+1)
 	}
 	r := &Reader{l: l, next: seq + 1}
-	return r, r.seek()
+	return r.start()
+}
+
+// start is seek of a reader that nobody has yet.
+func (r *Reader) start() (*Reader, error) {
+	if err := r.seek(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // checkLife accepts the present life, and earlier ones up to where they were cut.
@@ -87,24 +102,54 @@ func (r *Reader) seek() error {
 		seg = l.chain[i]
 	}
 	ok := seg != nil && (i+1 == len(l.chain) || seg.last.Load() >= r.next) && seg.pin()
+	var used int64
+	var last uint64
+	if ok {
+		used, last = seg.used.Load(), seg.last.Load()
+	}
 	l.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("%w: no segment holds sequence %d", ErrGone, r.next)
 	}
 	r.seg, r.off = seg, segmentHeader
-	for r.off < seg.written.Load() && r.off < seg.used.Load() {
-		b := seg.data[r.off:]
-		e := entryOf(b[:sizeOf(b)], 0)
-		if e.Seq >= r.next {
-			break
+	if r.next > last {
+		r.off = used
+		return nil
+	}
+	end := min(seg.written.Load(), used)
+	for seq := seg.first; seq < r.next && r.off < end; seq++ {
+		size, err := r.skip(seq, end)
+		if err != nil { // what is passed need not be good, but where it ends must be known
+			return r.find(end, err)
 		}
-		r.off += e.Size()
+		r.off += size
 	}
 	return nil
 }
 
-func sizeOf(b []byte) uint32 {
-	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+// find moves behind a damage at off to sequence next.
+func (r *Reader) find(end int64, damage error) error {
+	at, seq := r.seg.search(r.l.sums, r.off, end, r.next, r.next)
+	switch {
+	case seq != 0:
+		r.off = at
+	case r.next > r.l.written.Load():
+		r.off = end
+	default:
+		r.l.leaveStream(r.seg, r.off, r.next, damage)
+		return fmt.Errorf("%w: sequence %d cannot be found: %w", ErrGone, r.next, damage)
+	}
+	return nil
+}
+
+// skip returns the size of the entry at off, which has sequence seq and ends by end.
+func (r *Reader) skip(seq uint64, end int64) (size int64, err error) {
+	defer r.seg.caught(debug.SetPanicOnFault(true), &err)
+	b := r.seg.data[r.off:end]
+	if len(b) < minEntry || sizeOf(b) < minEntry || int64(sizeOf(b)) > int64(len(b)) || binary.LittleEndian.Uint64(b[8:]) != seq {
+		return 0, errNoEntry
+	}
+	return align(int64(sizeOf(b))), nil
 }
 
 // Next returns the next entry; false when there is none yet. The entry is valid until the following call.
@@ -114,9 +159,15 @@ func (r *Reader) Next() (Entry, bool) {
 			return Entry{}, false
 		}
 		if r.seg != nil && r.off < r.seg.used.Load() && r.off < r.seg.written.Load() {
-			b := r.seg.data[r.off:]
-			e := entryOf(b[:sizeOf(b)], r.seg.loc(r.off))
+			e, err := r.read()
+			if err != nil {
+				r.l.leaveStream(r.seg, r.off, r.next, err)
+				return Entry{}, false
+			}
 			r.off += e.Size()
+			if e.Seq < r.next { // seek came to the end of what was written then
+				continue
+			}
 			r.next = e.Seq + 1
 			return e, true
 		}
@@ -124,6 +175,19 @@ func (r *Reader) Next() (Entry, bool) {
 			return Entry{}, false
 		}
 	}
+}
+
+// read checks the entry at off: a damaged one is never sent.
+func (r *Reader) read() (Entry, error) {
+	b, err := r.seg.checked(r.l.sums, r.off, min(r.seg.used.Load(), r.seg.written.Load()))
+	if err != nil {
+		return Entry{}, err
+	}
+	e := entryOf(b, r.seg.loc(r.off))
+	if e.Seq > r.next {
+		return Entry{}, fmt.Errorf("sequence %d is there", e.Seq)
+	}
+	return e, nil
 }
 
 // After is the sequence that the reader has passed.

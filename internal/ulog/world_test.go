@@ -108,7 +108,8 @@ func (o *owner) takeLocked(raw record.Raw, seq, loc uint64) {
 	}
 	h := o.l.Hash(raw.Key())
 	if old, ok := o.keys[h]; ok {
-		o.l.AddLive(old, -int64(len(o.l.At(old))))
+		raw, _ := o.l.Read(old) // damaged: the books are wrong by one entry
+		o.l.AddLive(old, -int64(len(raw)))
 	}
 	o.keys[h] = loc
 	o.l.AddLive(loc, int64(len(raw)))
