@@ -50,6 +50,18 @@ type pastLife struct {
 	Last     uint64   `json:"last"`
 }
 
+// newLife begins another identity: what the old one wrote behind last is lost.
+func (m *manifest) newLife(last uint64) {
+	for i := range m.Past {
+		m.Past[i].Last = min(m.Past[i].Last, last)
+	}
+	m.Past = append(m.Past, pastLife{m.Identity, last})
+	if n := len(m.Past); n > maxPast {
+		m.Past = m.Past[n-maxPast:]
+	}
+	m.Identity = randomIdentity()
+}
+
 type segmentItem struct {
 	ID     uint64 `json:"id"`
 	Kind   uint16 `json:"kind"`

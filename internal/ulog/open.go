@@ -176,15 +176,8 @@ func randomIdentity() (id Identity) {
 
 // newLife begins another identity: what the old one wrote behind the present end is lost.
 func (l *Log) newLife() {
-	for i := range l.man.Past {
-		l.man.Past[i].Last = min(l.man.Past[i].Last, l.last.Load())
-	}
-	l.man.Past = append(l.man.Past, pastLife{l.life, l.last.Load()})
-	if n := len(l.man.Past); n > maxPast {
-		l.man.Past = l.man.Past[n-maxPast:]
-	}
-	l.life = randomIdentity()
-	l.man.Identity = l.life
+	l.man.newLife(l.last.Load())
+	l.life = l.man.Identity
 }
 
 // removeStrays deletes what a dead process left half made.

@@ -134,3 +134,50 @@ func (f osFile) Map(size int64) ([]byte, error) {
 }
 
 func (f osFile) Unmap(b []byte) error { return unix.Munmap(b) }
+
+// ReadOnly returns the existing folder dir of which nothing is changed and no lock is taken: beside a process that uses it,
+// or on a medium that cannot be written. What would change something returns an error that wraps os.ErrPermission.
+func ReadOnly(dir string) (FS, error) {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !st.IsDir() {
+		return nil, fmt.Errorf("open data folder %s: it is a file", dir)
+	}
+	return readOnlyFS{osFS{dir}}, nil
+}
+
+type readOnlyFS struct{ osFS }
+
+func (f readOnlyFS) Open(name string) (File, error) {
+	h, err := os.Open(f.path(name))
+	if err != nil {
+		return nil, err
+	}
+	return osFile{h}, nil
+}
+
+func refuse(op, name string) error {
+	return &os.PathError{Op: op, Path: name, Err: os.ErrPermission}
+}
+
+func (f readOnlyFS) Create(name string) (File, error) { return nil, refuse("create", f.path(name)) }
+func (f readOnlyFS) Rename(old, _ string) error       { return refuse("rename", f.path(old)) }
+func (f readOnlyFS) Remove(name string) error         { return refuse("remove", f.path(name)) }
+func (f readOnlyFS) Lock() (io.Closer, error)         { return nil, refuse("lock", f.dir) }
+
+// Holder returns the id of the process that uses the data folder dir, as it wrote it, and whether there is one. It only
+// asks: the folder may be taken or left right after.
+func Holder(dir string) (pid string, used bool) {
+	h, err := os.Open(osFS{dir}.path("LOCK"))
+	if err != nil {
+		return "", false
+	}
+	defer h.Close()
+	if unix.Flock(int(h.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
+		return "", false
+	}
+	b, _ := io.ReadAll(io.LimitReader(h, 32))
+	return strings.TrimSpace(string(b)), true
+}

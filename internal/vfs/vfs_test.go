@@ -3,6 +3,7 @@ package vfs
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -109,5 +110,65 @@ func TestRenameReleasesWhatItReplaces(t *testing.T) {
 		if kept := f.data != nil; kept != (i == 2) {
 			t.Errorf("file %d: memory is kept: %v", i, kept)
 		}
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	rw, err := OS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := rw.Create("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("hello"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if pid, used := Holder(dir); used {
+		t.Fatalf("folder is used by %q", pid)
+	}
+	lock, err := rw.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid, used := Holder(dir); !used || pid != fmt.Sprint(os.Getpid()) {
+		t.Fatalf("folder is used by %q, %v", pid, used)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if pid, used := Holder(dir); used {
+		t.Fatalf("folder is used by %q after it was left", pid)
+	}
+
+	ro, err := ReadOnly(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 5)
+	g, err := ro.Open("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.ReadAt(b, 0); err != nil || string(b) != "hello" {
+		t.Fatalf("got %q, %v", b, err)
+	}
+	if _, err := g.WriteAt(b, 0); err == nil {
+		t.Fatal("a file was written")
+	}
+	_, created := ro.Create("b")
+	_, locked := ro.Lock()
+	for what, err := range map[string]error{"create": created, "lock": locked, "rename": ro.Rename("a", "b"), "remove": ro.Remove("a")} {
+		if !errors.Is(err, os.ErrPermission) {
+			t.Errorf("%s: got %v, want a refusal", what, err)
+		}
+	}
+	if _, err := ReadOnly(dir + "/a"); err == nil {
+		t.Error("a file was taken as a folder")
+	}
+	if _, err := ReadOnly(dir + "/missing"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing folder: %v", err)
 	}
 }
