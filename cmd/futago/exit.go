@@ -16,6 +16,7 @@ const (
 	exitFailure = 1 // the operation failed
 	exitUsage   = 2 // the command line or the configuration is wrong; nothing was done
 	exitNo      = 3 // the node answered no: the key is absent, present already, or no number
+	exitDamage  = 4 // a log is damaged, or does not hold all that was asked for
 )
 
 // usageError marks an error of the command line or the configuration.
@@ -29,6 +30,12 @@ type answerNo struct{ err error }
 
 func (e answerNo) Error() string { return e.err.Error() }
 func (e answerNo) Unwrap() error { return e.err }
+
+// damageFound marks what exitDamage says.
+type damageFound struct{ err error }
+
+func (e damageFound) Error() string { return e.err.Error() }
+func (e damageFound) Unwrap() error { return e.err }
 
 // hintError carries the line that tells the user what to do next.
 type hintError struct {
@@ -76,6 +83,9 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	}
 	if _, ok := errors.AsType[answerNo](err); ok {
 		return exitNo
+	}
+	if _, ok := errors.AsType[damageFound](err); ok {
+		return exitDamage
 	}
 	return exitFailure
 }

@@ -41,7 +41,8 @@ Exit codes:
   0  done
   1  the operation failed
   2  the command line or the configuration is wrong; nothing was done
-  3  the node answered no: the key is absent, already present, or holds no number`,
+  3  the node answered no: the key is absent, already present, or holds no number
+  4  a log is damaged, or does not hold all that was asked for`,
 		Example: `  futago serve
   futago set greeting hello
   futago get greeting`,
@@ -63,6 +64,7 @@ Exit codes:
 		newGetCommand(),
 		newIncrCommand(),
 		newPeerCommand(),
+		newLogCommand(),
 		newServeCommand(),
 		newSetCommand(),
 		newStatusCommand(),

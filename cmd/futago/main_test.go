@@ -22,11 +22,13 @@ func TestMain(m *testing.M) {
 // serve them, in the order of their names. The further commands:
 //
 //	code N program args...    run a program and demand its exit code
+//	makelog DIR               make a data folder with a log, as log_test.go says
+//	flip FILE OFFSET          change one byte of a file
 //	exptime KEY SECONDS       demand the expiration with which KEY was stored or touched last
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"code": checkCode, "exptime": checkExptime},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"code": checkCode, "exptime": checkExptime, "makelog": makeLog, "flip": flipByte},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setUpScript,

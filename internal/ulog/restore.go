@@ -21,9 +21,8 @@ type RestoreConfig struct {
 	To   vfs.FS    // an empty folder
 	Time time.Time // the state at this time is restored
 	// Partial writes the folder even if some of that state is in neither log.
-	Partial     bool
-	SegmentSize int64
-	Progress    func(done, total int64) // of records that are written
+	Partial  bool
+	Progress func(done, total int64) // of records that are written
 }
 
 // Restored is what Restore found and wrote.
@@ -255,7 +254,7 @@ func (r *restorer) read(at source) (Entry, error) {
 
 // write makes the new log.
 func (r *restorer) write(list []source) error {
-	l, err := Open(Config{FS: r.cfg.To, Node: r.from.man.Node, SegmentSize: r.cfg.SegmentSize, Policy: Never}, Recovery{Entry: func(Entry) {}})
+	l, err := Open(Config{FS: r.cfg.To, Node: r.from.man.Node, SegmentSize: r.segmentSize(), Policy: Never}, Recovery{Entry: func(Entry) {}})
 	if err != nil {
 		return fmt.Errorf("open the new log: %w", err)
 	}
@@ -279,6 +278,17 @@ func (r *restorer) write(list []source) error {
 	}
 	r.done.Written = true
 	return nil
+}
+
+// segmentSize is that of the log, whose segments are larger only for a large entry.
+func (r *restorer) segmentSize() int64 {
+	size := int64(MaxSegmentSize)
+	for _, it := range r.from.man.Segments {
+		if it.Kind == kindLog && it.Size >= 4096 {
+			size = min(size, it.Size)
+		}
+	}
+	return size
 }
 
 func (r *restorer) fill(l *Log, list []source) error {

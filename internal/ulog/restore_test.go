@@ -138,7 +138,7 @@ func TestRestoreEveryTime(t *testing.T) {
 		}
 		for millis := int64(0); millis <= c.now; millis += 1 + c.rng.Int64N(9) {
 			for _, with := range []bool{false, true} {
-				cfg := RestoreConfig{From: c.disk.kill(), Time: at(millis), SegmentSize: 4096, To: newCrashDisk()}
+				cfg := RestoreConfig{From: c.disk.kill(), Time: at(millis), To: newCrashDisk()}
 				if with {
 					cfg.Base = base
 				}
@@ -211,7 +211,7 @@ func TestRestoreFromBase(t *testing.T) {
 	if err := g.compact(func(s SegmentInfo) bool { return s.Live*4 < s.Size }); err != nil {
 		t.Fatal(err)
 	}
-	cfg := RestoreConfig{From: g.cfg.FS, To: newCrashDisk(), Time: then, SegmentSize: 4096}
+	cfg := RestoreConfig{From: g.cfg.FS, To: newCrashDisk(), Time: then}
 	done, err := Restore(cfg)
 	if err != nil || done.Missing == 0 || done.Written {
 		t.Fatalf("without a base: %+v, %v", done, err)
@@ -240,7 +240,7 @@ func TestRestoreRefuses(t *testing.T) {
 	img := imageOf(t, c.disk)
 	defer c.close(t)
 	restore := func(change func(cfg *RestoreConfig)) (*Restored, error) {
-		cfg := RestoreConfig{From: c.disk.kill(), To: newCrashDisk(), Time: at(c.now), SegmentSize: 4096}
+		cfg := RestoreConfig{From: c.disk.kill(), To: newCrashDisk(), Time: at(c.now)}
 		change(&cfg)
 		return Restore(cfg)
 	}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/futago/futago/internal/ulog"
+	"github.com/futago/futago/internal/vfs"
+	"github.com/spf13/cobra"
+)
+
+func newLogRepairCommand() *cobra.Command {
+	var asJSON, dry bool
+	cmd := &cobra.Command{
+		Use:   "repair DIR",
+		Short: "Take the damage out of a log, so that its node starts",
+		Long: `Take the damage out of the log in the data folder DIR, so that its node starts again. The node must be
+stopped. All that can be read stays; damaged bytes are kept in files cut-*, which a node never reads.
+
+When entries are lost, the log gets a new identity and notes the hole: the node asks its peer for
+everything, its own writes included. Without a peer, what is printed as lost is lost; a key whose newest
+write is lost may show an older one. A log that needs no repair is not changed, and an unfinished end is
+left to the next start. A damaged MANIFEST cannot be repaired: put it back from a backup, or start with an
+empty folder and let the peer fill it.
+
+Exit code 0: the log is sound now; 1: it could not be repaired; with --dry-run 4 means that there is damage.`,
+		Example: `  futago log repair --dry-run /var/lib/futago
+  futago log repair /var/lib/futago`,
+		Args: words(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := openLogFolder(args[0]); err != nil { // it must be there: OS would make it
+				return err
+			}
+			fs, err := vfs.OS(args[0])
+			if err != nil {
+				return err
+			}
+			progress, end := progressBar(cmd.ErrOrStderr(), "reading", true)
+			done, err := ulog.Repair(fs, dry, progress)
+			end()
+			if damage, ok := errors.AsType[*ulog.CorruptError](err); ok {
+				return withHint(fmt.Errorf("repair %s: %s: %w", args[0], damage.Segment, damage.Err),
+					"Put the file back from a backup, or start the node with an empty folder: the peer fills it.")
+			}
+			if err != nil {
+				return fmt.Errorf("repair %s: %w", args[0], err)
+			}
+			if asJSON {
+				err = writeJSON(cmd.OutOrStdout(), done)
+			} else {
+				err = printRepair(cmd.OutOrStdout(), done, dry)
+			}
+			if err != nil {
+				return fmt.Errorf("print report: %w", err)
+			}
+			if dry && !done.Sound() {
+				return damageFound{fmt.Errorf("log in %s is damaged: %s", args[0], count(int64(len(done.Damage)), "place"))}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what is damaged and would be lost")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func printRepair(w io.Writer, r *ulog.Repaired, dry bool) error {
+	if err := printReport(w, &r.Report); err != nil || r.Sound() {
+		return err
+	}
+	entries, unknown, lost := uint64(0), false, false
+	for _, d := range r.Damage {
+		entries += d.Entries
+		lost = lost || d.Lost
+		unknown = unknown || d.Lost && d.Entries == 0
+	}
+	total := count(int64(entries), "entry")
+	if unknown {
+		total = "at least " + total
+	}
+	will := func(did, would string) string {
+		if dry {
+			return would
+		}
+		return did
+	}
+	var lines []string
+	if lost {
+		lines = append(lines, will("lost: ", "would be lost: ")+total,
+			will("the node asks its peer for everything when it starts", "the node would ask its peer for everything when it starts"))
+	} else {
+		lines = append(lines, will("lost: nothing", "would be lost: nothing"))
+	}
+	for _, list := range []struct {
+		what  string
+		names []string
+	}{{"kept the damaged bytes in", r.Kept}, {"copied without the damage", r.Rewrote}, {"removed, nothing in it could be read", r.Removed}, {"written anew", r.Hints}} {
+		if len(list.names) > 0 {
+			lines = append(lines, list.what+": "+strings.Join(list.names, ", "))
+		}
+	}
+	_, err := fmt.Fprintln(w, strings.Join(append(lines, will("repaired", "nothing was changed")), "\n"))
+	return err
+}
