@@ -17,6 +17,8 @@ const (
 	LocBits = 36
 	locMask = 1<<LocBits - 1
 	tagBits = 64 - LocBits
+	// tagShift is how far the tag lies from the low end of a hash.
+	tagShift = 26
 
 	minSlots = 16
 	// mapFrom is the size in bytes from which a table gets a mapping of its own.
@@ -53,7 +55,7 @@ func (x *Index) Len() int { return x.n }
 func (x *Index) Bytes() int64 { return int64(len(x.slots)) * 8 }
 
 // tag takes the bits that the shard number (the highest ten) leaves, and is never such that a slot could be 0.
-func tag(h uint64) uint64 { return h >> 26 & (1<<tagBits - 1) }
+func tag(h uint64) uint64 { return h >> tagShift & (1<<tagBits - 1) }
 
 // Find returns the location of key, whose hash is h.
 func (x *Index) Find(h uint64, key []byte) (loc uint64, ok bool) {
@@ -165,6 +167,22 @@ func (x *Index) Delete(h, loc uint64) bool {
 	x.slots[i] = 0
 	x.n--
 	return true
+}
+
+// DropIn removes every key whose location is from first to last, inclusive, and returns how many there were.
+func (x *Index) DropIn(first, last uint64) (n int) {
+	var doomed []uint64
+	for _, s := range x.slots {
+		if loc := s & locMask; s != 0 && loc >= first && loc <= last {
+			doomed = append(doomed, s)
+		}
+	}
+	for _, s := range doomed {
+		if x.Delete(s>>LocBits<<tagShift, s&locMask) {
+			n++
+		}
+	}
+	return n
 }
 
 // Each calls f with every location, in no order, until f returns false. f must not change the index.

@@ -138,6 +138,11 @@ func (n *Node) open() error {
 	c.TombstoneRetention, c.AwaitPeer = n.cfg.TombstoneRetention, len(n.cfg.Peer) > 0
 	c.AckPeer, c.AckTimeout = n.cfg.Ack == "peer", n.cfg.AckTimeout
 	c.Logger, c.Now = n.logger, n.cfg.Now
+	c.Damaged = func(part int) {
+		for _, l := range n.pullers() {
+			l.Mend(part)
+		}
+	}
 	if c.Now == nil {
 		c.Steady = hlc.NewSteady(n.cfg.MaxClockDrift)
 	}

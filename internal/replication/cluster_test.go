@@ -115,6 +115,11 @@ func (n *testNode) start() error {
 	if os.Getenv("FUTAGO_TEST_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("on", n.name)
 	}
+	cfg.Damaged = func(part int) {
+		for _, p := range n.pullers {
+			p.Mend(part)
+		}
+	}
 	if n.c.adapt != nil {
 		n.c.adapt(&cfg)
 	}

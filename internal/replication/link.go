@@ -13,6 +13,7 @@ import (
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/record"
 	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/ulog"
 )
 
 // follow is one link.
@@ -116,6 +117,9 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 		return nil, err
 	}
 	p.load(g.Node)
+	if st.Log().Hole() && p.part < 0 {
+		p.pos = ulog.Position{} // everything, for nothing that is here is surely the newest
+	}
 	h := hello{Version: protocolVersion, Node: p.cfg.Node, Life: st.Log().Identity(), Position: p.pos, Partial: p.part, Own: st.Log().Origin(p.cfg.Node),
 		Horizon: p.copied, Addr: p.cfg.Advertise, Items: items}
 	if above, open := st.Gap(g.Node); open {
@@ -149,7 +153,7 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	if w.Start.Life != p.pos.Life || w.Start.Seq != p.pos.Seq { // marks so far speak of another stretch of another log
 		p.durable, p.pending = 0, nil
 	}
-	p.audit = audit{keys: p.audit.keys, done: p.audit.done, id: p.audit.id}
+	p.audit = audit{diff: p.audit.diff, done: p.audit.done, id: p.audit.id}
 	p.horizon, p.proposal, p.awaited, p.vector, p.seen = w.Horizon, 0, 0, w.Vector, store.Seen{}
 	if w.Mode == "snapshot" {
 		p.part, p.copied = w.Part, w.Horizon
@@ -304,6 +308,9 @@ func (p *Puller) complete() error {
 		return err
 	}
 	if whole {
+		if err := st.Log().CloseHole(); err != nil {
+			return err
+		}
 		if err := st.AdoptHorizon(horizon); err != nil {
 			return err
 		}

@@ -21,14 +21,12 @@ type ask struct {
 	Digest bool              `json:"digest,omitempty"` // what the source holds, in sums
 	Ranges []int             `json:"ranges,omitempty"` // records that never expire, of these ranges of keys
 	Hours  []store.HourGroup `json:"hours,omitempty"`  // records that expire then
-	Keys   [][]byte          `json:"keys,omitempty"`   // records of these keys
 }
 
 // Limits of one question; what is left comes with the next.
 const (
 	maxAskRanges = 1024
 	maxAskHours  = 512
-	maxAskKeys   = 64
 )
 
 // digestReply answers a question for the digest.
@@ -52,14 +50,6 @@ func (f *follower) answer(ctx context.Context, q ask) error {
 		return f.send(appendJSON(nil, frameDigest, r))
 	}
 	buf := newMend(q.ID)
-	if len(q.Keys) > 0 {
-		for _, key := range q.Keys {
-			if r, ok := st.Read(key); ok {
-				buf = appendRecord(buf, r.Append(nil))
-			}
-		}
-		return f.sendMend(buf, true)
-	}
 	diff := store.Difference{Ranges: q.Ranges, Hours: q.Hours}
 	parts := diff.Parts()
 	st.BeginScan()
@@ -103,7 +93,7 @@ func decodeAsk(b []byte) (q ask, err error) {
 	if err := json.Unmarshal(b, &q); err != nil {
 		return q, fmt.Errorf("%w: %w", errFrame, err)
 	}
-	bad := len(q.Ranges) > maxAskRanges || len(q.Hours) > maxAskHours || len(q.Keys) > maxAskKeys
+	bad := len(q.Ranges) > maxAskRanges || len(q.Hours) > maxAskHours
 	for _, r := range q.Ranges {
 		bad = bad || r < 0 || r >= store.Ranges
 	}
@@ -121,10 +111,10 @@ type audit struct {
 	id      uint64           // of the last question
 	asked   time.Time        // zero: no answer is due
 	last    uint64           // end of the own log when the digest was asked for
-	diff    store.Difference // whose records are coming
+	diff    store.Difference // whose records are to be asked for
+	want    store.Difference // of it: whose records are coming
 	seen    store.Seen
 	horizon hlc.Stamp // of the source when they were asked for
-	keys    [][]byte  // to ask for
 	done    time.Time // of the last comparison
 }
 
@@ -146,13 +136,10 @@ func (p *Puller) inquire() (q ask, due bool) {
 	}
 	q.ID = a.id + 1
 	switch {
-	case len(a.keys) > 0:
-		n := min(len(a.keys), maxAskKeys)
-		q.Keys, a.keys = a.keys[:n:n], a.keys[n:]
 	case !a.diff.Empty():
-		q.Ranges = a.diff.Ranges[:min(len(a.diff.Ranges), maxAskRanges)]
-		q.Hours = a.diff.Hours[:min(len(a.diff.Hours), maxAskHours)]
-		a.seen, a.horizon = store.Seen{}, p.horizon
+		n, m := min(len(a.diff.Ranges), maxAskRanges), min(len(a.diff.Hours), maxAskHours)
+		q.Ranges, q.Hours = a.diff.Ranges[:n:n], a.diff.Hours[:m:m]
+		a.want, a.seen, a.horizon = store.Difference{Ranges: q.Ranges, Hours: q.Hours}, store.Seen{}, p.horizon
 	case p.status.CaughtUp && time.Since(p.moved) >= idleFor && time.Since(a.done) >= p.cfg.VerifyEvery:
 		q.Digest, a.last = true, st.Log().Last()
 	default:
@@ -162,19 +149,19 @@ func (p *Puller) inquire() (q ask, due bool) {
 	return q, true
 }
 
-// Mend asks the peer for records of keys that cannot be read here.
-func (p *Puller) Mend(key []byte) {
+// Mend asks the peer for all records of a part of the store, of which some cannot be read here.
+func (p *Puller) Mend(part int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	same := func(k []byte) bool { return string(k) == string(key) }
-	if len(p.audit.keys) < 16*maxAskKeys && !slices.ContainsFunc(p.audit.keys, same) {
-		p.audit.keys = append(p.audit.keys, slices.Clone(key))
-	}
-	if p.hurry != nil {
-		select {
-		case p.hurry <- struct{}{}:
-		default:
+	const per = store.Ranges / store.ScanParts
+	for i := range per {
+		if r := part*per + i; !slices.Contains(p.audit.diff.Ranges, r) {
+			p.audit.diff.Ranges = append(p.audit.diff.Ranges, r)
 		}
+	}
+	select {
+	case p.hurry <- struct{}{}:
+	default:
 	}
 }
 
@@ -206,7 +193,8 @@ func (p *Puller) compare(payload []byte) error {
 	}
 	p.status.Repairs++
 	p.cfg.Logger.Warn("this node and the peer differ, asking for the records", "peer", p.status.Node, "ranges", len(diff.Ranges), "hours", len(diff.Hours))
-	a.diff, a.done = diff, time.Time{} // compare again right after
+	a.diff.Ranges, a.diff.Hours = append(a.diff.Ranges, diff.Ranges...), append(a.diff.Hours, diff.Hours...)
+	a.done = time.Time{} // compare again right after
 	return nil
 }
 
@@ -217,7 +205,7 @@ func (p *Puller) mend(id uint64, recs []record.Record, last bool) error {
 	p.unmarked += changed
 	p.status.Mended += int64(changed)
 	mine := id == p.audit.id
-	diff, seen, horizon := p.audit.diff, p.audit.seen, p.audit.horizon
+	want, seen, horizon := p.audit.want, p.audit.seen, p.audit.horizon
 	p.mu.Unlock()
 	if err != nil || !mine {
 		return err
@@ -229,13 +217,13 @@ func (p *Puller) mend(id uint64, recs []record.Record, last bool) error {
 		return nil
 	}
 	if seen != nil {
-		asked := store.Difference{Ranges: diff.Ranges[:min(len(diff.Ranges), maxAskRanges)], Hours: diff.Hours[:min(len(diff.Hours), maxAskHours)]}
-		for _, part := range asked.Parts() {
-			n, err := p.cfg.Store.RemoveUnseen(part, seen, horizon, func(r *record.Record) bool { return asked.Touches(r.Key) })
+		for _, part := range want.Parts() {
+			n, err := p.cfg.Store.RemoveUnseen(part, seen, horizon, func(r *record.Record) bool { return want.Touches(r.Key) })
 			if err != nil {
 				return err
 			}
 			changed += n
+			p.cfg.Store.Mended(part)
 		}
 	}
 	p.cfg.Store.Log().Flush()
@@ -245,9 +233,8 @@ func (p *Puller) mend(id uint64, recs []record.Record, last bool) error {
 	a := &p.audit
 	a.asked = time.Time{}
 	if seen != nil {
-		a.diff.Ranges = a.diff.Ranges[min(len(a.diff.Ranges), maxAskRanges):]
-		a.diff.Hours = a.diff.Hours[min(len(a.diff.Hours), maxAskHours):]
-		a.seen = nil
+		a.diff.Ranges, a.diff.Hours = a.diff.Ranges[len(want.Ranges):], a.diff.Hours[len(want.Hours):]
+		a.want, a.seen = store.Difference{}, nil
 	}
 	return nil
 }

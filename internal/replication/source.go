@@ -393,7 +393,7 @@ func (s *Source) leave(f *follower) {
 func (f *follower) plan(h *hello, held hlc.Stamp) (*welcome, *ulog.Reader, error) {
 	st := f.s.cfg.Store
 	log := st.Log()
-	w := &welcome{Mode: "stream", Start: h.Position, Wall: st.Now(), Ready: f.s.cfg.Ready(), Held: held, Horizon: st.Horizon(), Born: st.Born()}
+	w := &welcome{Mode: "stream", Start: h.Position, Wall: st.Now(), Ready: f.s.cfg.Ready(), Held: held, Horizon: st.Authority(), Born: st.Born()}
 	w.Vector = map[int]hlc.Stamp{}
 	for _, m := range append(st.Members(), store.Member{Node: f.s.cfg.Node}) {
 		if at := st.Covered(m.Node); at != 0 {

@@ -91,7 +91,7 @@ func (f *follower) stream(ctx context.Context, reader *ulog.Reader) error {
 func (f *follower) beat() (pause time.Duration, err error) {
 	st := f.s.cfg.Store
 	f.told = st.Horizon()
-	h, pause := heartbeat{End: st.Log().Written(), Wall: st.Now(), Ready: f.s.cfg.Ready(), Horizon: f.told}, heartbeatEvery
+	h, pause := heartbeat{End: st.Log().Written(), Wall: st.Now(), Ready: f.s.cfg.Ready(), Horizon: st.Authority()}, heartbeatEvery
 	h.Proposal, h.Awaited = st.Proposal()
 	var joined bool
 	if h.Joined, joined = st.Joined(); !joined {

@@ -107,6 +107,10 @@ func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 	t.count(cmdGet)
 	var v store.View
 	if !h.srv.store.Acquire(key, &v) {
+		if v.Damaged {
+			storeFault(w, store.ErrDamaged)
+			return
+		}
 		t.count(getMisses)
 		answer(w, http.StatusNotFound, "Not Found")
 		return
@@ -224,7 +228,7 @@ func storeFault(w http.ResponseWriter, err error) {
 		answer(w, http.StatusRequestEntityTooLarge, err.Error())
 	case errors.Is(err, store.ErrKey):
 		answer(w, http.StatusBadRequest, err.Error())
-	case errors.Is(err, store.ErrNoSpace), errors.Is(err, store.ErrNoMemory), errors.Is(err, store.ErrClock),
+	case errors.Is(err, store.ErrNoSpace), errors.Is(err, store.ErrNoMemory), errors.Is(err, store.ErrClock), errors.Is(err, store.ErrClockAhead), errors.Is(err, store.ErrDamaged),
 		errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrNoPeer), errors.Is(err, store.ErrClosed):
 		w.Header().Set("Retry-After", "1")
 		w.Header().Set(headerEffect, effectNone)

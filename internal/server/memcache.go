@@ -114,7 +114,10 @@ func (s *session) getOne(w *worker, op memcache.Op, key []byte, exptime int64) {
 func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
 	v := &w.view
 	if !w.store.Acquire(key, v) {
-		return false
+		if v.Damaged {
+			s.broken = faultLine(store.ErrDamaged)
+		}
+		return v.Damaged
 	}
 	if len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
 		v.Release()
@@ -305,7 +308,7 @@ func memcacheReply(op memcache.Op, err error) string {
 	case errors.Is(err, store.ErrNoMemory):
 		return memcache.ReplyNoMemory
 	}
-	for _, fault := range []error{store.ErrNoSpace, store.ErrClock, store.ErrReadOnly, store.ErrNoPeer, store.ErrClosed} {
+	for _, fault := range []error{store.ErrNoSpace, store.ErrClock, store.ErrClockAhead, store.ErrDamaged, store.ErrReadOnly, store.ErrNoPeer, store.ErrClosed} {
 		if errors.Is(err, fault) {
 			return faultLine(fault)
 		}

@@ -57,6 +57,7 @@ var (
 	ErrNoMemory   = errors.New("memory limit is reached: raise max-memory or delete keys")   // fault
 	ErrClock      = errors.New("clock of this node is behind its own records: set it right") // fault
 	ErrClockAhead = errors.New("clock of this node is ahead of its peers': set it right")    // fault
+	ErrDamaged    = errors.New("record is damaged on the disk: the peer is asked for it")    // fault; the log names segment and offset
 	ErrReadOnly   = errors.New("store stopped accepting writes after a disk error")          // fault; until restart
 	ErrNoMember   = errors.New("no such member of the mesh")                                 // ForgetPeer
 	ErrNoPeer     = errors.New("not stored: no peer is connected, ack=strict")               // fault; a peer that takes a snapshot does not count
@@ -74,6 +75,7 @@ type View struct {
 	Expires uint64 // milliseconds since hlc.Epoch, 0 = never
 	Token   uint64 // CAS unique, ETag
 	Stamp   hlc.Stamp
+	Damaged bool // of an Acquire that returned false: there is a record, the disk spoilt it, a peer is being asked for it
 
 	num   [24]byte
 	shard *shard

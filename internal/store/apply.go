@@ -57,8 +57,11 @@ func (s *Store) apply(r *record.Record, feed Feed) (bool, error) {
 	defer sh.mu.Unlock()
 	var p present
 	s.look(sh, h, r.Key, &p)
+	if p.spoilt && feed.Stream != 0 { // it may be older than what cannot be read: what the peer holds comes
+		return false, nil
+	}
 	next, v := s.bounds().accept(&p, r)
-	if p.found && record.Impossible(&p.rec, r) {
+	if p.found && !p.spoilt && record.Impossible(&p.rec, r) {
 		s.counts.impossible.Add(1)
 		s.logger.Error("two records share a stamp but differ: was a data folder copied?", "stamp", r.Stamp, "node", r.Stamp.Node())
 	}

@@ -43,10 +43,14 @@ func (s *Store) Commit(req *Request, res *Result) error {
 var errFlushed = errors.New("record was flushed")
 
 func (s *Store) look(sh *shard, h uint64, key []byte, p *present) {
+	*p = present{}
 	p.loc, p.found = sh.idx.Find(h, key)
-	if p.found {
-		s.log.At(p.loc).Into(&p.rec)
+	switch {
+	case !p.found:
+	case s.at(PartOf(h), p.loc, &p.rec):
 		p.live = s.alive(&p.rec)
+	default:
+		p.spoilt = true
 	}
 }
 
@@ -78,9 +82,13 @@ func (s *Store) point(sh *shard, h uint64, p *present, loc uint64, next *record.
 		if !sh.idx.Replace(h, p.loc, loc) {
 			panic("store: index lost a record under its lock")
 		}
-		s.log.AddLive(p.loc, -int64(p.rec.Size()))
-		s.count(p.rec.Kind, -1)
-		s.tally(h, &p.rec, -1)
+		if p.spoilt { // what it was is not known: a plain record, most likely
+			s.items.Add(-1)
+		} else {
+			s.log.AddLive(p.loc, -int64(p.rec.Size()))
+			s.count(p.rec.Kind, -1)
+			s.tally(h, &p.rec, -1)
+		}
 	} else {
 		sh.idx.Add(h, loc)
 	}

@@ -101,7 +101,7 @@ func (s *Store) CompactOnce() bool {
 	finished := true
 	err := s.log.Compact(ids, ulog.Compaction{
 		Live:  s.isLive,
-		Moved: s.moved,
+		Moved: s.moved, Damaged: s.letGo,
 		Pace: func(n int64) bool {
 			pace.wait(n)
 			select {

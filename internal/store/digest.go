@@ -56,11 +56,12 @@ type groupDigest struct {
 }
 
 type digests struct {
-	mu     sync.Mutex
-	built  bool
-	wanted bool
-	shards [shardCount]shardDigest
-	groups [Groups]groupDigest
+	mu      sync.Mutex
+	built   bool
+	wanted  bool
+	spoiled bool // a record went that cannot be counted out: all must be counted anew
+	shards  [shardCount]shardDigest
+	groups  [Groups]groupDigest
 }
 
 // Digest is what a node holds, as sums.
@@ -145,8 +146,12 @@ func (s *Store) Digest() (*Digest, bool) {
 func (s *Store) buildDigest() {
 	d := &s.digests
 	d.mu.Lock()
-	due := d.wanted && !d.built
+	due, spoiled := d.wanted && !d.built, d.spoiled
+	d.spoiled = false
 	d.mu.Unlock()
+	if spoiled {
+		s.clearDigest()
+	}
 	if !due {
 		return
 	}
@@ -164,8 +169,29 @@ func (s *Store) buildDigest() {
 		}
 	}
 	d.mu.Lock()
-	d.built = true
+	d.built = !d.spoiled
 	d.mu.Unlock()
+}
+
+// spoil has everything counted anew.
+func (d *digests) spoil() {
+	d.mu.Lock()
+	d.built, d.spoiled = false, true
+	d.mu.Unlock()
+}
+
+func (s *Store) clearDigest() {
+	d := &s.digests
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		d.shards[i] = shardDigest{}
+		s.shards[i].mu.Unlock()
+	}
+	for i := range d.groups {
+		d.groups[i].mu.Lock()
+		clear(d.groups[i].hours)
+		d.groups[i].mu.Unlock()
+	}
 }
 
 func (s *Store) digestShard(part int) {
@@ -181,8 +207,9 @@ func (s *Store) digestShard(part int) {
 		n := min(stretch, len(locs))
 		sh.mu.Lock()
 		for _, loc := range locs[:n] {
-			s.log.At(loc).Into(&r)
-			s.tally(s.log.Hash(r.Key), &r, 1)
+			if s.at(part, loc, &r) {
+				s.tally(s.log.Hash(r.Key), &r, 1)
+			}
 		}
 		sh.mu.Unlock()
 		locs = locs[n:]

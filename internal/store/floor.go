@@ -184,8 +184,7 @@ func (s *Store) sweepFloor() {
 		dead = dead[:0]
 		var r record.Record
 		sh.idx.Each(func(loc uint64) bool {
-			s.log.At(loc).Into(&r)
-			if r.DeadBelow(floor) {
+			if s.at(i, loc, &r) && r.DeadBelow(floor) {
 				dead = append(dead, loc)
 			}
 			return true

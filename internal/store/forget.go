@@ -94,8 +94,7 @@ func (s *Store) forget(batch []candidate, horizon hlc.Stamp) (dropped int, err e
 		sh := s.shardOf(c.hash)
 		sh.mu.Lock()
 		// Two keys may share a hash: the sequence says which of them was looked for.
-		if sh.idx.Has(c.hash, c.loc) && s.log.SeqAt(c.loc) == seq {
-			s.log.At(c.loc).Into(&r)
+		if sh.idx.Has(c.hash, c.loc) && s.at(PartOf(c.hash), c.loc, &r) && s.log.SeqAt(c.loc) == seq {
 			s.drop(sh, c.hash, c.loc, &r)
 			dropped++
 		}
@@ -127,8 +126,7 @@ func (s *Store) eachLoc(part int, f func(loc uint64, r *record.Record)) {
 		n := min(stretch, len(locs))
 		sh.mu.Lock()
 		for _, loc := range locs[:n] {
-			s.log.At(loc).Into(&r)
-			if sh.idx.Has(s.log.Hash(r.Key), loc) {
+			if s.at(part, loc, &r) && sh.idx.Has(s.log.Hash(r.Key), loc) {
 				f(loc, &r)
 			}
 		}

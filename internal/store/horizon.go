@@ -99,6 +99,15 @@ func encodeMark(v any) []byte {
 // Horizon is the stamp up to which this node may have forgotten deletes.
 func (s *Store) Horizon() hlc.Stamp { return hlc.Stamp(s.horizon.value.Load()) }
 
+// Authority is the horizon up to which a peer may take what this node lacks for forgotten: 0 while something may be missing
+// here for another reason.
+func (s *Store) Authority() hlc.Stamp {
+	if !s.whole() {
+		return 0
+	}
+	return s.Horizon()
+}
+
 func (s *Store) bounds() bounds {
 	return bounds{floor: s.floors.current(s), horizon: s.Horizon(), born: hlc.Stamp(s.horizon.born.Load())}
 }

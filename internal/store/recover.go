@@ -45,7 +45,11 @@ func (s *Store) recoverEntry(e ulog.Entry) {
 	sh := s.shardOf(h)
 	var p present
 	if p.loc, p.found = sh.idx.Find(h, r.Key); p.found {
-		s.log.At(p.loc).Into(&p.rec)
+		if raw, err := s.log.Read(p.loc); err != nil {
+			p.spoilt = true
+		} else {
+			raw.Into(&p.rec)
+		}
 	}
 	s.point(sh, h, &p, e.Loc, &r)
 }

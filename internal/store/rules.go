@@ -17,10 +17,11 @@ type bounds struct {
 
 // present is what was found under a key.
 type present struct {
-	found bool          // there is a record, live or not
-	live  bool          // clients see it
-	loc   uint64        // of it
-	rec   record.Record // in place
+	found  bool          // there is a record, live or not
+	live   bool          // clients see it
+	spoilt bool          // there is one that cannot be read
+	loc    uint64        // of it
+	rec    record.Record // in place
 }
 
 // living reports whether clients see the record at now, milliseconds since hlc.Epoch.
@@ -30,6 +31,9 @@ func living(r *record.Record, now int64, floor hlc.Stamp) bool {
 
 // evaluate decides whether the operation applies to what is there.
 func (req *Request) evaluate(p *present, maxValue int64) error {
+	if p.spoilt && (req.CAS != 0 || req.Op != Set && req.Op != Delete) {
+		return ErrDamaged
+	}
 	switch req.Op {
 	case Add:
 		if p.live {
@@ -41,7 +45,7 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 			return nil
 		}
 	}
-	if !p.live {
+	if !p.live && !p.spoilt {
 		return ErrNotFound
 	}
 	if (req.CAS != 0 || req.Op == CAS) && req.CAS != p.rec.Token() {
@@ -138,6 +142,9 @@ const (
 func (b bounds) accept(p *present, r *record.Record) (next record.Record, v verdict) {
 	if r.DeadBelow(b.floor) {
 		return next, dead
+	}
+	if p.spoilt { // r is what a peer holds of the key
+		return *r, merged
 	}
 	if !p.found {
 		if r.NewestStamp() <= b.horizon {

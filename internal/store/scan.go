@@ -82,9 +82,10 @@ func (s *Store) ScanPart(part int, f func(r *record.Record) (full bool), flush f
 		sh.mu.Lock()
 		for len(locs) > 0 && !full {
 			// The entry stays readable when the key moved on: nothing is compacted meanwhile.
-			s.log.At(locs[0]).Into(&r)
+			if s.at(part, locs[0], &r) {
+				full = f(&r)
+			}
 			locs = locs[1:]
-			full = f(&r)
 		}
 		sh.mu.Unlock()
 		if full && !flush() {
@@ -92,22 +93,6 @@ func (s *Store) ScanPart(part int, f func(r *record.Record) (full bool), flush f
 		}
 	}
 	return flush()
-}
-
-// Read returns a copy of the record of a key, live or not; false when there is none.
-func (s *Store) Read(key []byte) (r record.Record, ok bool) {
-	if len(key) == 0 || len(key) > record.MaxKey {
-		return r, false
-	}
-	h := s.log.Hash(key)
-	sh := s.shardOf(h)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	var p present
-	if s.look(sh, h, key, &p); p.found {
-		r = p.rec.Clone()
-	}
-	return r, p.found
 }
 
 // Items is the number of records, deleted ones included.

@@ -8,6 +8,8 @@ type counts struct {
 	compactFailed atomic.Int64
 	impossible    atomic.Int64
 	forgotten     atomic.Int64
+	damaged       atomic.Int64
+	lost          atomic.Int64
 }
 
 // Stats are figures of the store for status document, stats and metrics.
@@ -26,6 +28,8 @@ type Stats struct {
 	Impossible    int64  `json:"impossible"`     // pairs of records that share a stamp but differ
 	Conflicts     int64  `json:"conflicts"`      // changes dropped whole because another node had changed the key at once
 	Forgotten     int64  `json:"forgotten"`      // deletes and expired records that are remembered no longer
+	Damaged       int64  `json:"damaged"`        // parts of the keys of which the disk spoilt a record
+	Lost          int64  `json:"lost"`           // such records that no peer had either
 	Refusal       string `json:"refusal"`        // why client writes are refused, empty = they are not
 }
 
@@ -35,6 +39,7 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		Items: s.items.Load(), Tombstones: s.tombs.Load(), Bytes: u.Live, LogBytes: u.Bytes, Segments: u.Segments, MemoryBytes: s.Memory(),
 		Conflicts: s.conflicts.count.Load(), Forgotten: s.counts.forgotten.Load(),
+		Damaged: s.counts.damaged.Load(), Lost: s.counts.lost.Load(),
 		LastSeq: s.log.Last(), WrittenSeq: s.log.Written(), DurableSeq: s.log.Durable(),
 		Compactions: s.counts.compactions.Load(), CompactFailed: s.counts.compactFailed.Load(), Impossible: s.counts.impossible.Load(),
 	}

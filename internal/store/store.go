@@ -46,6 +46,10 @@ type Config struct {
 	AckPeer, AckStrict bool
 	AckTimeout         time.Duration
 
+	// Damaged is called, by any goroutine, when a record of a part, as ScanPart counts them, was found spoilt by the disk: the
+	// peers must be asked for the part, then Mended be told. nil: nobody is asked.
+	Damaged func(part int)
+
 	Logger *slog.Logger
 	Now    func() time.Time // the wall clock; nil: time.Now, or Steady
 	Steady *hlc.Steady      // where it is to be held steady
@@ -90,6 +94,7 @@ type Store struct {
 	conflicts  conflicts
 	digests    digests
 	clocks     clocks
+	damages    damages
 
 	refusal  atomic.Pointer[error] // why client writes are refused; nil = they are not
 	retained retention
@@ -115,7 +120,8 @@ func Open(cfg Config) (*Store, error) {
 		s.digests.groups[i].hours = map[int64]Sum{}
 	}
 	s.scans.idle.L = &s.scans.mu
-	match := func(loc uint64, key []byte) bool { return s.log.HasKey(loc, key) }
+	s.damages.parts = map[int]bool{}
+	match := func(loc uint64, key []byte) bool { return s.log.MayHaveKey(loc, key) }
 	for i := range s.shards {
 		// Shards fill evenly; different thresholds keep them from growing in the same moment.
 		s.shards[i].idx = index.New(match, 70+i%11)
@@ -202,9 +208,11 @@ func (s *Store) alive(r *record.Record) bool {
 	return living(r, now, s.floors.current(s))
 }
 
-// Acquire finds the live record of key and holds it in place; false when there is none, and then nothing is held.
+// Acquire finds the live record of key and holds it in place; false when there is none, or it is Damaged, and then nothing
+// is held.
 // Release must follow soon: nothing that blocks, and no other call to the store, may come between.
 func (s *Store) Acquire(key []byte, v *View) bool {
+	v.Damaged = false
 	if len(key) == 0 || len(key) > record.MaxKey {
 		return false
 	}
@@ -217,7 +225,11 @@ func (s *Store) Acquire(key []byte, v *View) bool {
 		return false
 	}
 	var r record.Record
-	s.log.At(loc).Into(&r)
+	if !s.at(PartOf(h), loc, &r) {
+		v.Damaged = true
+		sh.mu.Unlock()
+		return false
+	}
 	if !s.alive(&r) {
 		sh.mu.Unlock()
 		return false
