@@ -2,6 +2,7 @@ package replication
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,6 +19,7 @@ type crashFS struct {
 	boot string
 
 	mu    sync.Mutex
+	fail  int // the write or sync after so many others fails, a write in its middle; 0: none does
 	files map[string]*crashFile
 	dir   map[string]*crashFile // names that a loss of power leaves
 }
@@ -172,9 +174,34 @@ func (f *crashFile) Allocate(size int64) error {
 	return nil
 }
 
+// errDisk is what a failing call returns.
+var errDisk = errors.New("input/output error")
+
+// failsLocked counts down to the call that fails.
+func (c *crashFS) failsLocked() bool {
+	if c.fail == 0 {
+		return false
+	}
+	c.fail--
+	return c.fail == 0
+}
+
+// failIn lets a later write or sync fail.
+func (c *crashFS) failIn(calls int) {
+	c.mu.Lock()
+	c.fail = calls
+	c.mu.Unlock()
+}
+
 func (f *crashFile) WriteAt(b []byte, off int64) (int, error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
+	if f.fs.failsLocked() {
+		n := len(b) / 2
+		f.data = writeInto(f.data, b[:n], off)
+		f.pending = append(f.pending, crashWrite{off, bytes.Clone(b[:n])})
+		return n, errDisk
+	}
 	f.data = writeInto(f.data, b, off)
 	f.pending = append(f.pending, crashWrite{off, bytes.Clone(b)})
 	return len(b), nil
@@ -196,6 +223,9 @@ func (f *crashFile) ReadAt(b []byte, off int64) (int, error) {
 func (f *crashFile) Sync() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
+	if f.fs.failsLocked() {
+		return errDisk
+	}
 	for _, w := range f.pending {
 		f.durable = writeInto(f.durable, w.data, w.off)
 	}

@@ -262,16 +262,17 @@ func (p *Puller) take(t frameType, payload []byte, recs []record.Record) ([]reco
 
 // applied notes why records could not be applied, or that they are written: a confirmed position must be.
 func (p *Puller) applied(err error) error {
+	what := "apply"
+	if err == nil {
+		what, err = "write", p.cfg.Store.Log().Failed()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil || !errors.As(err, new(*hlc.DriftError)) {
 		p.stuck = err
 	}
 	if err != nil {
-		return fmt.Errorf("apply what the peer sent: %w", err)
-	}
-	if err := p.cfg.Store.Log().Failed(); err != nil {
-		return fmt.Errorf("write what the peer sent: %w", err)
+		return fmt.Errorf("%s what the peer sent: %w", what, err)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 type wire struct {
 	mu        sync.Mutex
 	cut       bool
-	apart     map[string]bool // names of two ends that do not reach each other, the lower first
+	apart     map[string]bool // "follower>source" that do not reach each other
 	listeners map[string]*wireListener
 	links     map[*wireLink]bool
 	carriers  sync.WaitGroup
@@ -168,13 +168,19 @@ func (w *wire) setCut(cut bool) {
 	}
 }
 
-func (w *wire) cutLocked(x, y string) bool { return w.cut || w.apart[min(x, y)+max(x, y)] }
+func (w *wire) cutLocked(follower, source string) bool { return w.cut || w.apart[follower+">"+source] }
 
 // setApart cuts or heals the links between two nodes.
 func (w *wire) setApart(x, y string, apart bool) {
+	w.setOneWay(x, y, apart)
+	w.setOneWay(y, x, apart)
+}
+
+// setOneWay cuts or heals one of them.
+func (w *wire) setOneWay(follower, source string, apart bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.apart[min(x, y)+max(x, y)] = apart
+	w.apart[follower+">"+source] = apart
 	for l := range w.links {
 		if w.cutLocked(l.follower, l.source) {
 			l.close()
