@@ -38,8 +38,8 @@ func serveSettings(c *serveConfig) *settings {
 
 	s.add("fsync", choiceValue(&n.Fsync, "never", "interval", "always"), "what a positive reply to a write means: written to the system, synced soon, synced")
 	s.add("fsync-interval", durationValue(&n.FsyncInterval), "longest time between a write and its sync with --fsync=interval")
-	s.add("ack", choiceValue(&n.Ack, "local", "peer"), "a positive reply means logged here, or also at the peer (default peer with --peer, otherwise local)")
-	s.add("ack-timeout", durationValue(&n.AckTimeout), "how long a write waits for a silent peer before the node goes solo")
+	s.add("ack", choiceValue(&n.Ack, "local", "peer", "strict"), "a positive reply means logged here, or also at a peer unless that is gone, or strictly (default peer with --peer, otherwise local)")
+	s.add("ack-timeout", durationValue(&n.AckTimeout), "how long a write waits for a silent peer before the node goes solo, or the write fails with --ack=strict")
 	s.add("peer-timeout", durationValue(&n.PeerTimeout), "silence after which the peer counts as gone")
 	s.add("catchup-timeout", durationValue(&n.CatchupTimeout), "how long a start waits for the peer before it serves what it has")
 	s.addRare("verify-interval", durationValue(&n.VerifyInterval), "how often idle nodes compare what they hold")

@@ -38,6 +38,9 @@ systemd the unit is ready when clients are served.`,
   futago serve --node 1 --listen :11211 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212
   futago serve --node 2 --listen :11211 --peer-listen 10.0.0.2:11212 --peer 10.0.0.1:11212
 
+  # the same, and no write is acknowledged that only one of them has
+  futago serve --node 1 --listen :11211 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212 --ack strict
+
   # a pair over a network that is not trusted; futago peer certs makes the files
   futago serve --node 1 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212 --peer-compress zstd \
     --peer-tls-cert 10.0.0.1.pem --peer-tls-key 10.0.0.1-key.pem --peer-tls-ca ca.pem

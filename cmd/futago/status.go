@@ -35,7 +35,8 @@ func newStatusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show the state of nodes side by side",
 		Long: `Show the state of nodes side by side: one column for each, one line for each item of its status
-document, and the last events of all below. Exit code 1 means that a node did not answer; the others are shown all the same.`,
+document; below what is wrong (a node that is solo or refuses writes) and the last events of all. Exit code 1
+means that a node did not answer; the others are shown all the same.`,
 		Example: `  futago status
   futago status --admin 10.0.0.1:11280 --admin 10.0.0.2:11280
   futago status --json`,

@@ -99,8 +99,8 @@ func printStatusJSON(w io.Writer, documents []statusDocument) error {
 	return nil
 }
 
-// printStatusTable prints a column for each document and a line for each name that any of them has, and the last
-// events below.
+// printStatusTable prints a column for each document and a line for each name that any of them has, below them what is
+// wrong, and the last events.
 func printStatusTable(w io.Writer, documents []statusDocument) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprint(table, "admin")
@@ -123,6 +123,9 @@ func printStatusTable(w io.Writer, documents []statusDocument) error {
 		fmt.Fprintln(table)
 	}
 	if err := table.Flush(); err != nil {
+		return err
+	}
+	if err := printStatusWarnings(w, documents); err != nil {
 		return err
 	}
 	return printStatusEvents(w, documents)

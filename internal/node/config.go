@@ -49,9 +49,9 @@ type Config struct {
 	Fsync string
 	// FsyncInterval is the longest time between a write and its sync with Fsync interval.
 	FsyncInterval time.Duration
-	// Ack is local or peer; empty means peer when there is a peer, local otherwise.
+	// Ack is local, peer or strict; empty means peer when there is a peer, local otherwise.
 	Ack string
-	// AckTimeout is how long a write waits for a silent peer before the node goes solo.
+	// AckTimeout is how long a write waits for a silent peer before the node goes solo, or with strict the write fails.
 	AckTimeout time.Duration
 	// PeerTimeout is the silence after which a peer counts as gone.
 	PeerTimeout time.Duration
@@ -208,10 +208,10 @@ func (c *Config) Validate() error {
 	}
 	oneOf("fsync", c.Fsync, "never", "interval", "always")
 	if c.Ack != "" {
-		oneOf("ack", c.Ack, "local", "peer")
+		oneOf("ack", c.Ack, "local", "peer", "strict")
 	}
-	if c.Ack == "peer" && len(c.Peer) == 0 && c.PeerListen == "" {
-		bad("ack", `"peer"`, "local without a peer")
+	if (c.Ack == "peer" || c.Ack == "strict") && len(c.Peer) == 0 && c.PeerListen == "" {
+		bad("ack", fmt.Sprintf("%q", c.Ack), "local without a peer")
 	}
 	positive := func(key string, v int64) {
 		if v <= 0 {

@@ -11,8 +11,8 @@ type collector struct{ n *Node }
 
 var descs = struct {
 	ready, items, tombstones, live, logBytes, segments, memory, last, written, durable, compactions, compactFailed, impossible, refused,
-	solo, soloSeconds, lagEntries, lagSeconds, drift, caughtUp, linked, received, snapshots, followerLag, conflicts, forgotten, horizon,
-	unequal, mended *prometheus.Desc
+	solo, soloSeconds, soloEntered, unconfirmed, refusedWrites, lagEntries, lagSeconds, drift, caughtUp, linked, received, snapshots,
+	followerLag, conflicts, forgotten, horizon, unequal, mended *prometheus.Desc
 }{
 	ready:         desc("node_ready", "1 when clients are served and nothing is wrong."),
 	items:         desc("store_items", "Records that are no tombstones."),
@@ -35,6 +35,9 @@ var descs = struct {
 	refused:       desc("store_refusing_writes", "1 while client writes are refused."),
 	solo:          desc("store_solo", "1 while writes are acknowledged without the peer although ack=peer."),
 	soloSeconds:   desc("store_solo_seconds_total", "Seconds of that since the start."),
+	soloEntered:   desc("store_solo_entered_total", "Times that this began, the start included."),
+	unconfirmed:   desc("store_unconfirmed_writes_total", "Writes answered with effect unknown: no peer confirmed them although they asked for it."),
+	refusedWrites: desc("store_refused_writes_total", "Writes not executed because no peer could confirm them although they asked for it."),
 	lagEntries:    desc("replication_lag_entries", "Entries of the peer's log that are not applied here.", "peer"),
 	lagSeconds:    desc("replication_lag_seconds", "Time since everything of the peer was applied here, as far as is known: it grows without a link.", "peer"),
 	drift:         desc("replication_clock_drift_seconds", "The peer's clock ahead of this one.", "peer"),
@@ -91,6 +94,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descs.refused, flag(s.Store.Refusal != ""))
 	gauge(descs.solo, flag(s.Acknowledgement.Solo))
 	counter(descs.soloSeconds, s.Acknowledgement.SoloSeconds)
+	counter(descs.soloEntered, float64(s.Acknowledgement.SoloCount))
+	counter(descs.unconfirmed, float64(s.Acknowledgement.Unconfirmed))
+	counter(descs.refusedWrites, float64(s.Acknowledgement.Refused))
 	for _, l := range c.n.pullers() {
 		p := l.Status()
 		if p.Node == 0 {

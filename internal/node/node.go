@@ -136,7 +136,7 @@ func (n *Node) open() error {
 	c.MaxValue, c.MaxMemory, c.MinFree, c.MaxClockDrift = n.cfg.MaxValue, n.cfg.MaxMemory, n.cfg.MinFree, n.cfg.MaxClockDrift
 	c.LogRetain, c.CompactRate = n.cfg.LogRetain, n.cfg.CompactRate
 	c.TombstoneRetention, c.AwaitPeer = n.cfg.TombstoneRetention, len(n.cfg.Peer) > 0
-	c.AckPeer, c.AckTimeout = n.cfg.Ack == "peer", n.cfg.AckTimeout
+	c.AckPeer, c.AckStrict, c.AckTimeout = n.cfg.Ack == "peer", n.cfg.Ack == "strict", n.cfg.AckTimeout
 	c.Logger, c.Now = n.logger, n.cfg.Now
 	c.Damaged = func(part int) {
 		for _, l := range n.pullers() {

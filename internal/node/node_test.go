@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -203,6 +204,46 @@ func TestPairStartsTogetherAndDrains(t *testing.T) {
 	}
 }
 
+// With ack=strict a node without its peer serves reads, refuses writes, says so, and goes on when the peer is back.
+func TestStrictPair(t *testing.T) {
+	ca, cb := pairConfigs(t)
+	ca.Ack, cb.Ack = "strict", "strict"
+	a, b := start(t, ca), start(t, cb)
+	a.waitReady(t)
+	b.waitReady(t)
+	accepts := func() bool { return b.Status().Acknowledgement.Refusal == "" }
+	eventually(t, "writes are accepted", accepts)
+	b.set(t, "k", "1")
+	if !a.has("k", "1") {
+		t.Fatal("acknowledged, but the peer has it not")
+	}
+	a.end(t)
+	eventually(t, "writes are refused", func() bool { return !accepts() })
+	if err := b.store.Commit(&store.Request{Op: store.Set, Key: []byte("k")}, &store.Result{}); !errors.Is(err, store.ErrNoPeer) {
+		t.Errorf("write: %v, want %v", err, store.ErrNoPeer)
+	}
+	if code, body := fetch(t, b, "/readyz"); code != 200 || !strings.Contains(body, "; writes are refused now: "+store.ErrNoPeer.Error()) {
+		t.Errorf("readyz: %d %q", code, body)
+	}
+	s := b.Status()
+	if s.Acknowledgement.Mode != "strict" || s.Acknowledgement.Solo || s.Acknowledgement.Refused != 1 || s.Store.Refusal != store.ErrNoPeer.Error() {
+		t.Errorf("status: %+v, store %q", s.Acknowledgement, s.Store.Refusal)
+	}
+	_, metrics := fetch(t, b, "/metrics")
+	for _, line := range []string{"futago_store_solo 0", "futago_store_refusing_writes 1", "futago_store_refused_writes_total 1", "futago_store_unconfirmed_writes_total 0"} {
+		if !strings.Contains(metrics, "\n"+line+"\n") {
+			t.Errorf("metrics lack %q", line)
+		}
+	}
+	a = start(t, ca)
+	a.waitReady(t)
+	eventually(t, "writes are accepted again", accepts)
+	b.set(t, "k", "2")
+	if !a.has("k", "2") {
+		t.Error("acknowledged, but the peer has it not")
+	}
+}
+
 func TestAloneStartsAfterTheTimeout(t *testing.T) {
 	ca, _ := pairConfigs(t)
 	a := start(t, ca)
@@ -273,6 +314,7 @@ func TestMetricNames(t *testing.T) {
 		"node_ready", "store_items", "store_tombstones", "store_live_bytes", "store_log_bytes", "store_log_segments", "store_memory_bytes",
 		"store_last_sequence", "store_written_sequence", "store_durable_sequence", "store_compactions_total",
 		"store_compactions_failed_total", "store_impossible_pairs_total", "store_refusing_writes", "store_solo", "store_solo_seconds_total",
+		"store_solo_entered_total", "store_unconfirmed_writes_total", "store_refused_writes_total",
 		"replication_lag_entries", "replication_lag_seconds", "replication_clock_drift_seconds", "replication_caught_up",
 		"store_conflicts_total", "store_forgotten_total", "store_horizon_timestamp_seconds", "replication_unequal_ranges",
 		"replication_mended_records_total", "replication_links_total", "replication_records_total", "replication_snapshots_total", "replication_follower_lag_entries",
@@ -301,6 +343,13 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 	for _, key := range []string{"peer-listen", "node", "fsync", "max-conns", "segment-size", "peer-tls-ca", "peer-compress", "peer-copy-rate"} {
 		if err == nil || !strings.Contains(err.Error(), key+" ") {
 			t.Errorf("%s is not named in:\n%v", key, err)
+		}
+	}
+	for _, ack := range []string{"peer", "strict"} {
+		c = DefaultConfig()
+		c.Ack = ack
+		if got, want := fmt.Sprint(c.Validate()), fmt.Sprintf("ack %q: allowed is local without a peer", ack); got != want {
+			t.Errorf("Validate: got %s, want %s", got, want)
 		}
 	}
 	c = DefaultConfig()

@@ -70,8 +70,11 @@ func (n *Node) readiness() (ok bool, text string) {
 
 // withSolo adds to the reason of a ready node that it is alone now, whatever it was when it became ready.
 func (n *Node) withSolo(reason string) string {
-	if a := n.store.Acknowledgement(); a.Solo {
+	switch a := n.store.Acknowledgement(); {
+	case a.Solo:
 		return reason + "; solo now: " + a.SoloReason
+	case a.Refusal != "":
+		return reason + "; writes are refused now: " + a.Refusal
 	}
 	return reason
 }

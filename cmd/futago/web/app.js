@@ -132,8 +132,8 @@ function showAck(word, text, s, state) {
     mode = "SOLO";
     says = "Writes are acknowledged by this node alone" + (a.solo_reason ? ": " + a.solo_reason + "." : ".");
     tone = "busy";
-  } else if (a && a.mode === "peer") {
-    mode = "PEER";
+  } else if (a && (a.mode === "peer" || a.mode === "strict")) {
+    mode = a.mode.toUpperCase();
     says = "A write is acknowledged once both nodes have it.";
     tone = "good";
   } else if (a) {
