@@ -184,8 +184,10 @@ type nodeStatus struct {
 	State           string
 	Reason          string
 	Acknowledgement struct {
-		Solo       bool
-		SoloReason string `json:"solo_reason"`
+		Solo        bool
+		SoloReason  string `json:"solo_reason"`
+		Refusal     string
+		Unconfirmed int64
 	}
 	Store struct {
 		Items    int64
