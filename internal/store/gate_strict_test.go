@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,8 +24,8 @@ func join(s *Store, peer int) {
 func TestStrictFailsAfterTheTimeout(t *testing.T) {
 	gateBubble(t, LevelStrict, func(t *testing.T, s *Store, write func() uint64) {
 		join(s, 2)
-		heard := 0
-		defer s.OnPass(func() { heard++ })()
+		var heard atomic.Int64
+		defer s.OnPass(func() { heard.Add(1) })()
 		good := write()
 		time.Sleep(gateTimeout / 2)
 		first, begin := write(), time.Now()
@@ -43,9 +44,9 @@ func TestStrictFailsAfterTheTimeout(t *testing.T) {
 		}
 		wantPassed(t, s, good, true, "confirmed in time")
 		wantPassed(t, s, first, false, "still in time")
-		heard = 0
+		heard.Store(0)
 		check(first, begin)
-		if heard == 0 {
+		if heard.Load() == 0 {
 			t.Error("nobody was told of the failure")
 		}
 		wantPassed(t, s, second, false, "still in time")
