@@ -272,10 +272,15 @@ func (s *Source) handle(raw net.Conn) error {
 	} else {
 		s.cfg.Logger.Info("peer follows", "peer", h.Node, "seq", h.Position.Seq)
 	}
-	if start.Mode == "snapshot" {
-		s.cfg.Store.Behind(h.Node)
+	err = f.tell(func(st *store.Store) {
+		if start.Mode == "snapshot" {
+			st.Behind(h.Node)
+		}
+		st.Linked(h.Node, true)
+	})
+	if err != nil {
+		return err
 	}
-	s.cfg.Store.Linked(h.Node, true)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var workers sync.WaitGroup
@@ -378,15 +383,24 @@ func (s *Source) enter(f *follower) error {
 }
 
 func (s *Source) leave(f *follower) {
-	s.mu.Lock()
-	mine := s.followers[f.node] == f
-	if mine {
+	_ = f.tell(func(st *store.Store) {
 		delete(s.followers, f.node)
+		st.Linked(f.node, false)
+	})
+}
+
+var errReplaced = errors.New("a newer link of the peer has taken over")
+
+// tell passes news of this link to the store's gate, unless a newer one of the same peer has taken over: the gate would take it
+// for news of that one. The source's lock is held.
+func (f *follower) tell(news func(*store.Store)) error {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	if f.s.followers[f.node] != f {
+		return errReplaced
 	}
-	s.mu.Unlock()
-	if mine {
-		s.cfg.Store.Linked(f.node, false)
-	}
+	news(f.s.cfg.Store)
+	return nil
 }
 
 // plan decides between stream and snapshot. A snapshot has three reasons only.
@@ -493,8 +507,13 @@ func (f *follower) confirmed(c confirm) error {
 	f.status.Applied, f.status.Durable = c.Applied, c.Durable
 	f.status.DriftMs = c.Wall - st.Now()
 	f.mu.Unlock()
-	if c.Whole {
-		st.Confirm(f.node, c.Applied)
+	err := f.tell(func(st *store.Store) {
+		if c.Whole {
+			st.Confirm(f.node, c.Applied)
+		}
+	})
+	if err != nil {
+		return err
 	}
 	st.Retain(f.node, c.Durable)
 	if c.Promised != 0 {

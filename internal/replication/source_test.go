@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"math"
 	"net"
 	"strings"
@@ -170,6 +171,48 @@ func TestSnapshotConfirmsNothingBefore(t *testing.T) {
 		ok, _ := n.st.Passed(res.Seq)
 		if a := n.st.Acknowledgement(); ok && !a.Solo && a.SoloSeconds == soloFor {
 			t.Errorf("acknowledged as held by a peer that has not got it: %+v", a)
+		}
+		first.Close()
+		second.Close()
+		<-gone
+		<-again
+	})
+}
+
+// What an old link still says once a new one of the same peer has taken over is not taken for news of the new one: neither a
+// confirmation that was on its way, nor its end.
+func TestReplacedLinkSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := startAlone(t)
+		defer n.c.stop()
+		res, err := n.commit(store.Request{Op: store.Set, Key: []byte("k"), Value: []byte("v")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := n.follow(hello{Version: protocolVersion, Node: 2, Partial: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := first.listen()
+		n.source.mu.Lock()
+		old := n.source.followers[2]
+		n.source.mu.Unlock()
+		second, err := n.follow(hello{Version: protocolVersion, Node: 2, Partial: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := second.listen()
+		synctest.Wait()
+		if err := old.confirmed(confirm{Applied: res.Seq, Whole: true}); !errors.Is(err, errReplaced) {
+			t.Errorf("a confirmation of the old link: got %v, want %v", err, errReplaced)
+		}
+		n.source.leave(old)
+		if a := n.st.Acknowledgement(); a.Confirmed != 0 || !a.Solo {
+			t.Errorf("after the old link spoke: %+v, want solo and nothing confirmed", a)
+		}
+		second.confirm(n.st.Log().Written(), 0)
+		if !n.c.until(func() bool { return !n.st.Acknowledgement().Solo }) {
+			t.Error("solo although the new link confirmed everything")
 		}
 		first.Close()
 		second.Close()
