@@ -154,6 +154,45 @@ func TestStrict(t *testing.T) {
 	p[1].expectValues(t, l.keys)
 }
 
+// Of three nodes any one other is enough: a frozen one stops no write. When the other has gone as well, writes get errors
+// until either is back.
+func TestStrictMesh(t *testing.T) {
+	const ackTimeout = 300 * time.Millisecond // the default
+	strain := startStrain(t)
+	flags := []string{"--ack=strict", "--peer-timeout=1s"}
+	p := newPair(t, flags...)
+	third := newNode(t, "C", 3, append(flags, "--catchup-timeout=1s")...)
+	third.follow = p[0].peer
+	startAll(t, p)
+	third.start(t)
+	third.waitReady(t)
+	eventually(t, "both others follow the first", 10*time.Second, func() bool {
+		return p[0].accepts(t) && len(p[0].mustStatus(t).Followers) == 2
+	})
+
+	const clients = 4
+	l := startStrictLoad(t, p[0], "mesh", clients)
+	eventually(t, "the nodes are under load", 20*time.Second, func() bool { return l.stored.Load() > 2000 })
+	p[1].freeze(t)
+	eventually(t, "the frozen node is given up, and writes go on", 20*time.Second, func() bool {
+		return len(p[0].mustStatus(t).Followers) == 1 && l.stored.Load() > 4000
+	})
+	if failed := l.unknown.Load() + l.refused.Load(); failed > 0 {
+		t.Errorf("%d writes failed although one of the others works", failed)
+	}
+	third.kill9()
+	eventually(t, "writes are refused", 5*time.Second, func() bool { return l.refused.Load() > 100 })
+	p[1].thaw(t)
+	before := l.stored.Load()
+	eventually(t, "writes are stored again", 20*time.Second, func() bool { return l.stored.Load() > before+1000 })
+	if longest, margin := l.end(t), 200*time.Millisecond+strain(); longest > ackTimeout*9/8+margin {
+		t.Errorf("a write took %v, want %v at most", longest, ackTimeout)
+	}
+	p[0].kill9()
+	p[1].waitReady(t)
+	p[1].expectValues(t, l.keys)
+}
+
 // accepts reports whether the node takes writes.
 func (n *node) accepts(t *testing.T) bool { return n.mustStatus(t).Acknowledgement.Refusal == "" }
 
