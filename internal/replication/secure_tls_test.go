@@ -8,10 +8,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -182,4 +184,31 @@ func TestSourceWantsCertificateAndTLS13(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who has a certificate, but not the secret, cannot sit between two nodes and pass on what they prove to each other.
+func TestRelayedProofIsRefused(t *testing.T) {
+	ca := newAuthority(t)
+	with := func() *Link {
+		cfg := ca.node(t, nil)
+		cfg.SecretFile = writeFile(t, "secret", "a shared secret of 16")
+		return openLink(t, cfg)
+	}
+	middle := openLink(t, ca.node(t, nil)).files()
+	followerEnd, fromFollower := tcpPair(t)
+	toSource, sourceEnd := tcpPair(t)
+	down, up := tls.Server(fromFollower, middle.server()), tls.Client(toSource, middle.client("127.0.0.1"))
+	var relay sync.WaitGroup
+	for _, way := range [][2]*tls.Conn{{down, up}, {up, down}} {
+		relay.Go(func() {
+			io.Copy(way[0], way[1])
+			way[0].NetConn().Close()
+		})
+	}
+	j := join(t, with(), with(), followerEnd, sourceEnd)
+	followerEnd.Close()
+	sourceEnd.Close()
+	relay.Wait()
+	wantRefusal(t, "source", j.sourceErr, "shared secrets differ")
+	wantRefusal(t, "follower", j.followerErr, "shared secrets differ")
 }
