@@ -268,34 +268,36 @@ func TestSourceRefusesForeigners(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log logBuffer
-				c2 := newCluster(t)
-				c2.adapt = func(cfg *store.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
-				n := c2.a()
+				pair := newCluster(t)
+				pair.adapt = func(cfg *store.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+				n := pair.a()
 				if err := n.start(); err != nil {
 					t.Fatal(err)
 				}
-				defer c2.stop()
-				mine, theirs := net.Pipe()
-				defer mine.Close()
-				begin := time.Now()
-				c2.wire.listeners["a"].conns <- theirs
-				ended := make(chan struct{})
-				go func() { // reads whatever the source says, until it closes
-					defer close(ended)
-					if name != "TLS" {
-						io.Copy(io.Discard, mine)
-					}
-				}()
-				took := c.speak(mine)
-				<-ended
-				if name == "TLS" {
+				defer pair.stop()
+				for range 2 { // the second is not worth another line
+					mine, theirs := net.Pipe()
+					begin := time.Now()
+					pair.wire.listeners["a"].conns <- theirs
+					ended := make(chan struct{})
+					go func() { // reads whatever the source says, until it closes
+						defer close(ended)
+						if name != "TLS" {
+							io.Copy(io.Discard, mine)
+						}
+					}()
+					took := c.speak(mine)
+					<-ended
 					mine.Close()
-				}
-				if d := time.Since(begin); d > 3*time.Second {
-					t.Errorf("it took %v", d)
-				}
-				if limit := lingerBytes + 4096; took > limit {
-					t.Errorf("the source read %d bytes, want at most %d", took, limit)
+					if d := time.Since(begin); d > 3*time.Second {
+						t.Errorf("it took %v", d)
+					}
+					if limit := lingerBytes + 4096; took > limit {
+						t.Errorf("the source read %d bytes, want at most %d", took, limit)
+					}
+					if name == "another version" && took < lingerBytes {
+						t.Errorf("the source read %d bytes of a peer that it answered, want %d: the answer may get lost", took, lingerBytes)
+					}
 				}
 				synctest.Wait()
 				lines := []string{}
