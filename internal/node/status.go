@@ -34,6 +34,7 @@ type Status struct {
 	OtherPeers      []replication.PullStatus     `json:"other_peers,omitempty"` // further ones, in a mesh of more than two
 	Members         []Member                     `json:"members"`               // of the mesh, as far as this node knows
 	Horizon         *time.Time                   `json:"horizon"`               // deletes before it may be forgotten; null: none may
+	HorizonWaits    []int                        `json:"horizon_waits_for"`     // members without which it cannot rise, while it is due
 	Followers       []replication.FollowerStatus `json:"followers"`             // peers that follow this node
 	Server          *server.Stats                `json:"server,omitempty"`
 	Events          []Event                      `json:"events"` // newest last
@@ -86,6 +87,7 @@ func (n *Node) Status() Status {
 	for _, m := range n.store.Members() {
 		s.Members = append(s.Members, Member{m.Node, m.Addr, m.Gone})
 	}
+	s.HorizonWaits = append([]int{}, n.store.WaitsFor()...)
 	if h := n.store.Horizon(); h != 0 {
 		at := h.Time()
 		s.Horizon = &at

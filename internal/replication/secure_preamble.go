@@ -19,7 +19,7 @@ import (
 const (
 	preambleMagic = "\xf7futago\n"
 	// preambleVersion is that of the whole peer protocol.
-	preambleVersion = 2
+	preambleVersion = protocolVersion
 
 	prefixSize  = 10 // magic and version, the same in every version
 	openingSize = 48

@@ -126,7 +126,6 @@ func (f *follower) snapshot(ctx context.Context, part int, whole bool, above hlc
 		f.status.Snapshots++
 		f.mu.Unlock()
 	}
-	limit := newPace(f.s.cfg.SnapshotRate)
 	buf := make([]byte, batchHeader, batchBytes+64<<10)
 	for _, r := range st.Preface() {
 		buf = appendRecord(buf, r.Append(nil))
@@ -139,7 +138,7 @@ func (f *follower) snapshot(ctx context.Context, part int, whole bool, above hlc
 		}
 		if len(buf) > batchHeader || whole {
 			putBatchHeader(buf, uint64(complete), 0)
-			if failed = limit.wait(ctx, len(buf)); failed == nil {
+			if failed = f.s.copyPace.wait(ctx, len(buf)); failed == nil {
 				failed = f.send(appendFrame(nil, frameChunk, buf))
 			}
 		}

@@ -296,7 +296,7 @@ func (s *Store) nextHorizon() hlc.Stamp {
 }
 
 // WaitsFor lists the members without which the horizon cannot rise now, while it is due.
-func (s *Store) waitsFor() (nodes []int) {
+func (s *Store) WaitsFor() (nodes []int) {
 	h := &s.horizon
 	if s.nextHorizon() <= s.Horizon() {
 		return nil
