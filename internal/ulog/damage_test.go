@@ -360,7 +360,7 @@ func TestEveryByteOfEveryFile(t *testing.T) {
 	outcome := map[string]int{}
 	for _, name := range slices.Sorted(maps.Keys(img)) {
 		for i := range img[name] {
-			if few && rng.IntN(16) != 0 || isZero(img[name][i:]) && i%64 != 0 { // what was never written is alike
+			if few && rng.IntN(32) != 0 || isZero(img[name][i:]) && i%64 != 0 { // what was never written is alike
 				continue
 			}
 			b := bytes.Clone(img[name])

@@ -76,6 +76,8 @@ const (
 	manifestName = "MANIFEST"
 	// maxPast bounds the kept identities; a peer further back gets a snapshot.
 	maxPast = 64
+	// maxFile is more than a segment with the largest value has.
+	maxFile = 1 << 31
 	// maxManifest bounds what is read: 8192 segments of some 100 bytes.
 	maxManifest = 4 << 20
 )
@@ -122,6 +124,11 @@ func decodeManifest(b []byte) (*manifest, error) {
 	}
 	if len(m.Segments) > maxSlots {
 		return nil, fmt.Errorf("%d segments", len(m.Segments))
+	}
+	for _, it := range m.Segments {
+		if it.Kind != kindLog && it.Kind != kindCompacted || it.Size < segmentHeader || it.Size > maxFile || it.Used < 0 || it.Used > it.Size {
+			return nil, fmt.Errorf("segment %d of kind %d with %d bytes, %d used", it.ID, it.Kind, it.Size, it.Used)
+		}
 	}
 	return m, nil
 }
