@@ -17,6 +17,7 @@ require (
 
 // What only tests use.
 require (
+	github.com/anishathalye/porcupine v1.3.1 // histories of one node are linearizable
 	github.com/chromedp/cdproto v0.159.0 // console messages of the browser, with chromedp
 	github.com/chromedp/chromedp v0.23.0 // the demo's page in a real browser
 	github.com/cockroachdb/pebble/v2 v2.1.7 // its crashable file system, under the log's crash tests

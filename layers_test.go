@@ -68,6 +68,7 @@ var outside = []struct {
 }{
 	{module: "github.com/yuin/gopher-lua", by: "internal/script"},
 	{module: "github.com/cockroachdb/pebble", only: "github.com/cockroachdb/pebble/v2/vfs", testOnly: true},
+	{module: "github.com/anishathalye/porcupine", by: "e2e", testOnly: true},
 }
 
 // listed is the part of `go list -json` that the rules look at.
