@@ -10,7 +10,10 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 # How long one fuzz test runs in `make fuzz`.
 FUZZTIME ?= 20s
 
-.PHONY: build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover bench demo clean
+# How many histories `make sim` runs.
+SEEDS ?= 3000
+
+.PHONY: sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover bench demo clean
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -48,6 +51,14 @@ e2e:
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+# Random histories of whole meshes on virtual clocks, disks and networks; a failure prints how to run its seed again.
+sim:
+	FUTAGO_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 120m -run '^TestRandom$$' ./internal/replication
+
+# Deliberately wrong variants, each of which a check must notice.
+mutants:
+	FUTAGO_MUTANTS=all $(GO) test -count=1 -timeout 120m -v -run '^TestMutants$$' ./internal/replication
 
 fuzz:
 	FUZZTIME=$(FUZZTIME) scripts/fuzz

@@ -35,6 +35,7 @@ type Request struct {
 	Level   Level  // at which it is to be acknowledged
 
 	scratch []byte
+	numeric bool // Touch: of a number
 }
 
 // Result is what Commit did.

@@ -85,6 +85,7 @@ func (req *Request) compose(p *present, b bounds) record.Record {
 	case Delete:
 		next = record.Record{Kind: record.Tombstone, Key: req.Key, Replaced: p.rec.Stamp}
 	case Touch:
+		_, req.numeric = p.rec.Number()
 		next.Flags, next.Type, next.Value = p.rec.Flags, p.rec.Type, p.rec.Value
 	}
 	return next
@@ -97,7 +98,7 @@ func (req *Request) sign(p *present, next record.Record, by record.Author) (sign
 	case Incr, Decr:
 		return record.Contribute(&p.rec, by, req.Op == Incr, req.Delta, req.scratch)
 	case Touch:
-		if _, numeric := p.rec.Number(); numeric {
+		if req.numeric {
 			return record.Renew(&p.rec, by, req.Expires, req.scratch), 0
 		}
 	}
