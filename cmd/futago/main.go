@@ -41,7 +41,8 @@ Exit codes:
   0  done
   1  the operation failed
   2  the command line or the configuration is wrong; nothing was done
-  3  the node answered no: the key is absent, already present, or holds no number
+  3  the node answered no: the key is absent, already present, or holds no number; or
+     nodes differ
   4  a log is damaged, or does not hold all that was asked for`,
 		Example: `  futago serve
   futago set greeting hello
@@ -56,7 +57,9 @@ Exit codes:
 	root.AddCommand(
 		newAddCommand(),
 		newBenchCommand(),
+		newClockCommand(),
 		newConfigCommand(),
+		newConflictsCommand(),
 		newDecrCommand(),
 		newDeleteCommand(),
 		newDemoCommand(),
@@ -69,6 +72,7 @@ Exit codes:
 		newSetCommand(),
 		newStatusCommand(),
 		newTouchCommand(),
+		newVerifyCommand(),
 		newVersionCommand(),
 	)
 	root.InitDefaultCompletionCmd()

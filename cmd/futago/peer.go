@@ -11,9 +11,9 @@ import (
 func newPeerCommand() *cobra.Command {
 	cmd := asGroup(&cobra.Command{
 		Use:   "peer",
-		Short: "Prepare the link between two nodes",
+		Short: "List or remove the nodes of a mesh, and prepare the links between them",
 	})
-	cmd.AddCommand(newPeerCertsCommand())
+	cmd.AddCommand(newPeerCertsCommand(), newPeerForgetCommand(), newPeerListCommand())
 	return cmd
 }
 

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/futago/futago/internal/node"
+	"github.com/spf13/cobra"
+)
+
+const (
+	// maxStatus bounds a status document in bytes.
+	maxStatus = 4 << 20
+	// maxRefusal bounds what is read of an answer that says why not.
+	maxRefusal = 4 << 10
+
+	adminHint = "Is the node running? Name its --admin-listen address with --admin or FUTAGO_ADMIN."
+)
+
+// adminConfig says which nodes a command asks on their admin ports.
+type adminConfig struct {
+	// Admin are the admin addresses of the nodes.
+	Admin []string
+	// Timeout bounds the whole answer to one question.
+	Timeout time.Duration
+	table   settings
+}
+
+// newAdminConfig gives cmd the flags.
+func newAdminConfig(cmd *cobra.Command, timeout time.Duration) *adminConfig {
+	c := &adminConfig{Admin: []string{"127.0.0.1:11280"}, Timeout: timeout}
+	c.table.add("admin", listValue(&c.Admin), "ask the node whose --admin-listen is this `ADDR`")
+	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for an answer after so long")
+	c.table.bind(cmd)
+	return c
+}
+
+// load reads flags and environment and returns the nodes, in the order of the addresses.
+func (c *adminConfig) load(cmd *cobra.Command) ([]*adminNode, error) {
+	if err := c.table.load(cmd); err != nil {
+		return nil, usageError{err}
+	}
+	if c.Timeout <= 0 {
+		return nil, usageError{fmt.Errorf("timeout %v: allowed is more than 0", c.Timeout)}
+	}
+	var nodes []*adminNode
+	for _, addr := range c.Admin {
+		host, transport := adminTransport(addr)
+		nodes = append(nodes, &adminNode{addr: addr, host: host, timeout: c.Timeout, client: http.Client{Transport: transport}})
+	}
+	return nodes, nil
+}
+
+// loadOne is load of a command that asks a single node.
+func (c *adminConfig) loadOne(cmd *cobra.Command) (*adminNode, error) {
+	nodes, err := c.load(cmd)
+	if err == nil && len(nodes) != 1 {
+		err = usageError{fmt.Errorf("%d --admin addresses: want the one of the node that does it", len(nodes))}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nodes[0], nil
+}
+
+// adminTransport returns the host for URLs of the admin address and the way to it. Proxies of the
+// environment do not count: nodes are near.
+func adminTransport(addr string) (string, *http.Transport) {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return "node", &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}
+	}
+	return clientAddr(addr), &http.Transport{}
+}
+
+// adminNode is a node as its admin port shows it.
+type adminNode struct {
+	addr, host string
+	timeout    time.Duration
+	client     http.Client
+}
+
+// answerError is an answer that is not 200.
+type answerError struct {
+	code int
+	text string
+}
+
+func (e answerError) Error() string { return e.text }
+
+// ask sends a question and gives the body of the answer to read, all within the timeout. what names the question in errors:
+// "ask ADDR for what". A question with a body, or with the method POST, may change something.
+func (n *adminNode) ask(ctx context.Context, what, method, path string, body []byte, read func(r io.Reader) error) error {
+	ctx, cancel := context.WithTimeout(ctx, n.timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+n.host+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("ask %s for %s: %w", n.addr, what, err)
+	}
+	if method == http.MethodPost {
+		request.Header.Set("Futago-Admin", "1")
+	}
+	response, err := n.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask %s for %s: %w", n.addr, what, errors.Unwrap(err)) // without the URL
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("ask %s for %s: %w", n.addr, what, refusalOf(response))
+	}
+	if err := read(response.Body); err != nil {
+		return fmt.Errorf("read %s of %s: %w", strings.TrimPrefix(what, "its "), n.addr, err)
+	}
+	return nil
+}
+
+// refusalOf is what the node said, or the status where it did not speak for itself.
+func refusalOf(response *http.Response) answerError {
+	e := answerError{code: response.StatusCode, text: "HTTP status " + response.Status}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
+	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	if err == nil && line != "" && e.code != http.StatusNotFound && strings.HasPrefix(response.Header.Get("Content-Type"), "text/plain") {
+		e.text = plain(line)
+	}
+	return e
+}
+
+// body asks for a document of at most limit bytes.
+func (n *adminNode) body(ctx context.Context, what, path string, limit int64) (body []byte, err error) {
+	err = n.ask(ctx, what, http.MethodGet, path, nil, func(r io.Reader) error {
+		body, err = io.ReadAll(io.LimitReader(r, limit+1))
+		if err == nil && int64(len(body)) > limit {
+			err = fmt.Errorf("more than %s", formatSize(limit))
+		}
+		return err
+	})
+	return body, err
+}
+
+// get asks for a JSON document of at most limit bytes.
+func (n *adminNode) get(ctx context.Context, what, path string, limit int64, v any) error {
+	body, err := n.body(ctx, what, path, limit)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("read %s of %s: parse JSON: %w", strings.TrimPrefix(what, "its "), n.addr, err)
+	}
+	return nil
+}
+
+// do asks for something to be done and returns what the node says of it.
+func (n *adminNode) do(ctx context.Context, what, path string) (text string, err error) {
+	err = n.ask(ctx, what, http.MethodPost, path, nil, func(r io.Reader) error {
+		b, err := io.ReadAll(io.LimitReader(r, maxRefusal))
+		text = strings.TrimSpace(string(b))
+		return err
+	})
+	return text, err
+}
+
+// status asks for the status document.
+func (n *adminNode) status(ctx context.Context) (node.Status, error) {
+	var s node.Status
+	err := n.get(ctx, "its status", "/status", maxStatus, &s)
+	if err == nil && s.Node == 0 {
+		err = fmt.Errorf("read status of %s: this is no futago node", n.addr)
+	}
+	return s, err
+}
+
+// askAll asks all nodes at once. Answers stand in the order of the nodes, the zero value where there is none; the error
+// joins why.
+func askAll[T any](nodes []*adminNode, f func(i int, n *adminNode) (T, error)) ([]T, error) {
+	answers, problems := make([]T, len(nodes)), make([]error, len(nodes))
+	var asked sync.WaitGroup
+	for i, n := range nodes {
+		asked.Go(func() { answers[i], problems[i] = f(i, n) })
+	}
+	asked.Wait()
+	return answers, errors.Join(problems...)
+}
+
+// statuses asks all nodes for their status documents and demands every one.
+func statuses(ctx context.Context, nodes []*adminNode) ([]node.Status, error) {
+	list, err := askAll(nodes, func(_ int, n *adminNode) (node.Status, error) { return n.status(ctx) })
+	return list, withHint(err, adminHint)
+}
