@@ -138,7 +138,7 @@ func (v *clockView) print(w io.Writer) error {
 	}
 	for _, p := range v.Peers {
 		drift := float64(p.DriftMs) / 1000
-		text := fmt.Sprintf("the clock of node %d is %s this node's", p.Node, aheadText(drift))
+		text := fmt.Sprintf("the clock of node %d is %s this node's", p.Node, aheadText(p.DriftMs))
 		switch {
 		case p.State != "stream" && p.State != "snapshot" && p.State != "clock":
 			line("the clock of node %d is not known now (link: %s)", p.Node, p.State)
@@ -173,9 +173,12 @@ func (v *clockView) print(w io.Writer) error {
 	return err
 }
 
-func aheadText(seconds float64) string {
-	if seconds < 0 {
-		return roundSeconds(-seconds) + " behind"
+func aheadText(ms int64) string {
+	switch d := time.Duration(ms) * time.Millisecond; {
+	case ms < 0:
+		return (-d).String() + " behind"
+	case ms > 0:
+		return d.String() + " ahead of"
 	}
-	return roundSeconds(seconds) + " ahead of"
+	return "the same as"
 }

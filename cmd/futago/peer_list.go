@@ -23,9 +23,10 @@ func newPeerListCommand() *cobra.Command {
 With several --admin addresses every node is asked.
 
 "reads from it" is how the node follows that member: stream is as it should be, snapshot is a copy of
-everything, connecting, clock and refused say what is wrong. "behind" is how much of that member's log is not
-applied yet. "it reads" is the same the other way round. "compared" is what the last comparison with that member found; nodes
-compare when nothing was written for a while. A member that was removed may join again with an empty data folder.`,
+everything, connecting, clock and refused come with the reason below. "behind" says how many entries of that
+member's log are not applied yet, and since when. "it reads" is the same the other way round. "compared" is
+what the last comparison with that member found; nodes compare when nothing was written for a while. A member
+that was removed may join again with an empty data folder.`,
 		Example: `  futago peer list
   futago peer list --admin 10.0.0.1:11280 --admin 10.0.0.2:11280
   futago peer list --json`,
@@ -137,7 +138,7 @@ func (v *meshView) print(w io.Writer, now time.Time) error {
 			id = strconv.Itoa(p.Node)
 		}
 		if p.Self {
-			fmt.Fprintf(t, "%s\t%s\tthis node\n", id, addr)
+			fmt.Fprintf(t, "%s\t%s\tthis node\t\t\t\t\n", id, addr)
 			continue
 		}
 		reads, behind, follows, lag, compared := "no", "-", "no", "-", "-"

@@ -20,7 +20,7 @@ const (
 	maxDigest = 1 << 30
 	// digestRounds is how often digests are compared while that still makes fewer ranges unequal.
 	digestRounds = 12
-	// digestPause is the time between two rounds, digestPoll between two questions for a digest that is not there.
+	// digestPause is the time between two rounds, at most, digestPoll between two questions for a digest that is not there.
 	digestPause = 300 * time.Millisecond
 	digestPoll  = 200 * time.Millisecond
 )
@@ -38,12 +38,13 @@ func (v *verifier) compareDigests(ctx context.Context) ([]int, error) {
 	}
 	left := sizeOf(diffs)
 	for round, idle := 0, 0; left > 0 && !v.full && round < digestRounds && idle < 2; round++ {
-		if err := pause(ctx, digestPause); err != nil {
+		if err := pause(ctx, min(digestPause, v.settle)); err != nil {
 			return nil, err
 		}
 		if docs, err = v.digests(ctx); err != nil {
 			return nil, err
 		}
+		v.count(docs)
 		for i := range docs {
 			diffs[i] = stillIn(diffs[i], docs[0].Digest.Compare(docs[i].Digest))
 		}
@@ -104,6 +105,7 @@ func comparable(docs []node.DigestDocument) bool {
 
 // count takes from the digests what each node has and what is compared.
 func (v *verifier) count(docs []node.DigestDocument) {
+	v.report.Records, v.report.Soon = 0, 0
 	from := int64(0)
 	for i, d := range docs {
 		v.report.Nodes[i].Items = d.Items

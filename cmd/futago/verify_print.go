@@ -56,7 +56,7 @@ func (r *verifyReport) printKeys(w io.Writer) {
 		key := quoteKey(k.Key)
 		for _, s := range k.Sides {
 			if !s.Has {
-				fmt.Fprintf(w, "%s\t%d\tnothing\n", key, s.Node)
+				fmt.Fprintf(w, "%s\t%d\tnothing\t\t\t\t\t\n", key, s.Node)
 			} else {
 				expires, hash := "-", s.Hash
 				if s.Expires != nil {

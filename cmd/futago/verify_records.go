@@ -204,25 +204,31 @@ func (n *adminNode) records(ctx context.Context, ranges []int) (map[string]*node
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for records: %w", n.addr, err)
 	}
-	list := map[string]*node.RecordLine{}
+	var list map[string]*node.RecordLine
 	err = n.ask(ctx, "records", http.MethodPost, "/records", question, func(r io.Reader) error {
-		lines := bufio.NewScanner(r)
-		lines.Buffer(make([]byte, 0, 64<<10), maxListedLine)
-		for lines.Scan() {
-			var l node.RecordLine
-			if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-				return fmt.Errorf("parse JSON: %w", err)
-			}
-			if len(list) == maxListed {
-				return fmt.Errorf("more than %d of %d ranges", maxListed, len(ranges))
-			}
-			if old := list[string(l.Key)]; old == nil || old.Stamp < l.Stamp {
-				list[string(l.Key)] = &l
-			}
-		}
-		return lines.Err()
+		list, err = readRecords(r)
+		return err
 	})
 	return list, err
+}
+
+func readRecords(r io.Reader) (map[string]*node.RecordLine, error) {
+	list := map[string]*node.RecordLine{}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 64<<10), maxListedLine)
+	for lines.Scan() {
+		var l node.RecordLine
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return nil, fmt.Errorf("parse JSON: %w", err)
+		}
+		if len(list) == maxListed {
+			return nil, fmt.Errorf("more than %d records", maxListed)
+		}
+		if old := list[string(l.Key)]; old == nil || old.Stamp < l.Stamp {
+			list[string(l.Key)] = &l
+		}
+	}
+	return list, lines.Err()
 }
 
 // verifyReport is what a comparison found.
