@@ -65,7 +65,7 @@ func (s *Store) openAfterLoss() error {
 		return err
 	}
 	newest := s.log.Origin(s.cfg.Node)
-	s.clock.Restore(hlc.Make(newest.Millis()+lostMargin.Milliseconds(), 0, s.cfg.Node))
+	s.clock.Restore(hlc.Make(s.clock.Last().Millis()+lostMargin.Milliseconds(), 0, s.cfg.Node)) // a lost write may have followed a foreign one
 	for _, peer := range s.otherMembers() {
 		if err := s.OpenGap(peer, newest); err != nil { // an older one may not be filled yet
 			return err
