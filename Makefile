@@ -13,7 +13,7 @@ FUZZTIME ?= 20s
 # How many histories `make sim` runs.
 SEEDS ?= 3000
 
-.PHONY: sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover bench demo clean
+.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover bench demo clean
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -44,6 +44,11 @@ layers:
 
 unit:
 	$(GO) test -timeout 5m ./...
+
+# The rules of replication, searched deep: minutes.
+# Every history of the rules up to a depth, on two and three nodes.
+model:
+	FUTAGO_MODEL=deep $(GO) test -count=1 -timeout 60m -v -run '^TestModel' ./internal/store/
 
 # The cache cannot know which programs these tests start, so they always run, one package at a time.
 e2e:
