@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/ulog"
 	"github.com/futago/futago/internal/vfs"
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 
 func newLogRepairCommand() *cobra.Command {
 	var asJSON, dry bool
+	var node int
 	cmd := &cobra.Command{
 		Use:   "repair DIR",
 		Short: "Take the damage out of a log, so that its node starts",
@@ -22,14 +24,18 @@ stopped. All that can be read stays; damaged bytes are kept in files cut-*, whic
 When entries are lost, the log gets a new identity and notes the hole: the node asks its peer for
 everything, its own writes included. Without a peer, what is printed as lost is lost; a key whose newest
 write is lost may show an older one. A log that needs no repair is not changed, and an unfinished end is
-left to the next start. A damaged MANIFEST cannot be repaired: put it back from a backup, or start with an
-empty folder and let the peer fill it.
+left to the next start. A damaged MANIFEST is made anew from the segments; name the id of the node with
+--node then, which is written nowhere else.
 
 Exit code 0: the log is sound now; 1: it could not be repaired; with --dry-run 4 means that there is damage.`,
 		Example: `  futago log repair --dry-run /var/lib/futago
-  futago log repair /var/lib/futago`,
+  futago log repair /var/lib/futago
+  futago log repair /var/lib/futago --node 1`,
 		Args: words(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if node < 0 || node > hlc.MaxNode {
+				return usageError{fmt.Errorf("--node %d: allowed is 1 to %d", node, hlc.MaxNode)}
+			}
 			if _, err := openLogFolder(args[0]); err != nil { // it must be there: OS would make it
 				return err
 			}
@@ -38,11 +44,11 @@ Exit code 0: the log is sound now; 1: it could not be repaired; with --dry-run 4
 				return err
 			}
 			progress, end := progressBar(cmd.ErrOrStderr(), "reading", true)
-			done, err := ulog.Repair(fs, dry, progress)
+			done, err := ulog.Repair(ulog.RepairConfig{FS: fs, Node: node, Dry: dry, Progress: progress})
 			end()
 			if damage, ok := errors.AsType[*ulog.CorruptError](err); ok {
 				return withHint(fmt.Errorf("repair %s: %s: %w", args[0], damage.Segment, damage.Err),
-					"Put the file back from a backup, or start the node with an empty folder: the peer fills it.")
+					"Name the id of the node with --node to make it anew from the segments; or start the node with an empty folder: the peer fills it.")
 			}
 			if err != nil {
 				return fmt.Errorf("repair %s: %w", args[0], err)
@@ -61,6 +67,7 @@ Exit code 0: the log is sound now; 1: it could not be repaired; with --dry-run 4
 			return nil
 		},
 	}
+	cmd.Flags().IntVar(&node, "node", 0, "id of the node, to make a damaged MANIFEST anew")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what is damaged and would be lost")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd
@@ -87,7 +94,10 @@ func printRepair(w io.Writer, r *ulog.Repaired, dry bool) error {
 		return did
 	}
 	var lines []string
-	if lost {
+	if r.Rebuilt {
+		lines = append(lines, will("MANIFEST was made anew from the segments", "MANIFEST would be made anew from the segments")+": without the old one nobody knows whether a segment is missing")
+	}
+	if lost || r.Rebuilt {
 		lines = append(lines, will("lost: ", "would be lost: ")+total,
 			will("the node asks its peer for everything when it starts", "the node would ask its peer for everything when it starts"))
 	} else {

@@ -332,7 +332,7 @@ func TestPastLives(t *testing.T) {
 
 // The space of an entry that a hint cannot express is read from the entry.
 func TestHugeEntrySize(t *testing.T) {
-	seg := &segment{data: make([]byte, 128)}
+	seg := &segment{data: make([]byte, 128), size: MaxSegmentSize * 2}
 	const size = sizeUnitsMax*entryAlign + 4096
 	seg.data[64], seg.data[65], seg.data[66], seg.data[67] = size&255, size>>8&255, size>>16&255, size>>24
 	e := hintEntry{packed: packHint(64, size, false, 0)}

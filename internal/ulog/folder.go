@@ -57,15 +57,19 @@ func openFolder(fs vfs.FS) (*folder, error) {
 		return nil, err
 	}
 	if man == nil {
-		return nil, fmt.Errorf("folder has no %s: it is not a data folder", manifestName)
+		return nil, noManifest(fs)
 	}
+	return folderOf(fs, man)
+}
+
+// folderOf is openFolder with a manifest.
+func folderOf(fs vfs.FS, man *manifest) (*folder, error) {
 	for {
 		f := &folder{fs: fs, man: man, sums: newSums(man.Seed)}
 		missing, err := f.openPieces()
 		if err == nil && missing {
 			// A compaction may have come between: then the manifest is another one.
-			var again *manifest
-			if again, err = loadManifest(fs); err == nil && again != nil && !slices.Equal(again.Segments, man.Segments) {
+			if again, err := loadManifest(fs); err == nil && again != nil && !slices.Equal(again.Segments, man.Segments) {
 				f.close()
 				man = again
 				continue
@@ -83,37 +87,44 @@ func openFolder(fs vfs.FS) (*folder, error) {
 func (f *folder) openPieces() (missing bool, err error) {
 	for _, it := range f.man.Segments {
 		p := &piece{item: it}
-		p.id, p.kind, p.size, p.slot = it.ID, it.Kind, max(it.Size, it.Used), len(f.slots)
+		p.slot = len(f.slots)
 		f.slots = append(f.slots, p)
-		p.first = it.First
-		p.used.Store(it.Used)
-		p.last.Store(it.Last)
 		if it.Sealed {
 			f.sealed = append(f.sealed, p)
-			f.last = max(f.last, it.Last)
 		} else {
 			f.tail = append(f.tail, p)
 		}
-		file, err := f.fs.Open(p.name())
-		if errors.Is(err, os.ErrNotExist) {
-			p.short, missing = errors.New("the file is missing"), true
-			continue
-		}
-		if err != nil {
+		if err := p.open(f.fs); err != nil {
 			return false, err
 		}
-		p.file = file
-		size, err := file.Size()
-		if err != nil {
-			return false, err
-		}
-		if size < p.size {
-			p.short = fmt.Errorf("the file has %d bytes of %d", size, p.size)
-		}
-		p.there, p.size = size, max(p.size, size)
+		missing = missing || p.file == nil
 	}
-	f.last = max(f.last, f.man.StreamFrom)
 	return missing, nil
+}
+
+// open opens the file of a segment; a missing one is no error.
+func (p *piece) open(fs vfs.FS) error {
+	it := p.item
+	p.id, p.kind, p.size, p.first = it.ID, it.Kind, max(it.Size, it.Used), it.First
+	p.used.Store(it.Used)
+	p.last.Store(it.Last)
+	file, err := fs.Open(p.name())
+	if errors.Is(err, os.ErrNotExist) {
+		p.short = errors.New("the file is missing")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.file = file
+	if p.there, err = file.Size(); err != nil {
+		return err
+	}
+	if p.there < p.size {
+		p.short = fmt.Errorf("the file has %d bytes of %d", p.there, p.size)
+	}
+	p.size = max(p.size, p.there)
+	return nil
 }
 
 func (f *folder) close() {
@@ -257,16 +268,13 @@ func (f *folder) judgeTail(all []*piece) {
 
 	intact := f.man.Clean || f.man.Boot != "" && f.man.Boot == f.fs.Boot()
 	at, from := -1, uint64(0) // the piece that the damage begins in, and the sequence that belongs there
-	durable, follows := uint64(0), false
 	for i, p := range f.tail {
-		p.surveyTail(f.sums, func(e Entry) {
-			if at >= 0 || len(p.lost) > 0 || p.wrong != nil || p.first != next {
-				follows = true
-				if e.Distance != distanceMax {
-					durable = max(durable, e.Seq-min(e.Seq, uint64(e.Distance)*distanceUnit))
-				}
+		p.surveyTail(f.sums, func(Entry) {})
+		if p.wrong != nil && p.entries == 0 { // nobody knows where it began
+			for i := range p.lost {
+				p.lost[i].first = 0
 			}
-		})
+		}
 		if p.first != next {
 			g := gap{off: segmentHeader, end: segmentHeader, first: next, err: errNoEntry}
 			if p.entries > 0 {
@@ -274,7 +282,10 @@ func (f *folder) judgeTail(all []*piece) {
 			}
 			p.lost = slices.Insert(p.lost, 0, lostPart{gap: g, piece: p})
 		}
-		f.refused = f.refused || p.short != nil || p.wrong != nil && intact || p.first < next // the last is sealed already in part
+		f.refused = f.refused || p.short != nil
+		if at < 0 { // as a start: the first damage decides
+			f.refused = f.refused || p.wrong != nil && intact || p.first < next // the last is sealed already in part
+		}
 		if at < 0 && (p.wrong != nil || len(p.lost) > 0) {
 			at, from = i, next
 		}
@@ -293,6 +304,15 @@ func (f *folder) judgeTail(all []*piece) {
 	damage := lostPart{gap: gap{off: segmentHeader, first: from, err: p.wrong}, piece: p}
 	if len(p.lost) > 0 && p.wrong == nil {
 		damage = p.lost[0]
+	}
+	durable, follows := uint64(0), false
+	for i, p := range f.tail[at:] {
+		off := int64(segmentHeader)
+		if i == 0 {
+			off = damage.off
+		}
+		d, behind := f.sums.provablyDurable(p.data[off:], damage.first)
+		durable, follows = max(durable, d), follows || behind
 	}
 	if f.refused = f.refused || damage.first <= durable || intact && follows; f.refused {
 		return

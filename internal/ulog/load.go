@@ -120,7 +120,7 @@ func (s *segment) entrySize(e hintEntry) int64 {
 	if size := e.size(); size < sizeUnitsMax*entryAlign {
 		return size
 	}
-	return align(int64(sizeOf(s.data[e.offset():])))
+	return min(align(int64(sizeOf(s.data[e.offset():]))), s.size)
 }
 
 // groupOf returns the entries whose hash begins with the six bits g.

@@ -105,6 +105,23 @@ func loadManifest(fs vfs.FS) (*manifest, error) {
 	return m, nil
 }
 
+// errNoManifest is what a folder without a log says.
+var errNoManifest = fmt.Errorf("folder has no %s: it is not a data folder", manifestName)
+
+// noManifest says what a folder without a manifest is: damaged, when it has segments, or errNoManifest.
+func noManifest(fs vfs.FS) error {
+	names, err := fs.List()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, ok := itemOf(name); ok {
+			return &CorruptError{Segment: manifestName, Err: errors.New("the file is missing, segments are there")}
+		}
+	}
+	return errNoManifest
+}
+
 // decodeManifest reads one line of checksum and the JSON after it.
 func decodeManifest(b []byte) (*manifest, error) {
 	head, body, ok := bytes.Cut(b, []byte("\n"))

@@ -153,14 +153,8 @@ func (l *Log) findLastCRC() {
 }
 
 func (l *Log) newManifest() (*manifest, error) {
-	names, err := l.fs.List()
-	if err != nil {
+	if err := noManifest(l.fs); err != errNoManifest {
 		return nil, err
-	}
-	for _, n := range names {
-		if strings.HasSuffix(n, ".log") || strings.HasSuffix(n, ".compacted") {
-			return nil, fmt.Errorf("data folder has segments (%s) but no manifest: put MANIFEST back from a backup, or start with an empty folder and let the peer fill it", n)
-		}
 	}
 	m := &manifest{Format: formatVersion, Node: l.cfg.Node, NextID: 1, Clean: true, Identity: randomIdentity()}
 	var seed [8]byte

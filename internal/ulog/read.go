@@ -24,7 +24,7 @@ func (l *Log) Read(loc uint64) (record.Raw, error) {
 		return nil, &CorruptError{Err: fmt.Errorf("location %#x is in no segment", loc)}
 	}
 	if off >= seg.written.Load() {
-		if b := seg.buf[off:]; sizeOf(b) >= minEntry && int64(sizeOf(b)) <= int64(len(b)) {
+		if b := seg.appended(off); b != nil && sizeOf(b) >= minEntry && int64(sizeOf(b)) <= int64(len(b)) {
 			return record.Raw(b[entryHeader:sizeOf(b)]), nil
 		}
 		return nil, &CorruptError{Segment: seg.name(), Offset: off, Err: errNoEntry}
@@ -49,7 +49,7 @@ func (l *Log) HasKey(loc uint64, key []byte) (has bool) {
 		return false
 	}
 	if off >= seg.written.Load() {
-		return hasKey(seg.buf[off:], key)
+		return hasKey(seg.appended(off), key)
 	}
 	var err error
 	defer seg.caught(debug.SetPanicOnFault(true), &err)
@@ -57,6 +57,9 @@ func (l *Log) HasKey(loc uint64, key []byte) (has bool) {
 }
 
 func hasKey(b, key []byte) bool {
+	if len(b) < minEntry {
+		return false
+	}
 	size := int64(sizeOf(b))
 	if size < minEntry+int64(len(key)) || size > int64(len(b)) {
 		return false
@@ -77,6 +80,14 @@ func (l *Log) locate(loc uint64) (*segment, int64) {
 		return nil, 0
 	}
 	return seg, off
+}
+
+// appended returns the append buffer from off on; nil where there is none any more.
+func (s *segment) appended(off int64) []byte {
+	if off+minEntry > int64(len(s.buf)) {
+		return nil
+	}
+	return s.buf[off:]
 }
 
 // checked returns the entry at off of the file, which must end by end. It allocates nothing for a good one.

@@ -37,7 +37,8 @@ func TestRead(t *testing.T) {
 			}
 			o.l.Flush()
 		}
-		for _, bad := range []uint64{0, loc + 1, loc - 1, 1<<offsetBits - 1, 5 << offsetBits, 1<<36 - 1} {
+		fill(t, o, nil, m, 60) // the first segment is full and has no buffer any more
+		for _, bad := range []uint64{0, loc + 1, loc - 1, (4096 - minEntry) / entryAlign, 1<<offsetBits - 1, 500 << offsetBits, 1<<36 - 1} {
 			var ce *CorruptError
 			if raw, err := o.l.Read(bad); !errors.As(err, &ce) {
 				t.Errorf("location %#x: got %x, %v, want a *CorruptError", bad, []byte(raw), err)

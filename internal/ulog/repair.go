@@ -1,8 +1,12 @@
 package ulog
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/futago/futago/internal/vfs"
 )
@@ -14,35 +18,71 @@ type Repaired struct {
 	Rewrote  []string `json:"rewrote"`   // segments that lost something, or their header
 	Removed  []string `json:"removed"`   // segments with nothing that could be read
 	Hints    []string `json:"hints"`     // written anew
+	Rebuilt  bool     `json:"rebuilt"`   // the manifest was lost, and is made from the segments
 	NewLife  bool     `json:"new_life"`  // entries are lost: the log has a new identity, and the hole is noted
 	NextLast uint64   `json:"next_last"` // last sequence afterwards
 }
 
+// RepairConfig says what Repair may do.
+type RepairConfig struct {
+	FS vfs.FS // not in use by a node
+	// Node is the id of the node. It is needed only when the manifest is lost: nothing else in the folder names it.
+	Node     int
+	Dry      bool                    // only report
+	Progress func(done, total int64) // of bytes; may be nil
+}
+
 // Repair makes a damaged log one that opens: what can be read stays, damaged bytes are copied to files and taken out. When
 // entries are lost the log notes the hole and has a new identity, so that the node asks its peers for everything. A log
-// that opens anyway is not changed. dry only reports. The folder must not be in use.
-func Repair(fs vfs.FS, dry bool, progress func(done, total int64)) (*Repaired, error) {
-	lock, err := fs.Lock()
+// that opens anyway is not changed.
+func Repair(cfg RepairConfig) (*Repaired, error) {
+	lock, err := cfg.FS.Lock()
 	if err != nil {
 		return nil, err
 	}
 	defer lock.Close()
-	f, err := openFolder(fs)
+	man, rebuilt, err := manifestOrRebuilt(cfg)
+	if err != nil {
+		return nil, err
+	}
+	f, err := folderOf(cfg.FS, man)
 	if err != nil {
 		return nil, err
 	}
 	defer f.close()
 	m := &mender{folder: f, next: *f.man}
 	m.next.Segments, m.next.Holes = nil, slices.Clone(f.man.Holes)
-	m.done.Report = *f.verify(progress, &m.origins)
+	m.done.Report = *f.verify(cfg.Progress, &m.origins)
 	m.done.NextLast = f.last
-	if dry || m.done.Sound() {
+	if rebuilt != nil { // it has another key hash: hints fit no more
+		m.done.Rebuilt, m.done.NewLife = true, true
+		m.done.Damage = slices.DeleteFunc(m.done.Damage, func(d Damage) bool { return strings.HasSuffix(d.File, ".hint") })
+		m.done.Damage = slices.Insert(m.done.Damage, 0, Damage{File: manifestName, Problem: rebuilt.Error()})
+	}
+	if cfg.Dry || m.done.Sound() {
 		return &m.done, nil
 	}
 	if err := m.mend(); err != nil {
 		return nil, err
 	}
 	return &m.done, nil
+}
+
+// manifestOrRebuilt returns the manifest, or one made from the segments and why.
+func manifestOrRebuilt(cfg RepairConfig) (man *manifest, rebuilt, err error) {
+	if man, err = loadManifest(cfg.FS); err == nil && man == nil {
+		err = noManifest(cfg.FS)
+	}
+	damage, ok := errors.AsType[*CorruptError](err)
+	if !ok || cfg.Node == 0 {
+		return man, nil, err
+	}
+	rebuilt = damage.Err
+	man, err = rebuild(cfg.FS, cfg.Node)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make %s from the segments: %w", manifestName, err)
+	}
+	return man, rebuilt, nil
 }
 
 // mender repairs a folder. Everything new is written first, then the manifest names it, then the old files go: an
@@ -56,6 +96,11 @@ type mender struct {
 }
 
 func (m *mender) mend() error {
+	if m.done.Rebuilt {
+		if err := m.keepManifest(); err != nil {
+			return err
+		}
+	}
 	for _, p := range m.sealed {
 		switch {
 		case p.wrong != nil || len(p.lost) > 0:
@@ -172,8 +217,8 @@ func (m *mender) rewrite(p *piece) error {
 	}
 	id := m.next.NextID
 	m.next.NextID++
-	m.fs.Remove(segmentName(id, kindCompacted)) // of an interrupted repair
-	out, err := newSegment(m.fs, id, kindCompacted, p.size)
+	m.fs.Remove(segmentName(id, kindCompacted))                          // of an interrupted repair
+	out, err := newSegment(m.fs, id, kindCompacted, (p.size+4095)&^4095) // the padding of the last entry may be cut off
 	if err != nil {
 		return err
 	}
@@ -210,6 +255,28 @@ func (m *mender) lose(g gap) {
 		g = gap{}
 	}
 	m.next.addHole(g, m.last)
+}
+
+// keepManifest copies a damaged manifest to a file.
+func (m *mender) keepManifest() error {
+	f, err := m.fs.Open(manifestName)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	b, _ := io.ReadAll(io.NewSectionReader(f, 0, maxManifest))
+	if len(b) == 0 { // not one byte is there, or can be read
+		return nil
+	}
+	const name = "cut-" + manifestName + "-0"
+	if err := writeFile(m.fs, name, b); err != nil {
+		return fmt.Errorf("keep the damaged manifest: %w", err)
+	}
+	m.done.Kept = append(m.done.Kept, name)
+	return nil
 }
 
 // keep copies the damaged bytes of a segment to a file: from the first to the last, with what lies between.

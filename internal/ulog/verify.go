@@ -123,7 +123,10 @@ func (r *Report) add(f *folder, p *piece) {
 		d := Damage{File: p.name(), Bytes: segmentHeader, Problem: p.wrong.Error()}
 		if p.file == nil {
 			d.Bytes, d.Lost, d.Seq = p.item.Size, true, p.item.First
-			if p.item.Sealed && p.kind == kindLog {
+			switch {
+			case p.item.Sealed && p.item.Used <= segmentHeader:
+				d.Lost = false
+			case p.item.Sealed && p.kind == kindLog:
 				d.Entries = p.item.Last - p.item.First + 1
 			}
 			r.Damage = append(r.Damage, d)

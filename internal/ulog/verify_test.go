@@ -148,7 +148,7 @@ func TestVerifyUnreadableBlocks(t *testing.T) {
 					t.Fatalf("%s at %d cannot be read: %+v", seg, from, r)
 				}
 			}
-			if _, err := Repair(fs, false, nil); err != nil {
+			if _, err := Repair(RepairConfig{FS: fs}); err != nil {
 				t.Fatal(err)
 			}
 			fs.name = ""
