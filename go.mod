@@ -24,6 +24,7 @@ require (
 	github.com/google/go-cmp v0.7.0 // readable differences
 	github.com/rogpeppe/go-internal v1.16.0 // testscript: command-line behaviour as text
 	go.uber.org/goleak v1.3.0 // no goroutine is left behind
+	go.yaml.in/yaml/v3 v3.0.5 // the alerts in deploy/
 	pgregory.net/rapid v1.3.0 // merge laws as properties, with shrinking
 )
 

@@ -22,6 +22,7 @@ const meshStatus = `{"node": 2, "state": "ready", "time": "2026-01-02T03:04:05Z"
 		{"addr": "10.0.0.9:11212", "state": "connecting", "reason": "connection refused"}],
 	"members": [{"node": 1, "addr": "10.0.0.1:11212"}, {"node": 2}, {"node": 3, "addr": "10.0.0.3:11212"}, {"node": 4, "gone": true}],
 	"followers": [{"node": 1, "addr": "10.0.0.1:40000", "state": "snapshot", "snapshot_part": 12, "snapshot_parts": 1024}],
+	"horizon": "2026-01-01T03:00:00Z", "horizon_waits_for": [3],
 	"clock": {"ahead_seconds": 0.001, "refused_seconds": 90.5}, "store": {}}`
 
 func TestPeerList(t *testing.T) {
@@ -37,6 +38,7 @@ node  peer port       reads from it  behind    it reads  behind           compar
 ?     10.0.0.9:11212  connecting     -         no        -                -
 node 3: clock, stamp is too far ahead
 10.0.0.9:11212: connecting, connection refused
+deletes are forgotten up to 2026-01-01T03:00:00Z; later ones wait for node 3
 
 `
 	if diff := cmp.Diff(squeeze(want), squeeze(out)); diff != "" || code != 0 {

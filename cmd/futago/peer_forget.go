@@ -105,9 +105,17 @@ func membersText(s *node.Status) string {
 		}
 	}
 	slices.Sort(ids)
+	return nodesText(ids)
+}
+
+// nodesText names some nodes.
+func nodesText(ids []int) string {
 	var words []string
 	for _, id := range ids {
 		words = append(words, strconv.Itoa(id))
+	}
+	if len(ids) == 1 {
+		return "node " + words[0]
 	}
 	return "nodes " + strings.Join(words, ", ")
 }

@@ -26,7 +26,8 @@ With several --admin addresses every node is asked.
 everything, connecting, clock and refused come with the reason below. "behind" says how many entries of that
 member's log are not applied yet, and since when. "it reads" is the same the other way round. "compared" is
 what the last comparison with that member found; nodes compare when nothing was written for a while. A member
-that was removed may join again with an empty data folder.`,
+that was removed may join again with an empty data folder. The last line says which deletes are forgotten: all
+members must have them, so one that is away keeps them.`,
 		Example: `  futago peer list
   futago peer list --admin 10.0.0.1:11280 --admin 10.0.0.2:11280
   futago peer list --json`,
@@ -44,7 +45,7 @@ that was removed may join again with an empty data folder.`,
 			if s.Node == 0 {
 				continue // it did not answer
 			}
-			view := meshView{Admin: nodes[i].addr, Node: s.Node, Peers: peerRows(&s)}
+			view := meshView{Admin: nodes[i].addr, Node: s.Node, Peers: peerRows(&s), Horizon: s.Horizon, Waits: s.HorizonWaits}
 			if asJSON {
 				err = writeJSONLine(cmd.OutOrStdout(), view)
 			} else {
@@ -64,6 +65,9 @@ type meshView struct {
 	Admin string    `json:"admin"`
 	Node  int       `json:"node"`
 	Peers []peerRow `json:"members"`
+	// Horizon is up to when deletes are forgotten, null for none; Waits are the members that keep it from rising.
+	Horizon *time.Time `json:"horizon"`
+	Waits   []int      `json:"horizon_waits_for"`
 }
 
 // peerRow is what a node knows of a member.
@@ -168,11 +172,23 @@ func (v *meshView) print(w io.Writer, now time.Time) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", id, addr, reads, behind, follows, lag, compared)
 	}
-	for _, n := range notes {
+	for _, n := range append(notes, horizonNote(v.Horizon, v.Waits)) {
 		fmt.Fprintln(t, n)
 	}
 	fmt.Fprintln(t)
 	return t.Flush()
+}
+
+// horizonNote says until when deletes are forgotten, and what keeps them.
+func horizonNote(horizon *time.Time, waits []int) string {
+	text := "no delete is forgotten yet"
+	if horizon != nil {
+		text = "deletes are forgotten up to " + horizon.UTC().Format(time.RFC3339)
+	}
+	if len(waits) > 0 {
+		text += "; later ones wait for " + nodesText(waits)
+	}
+	return text
 }
 
 // comparison is what the last one found.
