@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -97,6 +98,9 @@ func (n *Node) watchMembers() {
 	for {
 		changed := n.store.MembersChanged()
 		n.settleLinks()
+		if state, _, _ := n.state.get(); state == Ready && n.outcast() != "" {
+			n.again("removed from the mesh")
+		}
 		select {
 		case <-n.stopping:
 			return
@@ -191,6 +195,18 @@ func (n *Node) caughtUp(begin time.Time) (ok, waits bool) {
 		waits = waits || !caught && min(still, time.Since(begin)) <= n.cfg.CatchupTimeout
 	}
 	return ok, waits
+}
+
+// outcast returns why the mesh does not take this node with the data that it has: then it must not serve, for nobody would
+// ever get what it acknowledges. "" while it is taken by anybody, or nobody said so.
+func (n *Node) outcast() (reason string) {
+	for _, l := range n.pullers() {
+		if ok, _ := l.CaughtUp(); ok {
+			return ""
+		}
+		reason = cmp.Or(reason, l.Outcast())
+	}
+	return reason
 }
 
 // drainLinks hands the last entries to the peers, within the time of ctx, and ends all links.

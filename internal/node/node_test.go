@@ -447,6 +447,13 @@ func TestMeshOfThree(t *testing.T) {
 		}
 		return false
 	})
+	eventually(t, "the removed node says so and does not serve", func() bool {
+		state, reason, _ := n.state.get()
+		return state == CatchingUp && strings.Contains(reason, "removed from the mesh")
+	})
+	if n.listening.Load() {
+		t.Error("a removed node opened its client port")
+	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -98,6 +98,13 @@ func (n *Node) catchUp(reason string) error {
 				return err
 			}
 		}
+		if why := n.outcast(); why != "" {
+			n.setState(CatchingUp, "refused by the mesh: "+why)
+			if !n.pause(tick) {
+				return nil
+			}
+			continue
+		}
 		ok, waits := n.caughtUp(begin)
 		if ok {
 			n.ready("caught up with the peer")
@@ -106,6 +113,11 @@ func (n *Node) catchUp(reason string) error {
 		if !waits {
 			n.logger.Warn("serving without the peer's latest writes", "err", "peer made no progress", "took", n.cfg.CatchupTimeout)
 			why := "peer did not answer"
+			for _, l := range n.pullers() {
+				if st := l.Status(); st.State == "refused" {
+					why = st.Reason + "; no other peer answered"
+				}
+			}
 			if slices.ContainsFunc(n.pullers(), func(l *link) bool {
 				caught, _ := l.CaughtUp()
 				return !caught && l.Status().State == "stream"
@@ -115,13 +127,21 @@ func (n *Node) catchUp(reason string) error {
 			n.ready(fmt.Sprintf("%s within %v; serving what is here", why, n.cfg.CatchupTimeout))
 			return nil
 		}
-		select {
-		case <-n.stopping:
+		if !n.pause(tick) {
 			return nil
-		case <-n.nudge:
-		case <-tick.C:
 		}
 	}
+}
+
+// pause waits until links may have changed; false when the node stops.
+func (n *Node) pause(tick *time.Ticker) bool {
+	select {
+	case <-n.stopping:
+		return false
+	case <-n.nudge:
+	case <-tick.C:
+	}
+	return true
 }
 
 func (n *Node) ready(reason string) { n.setState(Ready, reason) }

@@ -165,6 +165,7 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	p.pos = w.Start
 	p.pos.Life = g.Life  // an earlier life of the log led to the present one
 	p.joined = notJoined // until the first heartbeat
+	p.outcast = ""
 	p.goal, p.linked, p.lost = w.End, true, w.Mode == "stream" && w.Lost
 	p.status.State, p.status.Reason, p.status.Node = w.Mode, w.Reason, g.Node
 	p.status.End, p.status.PeerReady, p.status.DriftMs = w.End, w.Ready, w.Wall-st.Now()

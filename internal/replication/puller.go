@@ -75,7 +75,8 @@ type Puller struct {
 	heard    time.Time // last sign of life of the peer
 	lastLink time.Time // the same, of the last link that ended
 	twin     *RefusedError
-	self     bool // the address is this node's own
+	self     bool   // the address is this node's own
+	outcast  string // why the mesh does not take this node with the data that it has, "": it does, as far as is known
 }
 
 type markedSeq struct{ own, pos uint64 }
@@ -212,6 +213,13 @@ func (p *Puller) Twin() error {
 	return p.twin
 }
 
+// Outcast returns why the mesh does not take this node with the data that it has, "" while it does, as far as the peer said.
+func (p *Puller) Outcast() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.outcast
+}
+
 // Self reports whether the address turned out to be this node's own.
 func (p *Puller) Self() bool {
 	p.mu.Lock()
@@ -257,6 +265,9 @@ func (p *Puller) run(ctx context.Context) {
 		case errors.As(err, &no):
 			p.status.State, pause = "refused", heartbeatEvery
 			p.self = no.Self
+			if no.Outcast {
+				p.outcast = no.Reason
+			}
 			if no.SameNode {
 				p.twin = no
 			}

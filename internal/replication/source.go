@@ -237,9 +237,12 @@ func (s *Source) handle(raw net.Conn) error {
 	if err := frames.expect(frameHello, &h); err != nil {
 		return fmt.Errorf("read hello: %w", err)
 	}
-	if reason := s.refusal(&h); reason != "" {
-		conn.Write(appendFrame(nil, frameRefuse, []byte(reason)))
-		return &RefusedError{Reason: reason}
+	if no := s.refusal(&h); no.Reason != "" {
+		conn.Write(appendJSON(nil, frameRefuse, no))
+		if err := errors.New(no.Reason); s.refusals.news(raw.RemoteAddr(), err) {
+			s.cfg.Logger.Warn("peer was refused", "peer", h.Node, "remote", raw.RemoteAddr().String(), "err", err)
+		}
+		return nil
 	}
 	f := &follower{s: s, conn: conn, node: h.Node, life: h.Life, lastSeen: time.Now()}
 	f.status = FollowerStatus{Node: h.Node, Addr: conn.RemoteAddr().String(), Link: conn.String(), State: "stream", Applied: h.Position.Seq, Parts: store.ScanParts}
@@ -321,17 +324,20 @@ func (s *Source) handle(raw net.Conn) error {
 	return err
 }
 
-// refusal says why a follower cannot be served, "" when it can.
-func (s *Source) refusal(h *hello) string {
+// refusal says why a follower cannot be served, without a reason when it can.
+func (s *Source) refusal(h *hello) (no refuse) {
 	switch {
 	case h.Version != protocolVersion:
-		return fmt.Sprintf("peer speaks protocol version %d, this node %d: run the same release on both", h.Version, protocolVersion)
+		no.Reason = fmt.Sprintf("peer speaks protocol version %d, this node %d: run the same release on both", h.Version, protocolVersion)
 	case h.Node < 1 || h.Node > hlc.MaxNode:
-		return fmt.Sprintf("node id %d is out of 1..%d", h.Node, hlc.MaxNode)
+		no.Reason = fmt.Sprintf("node id %d is out of 1..%d", h.Node, hlc.MaxNode)
 	case h.Node == s.cfg.Node:
-		return fmt.Sprintf("both nodes have the id %d: start one of them with another --node and an empty data folder", h.Node)
+		no.Reason = fmt.Sprintf("both nodes have the id %d: start one of them with another --node and an empty data folder", h.Node)
+	default:
+		no.Reason = stranger(s.cfg.Store, h.Node, h.Items)
+		no.Outcast = no.Reason != ""
 	}
-	return stranger(s.cfg.Store, h.Node, h.Items)
+	return no
 }
 
 // stranger says why a node that brings so many records of its own must not be united with this one, "" when it may. A node

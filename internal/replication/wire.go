@@ -110,6 +110,12 @@ type welcome struct {
 	Vector map[int]hlc.Stamp `json:"vector"`
 }
 
+// refuse is a source's no.
+type refuse struct {
+	Reason  string `json:"reason"`
+	Outcast bool   `json:"outcast"` // the follower is no part of the mesh: it must not serve in its name
+}
+
 // heartbeat is a source's sign of life.
 type heartbeat struct {
 	End      uint64 // of its log
@@ -305,7 +311,11 @@ func (f *frameReader) expect(want frameType, v any) error {
 	case err != nil:
 		return err
 	case t == frameRefuse:
-		return &RefusedError{Reason: string(payload)}
+		var no refuse
+		if err := json.Unmarshal(payload, &no); err != nil {
+			return fmt.Errorf("%w: %w", errFrame, err)
+		}
+		return &RefusedError{Reason: no.Reason, Outcast: no.Outcast}
 	case t != want:
 		return fmt.Errorf("%w: type %d where %d is due", errFrame, t, want)
 	}
@@ -320,6 +330,7 @@ type RefusedError struct {
 	Reason   string
 	SameNode bool // both nodes have one id: neither may serve beside the other
 	Self     bool // it is no peer, but this very process
+	Outcast  bool // the mesh does not take this node with the data that it has: it must not serve
 }
 
 func (e *RefusedError) Error() string { return "peer refused: " + e.Reason }

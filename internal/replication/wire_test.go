@@ -29,7 +29,7 @@ func goldenFrames() map[string][]byte {
 		"greeting":  appendJSON(nil, frameGreeting, greeting{Protocol: protocolName, Version: protocolVersion, Node: 1, Life: life}),
 		"hello":     appendJSON(nil, frameHello, hello{Version: protocolVersion, Node: 2, Life: life, Position: pos, Partial: -1, Own: stamp}),
 		"welcome":   appendJSON(nil, frameWelcome, welcome{Mode: "stream", Start: pos, End: 1003, Held: stamp, Wall: 189388800000, Ready: true}),
-		"refuse":    appendFrame(nil, frameRefuse, []byte("both nodes have the id 2")),
+		"refuse":    appendJSON(nil, frameRefuse, refuse{Reason: "both nodes have the id 2"}),
 		"batch":     appendFrame(nil, frameBatch, batchOf(1002, value, gone)),
 		"chunk":     appendFrame(nil, frameChunk, batchOf(17, value)),
 		"complete":  appendFrame(nil, frameComplete, nil),

@@ -130,3 +130,60 @@ func TestForgetKeepsDeletesThatHideOlderEntries(t *testing.T) {
 		s.Close()
 	})
 }
+
+// The horizon rises only when the member has promised, its log is applied up to where it was then, and it durably holds this
+// node's log.
+func TestHorizonWaitsForEachMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWall()
+		c := testConfig(1, vfs.Memory(), w)
+		c.Fsync, c.TombstoneRetention, c.AwaitPeer = ulog.Never, time.Hour, true
+		s := open(t, c)
+		defer s.Close()
+		w.t = w.t.Add(3 * time.Hour)
+		stays := func(why string) {
+			t.Helper()
+			time.Sleep(2 * time.Second)
+			if h := s.Horizon(); h != 0 {
+				t.Fatalf("%s: horizon %v", why, h)
+			}
+		}
+		stays("nobody was met")
+		if err := s.Expect(2, "b:1"); err != nil {
+			t.Fatal(err)
+		}
+		stays("the member said nothing")
+		at, _ := s.Proposal()
+		if at == 0 {
+			t.Fatal("nothing is proposed")
+		}
+		life := ulog.Identity{1}
+		s.HearPromise(2, life, at-1, 10)
+		s.Holds(2, life, 10)
+		s.Retain(2, s.Log().Last())
+		stays("the member promised less")
+		s.HearPromise(2, life, at, 10)
+		s.Holds(2, life, 9)
+		stays("its log is not applied up to where it promised")
+		s.HearPromise(2, life, at, 12) // a later end must not count: it would run away
+		s.Holds(2, ulog.Identity{2}, 10)
+		stays("another life of its log is applied")
+		if waits := s.WaitsFor(); len(waits) != 1 || waits[0] != 2 {
+			t.Errorf("waits for %v, want node 2", waits)
+		}
+		set(t, s, "k", "v")
+		s.Holds(2, life, 10)
+		stays("it does not hold this log")
+		_, awaited := s.Proposal()
+		s.Retain(2, awaited-1)
+		stays("it does not hold all of this log")
+		s.Retain(2, awaited)
+		time.Sleep(2 * time.Second)
+		if h := s.Horizon(); h != at {
+			t.Errorf("horizon %v, want %v", h, at)
+		}
+		if waits := s.WaitsFor(); len(waits) != 0 {
+			t.Errorf("waits for %v, want nobody", waits)
+		}
+	})
+}
