@@ -412,7 +412,7 @@ func (k *bench) compact(w *world, i int, giveUp bool) bool {
 	if w.scanned(i) && !k.ru.lateScan {
 		return false
 	}
-	if !k.ru.compactUnsynced {
+	if !k.ru.compactUnsynced && (n.found || !k.ru.horizonVolatile) { // the sync makes the horizon durable, too
 		n.disk.durable = n.disk.end
 	}
 	point := n.disk.end
