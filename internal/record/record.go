@@ -273,6 +273,15 @@ func (r *Record) NewestStamp() hlc.Stamp {
 	return newest
 }
 
+// Begun is the stamp of the write that stored what the record holds: of a counter its base, whatever was added since.
+func (r *Record) Begun() hlc.Stamp {
+	if r.Kind == Counter {
+		c := r.state()
+		return c.BaseStamp
+	}
+	return r.Stamp
+}
+
 // Equal reports whether two records are the same state: all that Merge decides on, whatever they replaced.
 func Equal(a, b *Record) bool {
 	return a.Stamp == b.Stamp && a.Kind == b.Kind && a.Created == b.Created && a.Expires == b.Expires && a.Flags == b.Flags &&

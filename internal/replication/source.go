@@ -262,11 +262,18 @@ func (s *Source) handle(raw net.Conn) error {
 		held = log.Origins()
 	}
 
+	// What is forgotten from here on is above the horizon in the welcome: the copy must have it.
+	s.cfg.Store.BeginScan()
+	endScan := sync.OnceFunc(s.cfg.Store.EndScan)
+	defer endScan()
 	start, reader, err := f.plan(&h, held[h.Node])
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
+	if start.Mode == "stream" && !start.Lost {
+		endScan()
+	}
 	if err := f.send(appendJSON(nil, frameWelcome, start)); err != nil {
 		return err
 	}
@@ -314,9 +321,9 @@ func (s *Source) handle(raw net.Conn) error {
 	})
 	run(func() error { return f.stream(ctx, reader) })
 	if start.Mode == "snapshot" {
-		run(func() error { return f.snapshot(ctx, start.Part, true, 0) })
+		run(func() error { defer endScan(); return f.snapshot(ctx, start.Part, true, 0) })
 	} else if start.Lost {
-		run(func() error { return f.snapshot(ctx, 0, false, h.Own) })
+		run(func() error { defer endScan(); return f.snapshot(ctx, 0, false, h.Own) })
 	}
 	err = <-failed
 	conn.Close()

@@ -116,11 +116,9 @@ func (f *follower) wrote(raw record.Raw) bool {
 }
 
 // snapshot sends the records of every part from one on, tombstones, floors and members included, then says that it is complete.
-// When it is not whole it sends only records that contain a stamp of the follower's origin above the given one.
+// The caller is between BeginScan and EndScan. When it is not whole it sends only records that contain a stamp of the follower's origin above the given one.
 func (f *follower) snapshot(ctx context.Context, part int, whole bool, above hlc.Stamp) error {
 	st := f.s.cfg.Store
-	st.BeginScan()
-	defer st.EndScan()
 	if whole {
 		f.mu.Lock()
 		f.status.Snapshots++

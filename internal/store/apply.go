@@ -60,7 +60,11 @@ func (s *Store) apply(r *record.Record, feed Feed) (bool, error) {
 	if p.spoilt && feed.Stream != 0 { // it may be older than what cannot be read: what the peer holds comes
 		return false, nil
 	}
-	next, v := s.bounds().accept(&p, r)
+	b := s.bounds()
+	if feed.Stream == 0 && s.missing(PartOf(h)) { // it is not held because it cannot be read any more
+		b.horizon = 0
+	}
+	next, v := b.accept(&p, r)
 	if p.found && !p.spoilt && record.Impossible(&p.rec, r) {
 		s.counts.impossible.Add(1)
 		s.logger.Error("two records share a stamp but differ: was a data folder copied?", "stamp", r.Stamp, "node", r.Stamp.Node())

@@ -187,7 +187,7 @@ func (l *ledger) at(key string, last uint64) (w write) {
 // recovered is the end of the log as it was found: a new life begins with marks.
 func recovered(s *Store) uint64 {
 	last := s.Log().Last()
-	for last > 0 && (s.marks.all[lifeMark].seq == last || s.marks.all[horizonMarkName].seq == last) {
+	for last > 0 && (s.marks.all[lifeMark].seq == last || s.marks.all[horizonMarkName].seq == last || s.marks.all[promiseMarkName].seq == last) {
 		last--
 	}
 	return last

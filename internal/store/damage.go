@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/futago/futago/internal/record"
 )
@@ -12,8 +13,20 @@ import (
 
 // damages are parts of the store in which an entry could not be read.
 type damages struct {
+	any   atomic.Bool // there are parts
 	mu    sync.Mutex
 	parts map[int]bool
+}
+
+// missing reports whether records of a part were lost and are not given back yet.
+func (s *Store) missing(part int) bool {
+	d := &s.damages
+	if !d.any.Load() {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.parts[part]
 }
 
 var errLetGo = errors.New("a segment with damage was compacted")
@@ -35,6 +48,7 @@ func (s *Store) noteDamage(part int, err error) {
 	d.mu.Lock()
 	known := d.parts[part]
 	d.parts[part] = true
+	d.any.Store(true)
 	d.mu.Unlock()
 	if known {
 		return
@@ -86,6 +100,7 @@ func (s *Store) Mended(part int) {
 	sh.mu.Unlock()
 	d.mu.Lock()
 	delete(d.parts, part)
+	d.any.Store(len(d.parts) > 0)
 	d.mu.Unlock()
 	s.digests.spoil()
 	if len(spoiled) > 0 {

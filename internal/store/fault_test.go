@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/record"
 	"github.com/futago/futago/internal/ulog"
+	"github.com/futago/futago/internal/vfs"
 )
 
 // waitFor waits for what the store's own goroutines bring about.
@@ -165,4 +168,20 @@ func TestFullDisk(t *testing.T) {
 	s = open(t, crashConfig(disk, ulog.Interval))
 	verify()
 	s.Close()
+}
+
+// A node whose memory is used up refuses clients, and goes on taking what its peer sends: they must not drift apart.
+func TestFullNodeTakesReplication(t *testing.T) {
+	c := testConfig(1, vfs.Memory(), nil)
+	c.MaxMemory = 1
+	s := open(t, c)
+	defer s.Close()
+	if err := s.Commit(&Request{Op: Set, Key: []byte("k"), Value: []byte("v")}, new(Result)); !errors.Is(err, ErrNoMemory) {
+		t.Fatalf("a client's write: %v, want ErrNoMemory", err)
+	}
+	r := record.Record{Kind: record.Value, Key: []byte("k"), Value: []byte("v"), Stamp: hlc.Make(s.Now(), 0, 2)}
+	if n, err := s.Apply([]record.Record{r}, Feed{Stream: 2}); n != 1 || err != nil {
+		t.Fatalf("a peer's write: %d applied, %v", n, err)
+	}
+	wantValue(t, s, "k", "v")
 }

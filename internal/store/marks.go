@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -71,9 +72,15 @@ func (s *Store) openAfterLoss() error {
 			return err
 		}
 	}
-	_, err := s.SetMark(lifeMark, life[:])
+	if _, err := s.SetMark(lifeMark, life[:]); err != nil {
+		return err
+	}
+	// Another loss right after this one must count its margin from here.
+	if err := s.Promise(s.clock.Last()); err != nil && !errors.As(err, new(*hlc.DriftError)) { // the wall was set back: margin enough
+		return err
+	}
 	s.log.Flush()
-	return err
+	return s.log.Sync()
 }
 
 func gapMark(peer int) string { return gapPrefix + strconv.Itoa(peer) }

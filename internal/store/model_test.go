@@ -56,7 +56,7 @@ type modelRules struct {
 	lateScan           bool // 20
 }
 
-// rightRules are the real ones, with those of modelFlaws mended.
+// rightRules are the real ones.
 func rightRules() modelRules {
 	return modelRules{
 		living:  living,
@@ -64,26 +64,10 @@ func rightRules() modelRules {
 		sign: func(req *Request, p *present, next record.Record, by record.Author) (record.Record, uint64) {
 			return req.sign(p, next, by)
 		},
-		accept: func(b bounds, p *present, r *record.Record) (record.Record, verdict) {
-			if !p.found && begun(r) <= b.horizon {
-				return record.Record{}, dead
-			}
-			return b.accept(p, r)
-		},
+		accept:      bounds.accept,
 		forgettable: forgettable,
-		removable: func(r *record.Record, horizon hlc.Stamp) bool {
-			return r.Kind != record.Tombstone && begun(r) <= horizon
-		},
+		removable:   removable,
 	}
-}
-
-// begun is the stamp of the write that stored what a record is made of: of a counter its base.
-func begun(r *record.Record) hlc.Stamp {
-	if r.Kind == record.Counter {
-		c, _ := record.DecodeCounter(r.Value)
-		return c.BaseStamp
-	}
-	return r.Stamp
 }
 
 // modelAction is something that can happen; do returns false when it cannot, or changes nothing.

@@ -148,7 +148,8 @@ func (b bounds) accept(p *present, r *record.Record) (next record.Record, v verd
 		return *r, merged
 	}
 	if !p.found {
-		if r.NewestStamp() <= b.horizon {
+		// What began it was applied here, and deleted since: an increment that did not know of the delete does not save it.
+		if r.Begun() <= b.horizon {
 			return next, dead
 		}
 		return *r, merged
@@ -185,7 +186,7 @@ func forgettable(r *record.Record, now int64, horizon hlc.Stamp) bool {
 
 // removable reports whether a record that a whole copy of a peer lacks was forgotten there.
 func removable(r *record.Record, horizon hlc.Stamp) bool {
-	return r.Kind != record.Tombstone && r.NewestStamp() <= horizon
+	return r.Kind != record.Tombstone && r.Begun() <= horizon
 }
 
 // removal is the delete that removes it.
