@@ -69,6 +69,7 @@ was due: that shows what users see while the server stalls.`,
 	f.DurationVar(&config.Duration, "duration", config.Duration, "how long to measure")
 	f.DurationVar(&config.WarmUp, "warm-up", config.WarmUp, "load before that, not counted")
 	f.IntVar(&config.Threads, "threads", config.Threads, "load threads, each keeps up to one processor busy")
+	f.IntVar(&config.WaitReplicas, "wait", 0, "with redis and --get-ratio 0: replicas that each set waits for")
 	f.Uint64Var(&config.Seed, "seed", config.Seed, "start of the random order of keys")
 	f.IntVar(&config.ServerPID, "server-pid", config.ServerPID, "process whose CPU time is shown for each request")
 	f.IntSliceVar(&config.CPUs, "cpus", nil, "processors that load threads may run on (default all)")

@@ -83,6 +83,7 @@ func TestBenchCommandErrors(t *testing.T) {
 		{[]string{"bench", "--addr", "unix:" + t.TempDir() + "/none", "--json"}, exitFailure, "connect to unix:"},
 		{[]string{"bench", "lag", "--write", "127.0.0.1:1"}, exitUsage, "read is empty"},
 		{[]string{"bench", "lag", "--write", "unix:" + t.TempDir() + "/none", "--read", "x:1"}, exitFailure, "bench lag: connect to unix:"},
+		{[]string{"bench", "--protocol", "redis", "--wait", "1"}, exitUsage, "wait 1"},
 		{[]string{"bench", "compare", "--rounds", "0"}, exitUsage, "rounds 0"},
 		{[]string{"bench", "compare", "--futago", "/none/futago"}, exitFailure, "/none/futago"},
 		{[]string{"bench", "compare", "--raw", t.TempDir()}, exitFailure, "write raw results"},

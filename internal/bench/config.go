@@ -52,6 +52,9 @@ type Config struct {
 	Threads int `json:"threads"`
 	// Fill sets every key once before the warm-up, so that gets hit.
 	Fill bool `json:"fill"`
+	// WaitReplicas makes each Redis SET be followed by WAIT for so many replicas; the two count as one request,
+	// answered when WAIT is, and as an error when fewer replicas have it. 0 for none. Only without gets.
+	WaitReplicas int `json:"wait_replicas,omitempty"`
 	// Seed makes the order of keys and operations repeatable.
 	Seed uint64 `json:"seed"`
 	// ServerPID is the process whose CPU time is read; 0 for none. It must be on this machine.
@@ -62,6 +65,11 @@ type Config struct {
 	// Progress is called about twice a second, from another goroutine, with the requests answered since Run
 	// began, those of fill and warm-up included; nil for no reports.
 	Progress func(done uint64, elapsed time.Duration) `json:"-"`
+
+	// began is called once, from another goroutine, when the measured window begins; nil for no call.
+	began func()
+	// until ends the window before Duration when it is closed; nil for never.
+	until <-chan struct{}
 }
 
 // DefaultConfig returns the load of the project's comparisons: 50 connections, 90 % gets, 100,000 keys of 16
@@ -112,6 +120,9 @@ func (c *Config) Validate() error {
 		check(c.KeySize >= least, "key-size %d: must be at least %d for %d different keys", c.KeySize, least, c.Keys)
 	}
 	inRange("value-size", c.ValueSize, 0, 512<<20)
+	inRange("wait", c.WaitReplicas, 0, 9)
+	check(c.WaitReplicas == 0 || c.Protocol == Redis && c.GetRatio == 0,
+		"wait %d: must be 0 unless with redis and get-ratio 0", c.WaitReplicas)
 	check(c.Rate >= 0 && c.Rate <= 1e9, "rate %g: must be 0 (closed loop) to 1e9 requests a second", c.Rate)
 	check(c.Duration > 0 && c.Duration <= 24*time.Hour, "duration %v: must be above 0 and at most 24h", c.Duration)
 	check(c.WarmUp >= 0 && c.WarmUp <= time.Hour, "warm-up %v: must be 0 to 1h", c.WarmUp)

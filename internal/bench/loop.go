@@ -113,6 +113,11 @@ func (l *loop) measure(ctx context.Context, begin, end int64) (window time.Durat
 			l.counts = counts{}
 			l.histogram = histogram{}
 		}
+		select {
+		case <-l.config.until:
+			end = min(end, now)
+		default:
+		}
 		// A window without a reply says nothing: it goes on to the first one, or to the limit of silence.
 		if now >= end && counting && (l.counts.replies > 0 || l.pending == 0) {
 			return time.Duration(now - begin), threadCPU() - usage, nil

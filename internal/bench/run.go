@@ -18,29 +18,62 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-
-	load := newWorkload(&c)
-	loops := make([]*loop, c.Threads)
-	start := time.Now()
-	for i := range loops {
-		l, err := newLoop(&c, load, i, start)
-		if err != nil {
-			return nil, err
-		}
-		defer l.close()
-		loops[i] = l
-		if err := l.connect(ctx, share(c.Connections, c.Threads, i)); err != nil {
-			return nil, err
-		}
+	r, err := newRun(ctx, &c)
+	if err != nil {
+		return nil, err
 	}
-
-	r := &run{config: &c, loops: loops, start: start}
+	defer r.close()
 	if c.Fill {
-		if err := r.each(cancel, func(_ int, l *loop) error { return l.fill(ctx) }); err != nil {
+		if err := r.fill(ctx, cancel); err != nil {
 			return nil, err
 		}
 	}
 	return r.measure(ctx, cancel)
+}
+
+// fillKeys only sets every key of c once.
+func fillKeys(ctx context.Context, c Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r, err := newRun(ctx, &c)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	return r.fill(ctx, cancel)
+}
+
+type run struct {
+	config *Config
+	loops  []*loop
+	start  time.Time
+}
+
+// newRun opens all connections. c must be valid.
+func newRun(ctx context.Context, c *Config) (*run, error) {
+	r := &run{config: c, start: time.Now()}
+	load := newWorkload(c)
+	for i := range c.Threads {
+		l, err := newLoop(c, load, i, r.start)
+		if err == nil {
+			r.loops = append(r.loops, l)
+			err = l.connect(ctx, share(c.Connections, c.Threads, i))
+		}
+		if err != nil {
+			r.close()
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (r *run) close() {
+	for _, l := range r.loops {
+		l.close()
+	}
 }
 
 func newLoop(c *Config, load *workload, i int, start time.Time) (*loop, error) {
@@ -68,10 +101,9 @@ func share(n, threads, i int) int {
 	return n*(i+1)/threads - n*i/threads
 }
 
-type run struct {
-	config *Config
-	loops  []*loop
-	start  time.Time
+// fill sets every key once.
+func (r *run) fill(ctx context.Context, cancel context.CancelCauseFunc) error {
+	return r.each(cancel, func(_ int, l *loop) error { return l.fill(ctx) })
 }
 
 // each runs f for every loop on a thread of its own and waits for all; the first error cancels the others.
@@ -188,6 +220,9 @@ func (r *run) observe(ctx context.Context, begin, end time.Duration) *observer {
 	if err != nil {
 		return &observer{err: err}
 	}
+	if r.config.began != nil {
+		r.config.began()
+	}
 	if !r.waitUntil(ctx, end) {
 		return &observer{err: context.Cause(ctx)}
 	}
@@ -195,7 +230,8 @@ func (r *run) observe(ctx context.Context, begin, end time.Duration) *observer {
 	return &observer{server: server1 - server0, machine: machine1 - machine0, took: to.Sub(from), err: err}
 }
 
-// waitUntil waits for a time since start, with progress reports, or for the end of ctx.
+// waitUntil waits for a time since start or until the window is ended, with progress reports. It returns false at
+// the end of ctx.
 func (r *run) waitUntil(ctx context.Context, at time.Duration) bool {
 	const reportInterval = 500 * time.Millisecond
 	for {
@@ -208,6 +244,9 @@ func (r *run) waitUntil(ctx context.Context, at time.Duration) bool {
 		case <-ctx.Done():
 			timer.Stop()
 			return false
+		case <-r.config.until:
+			timer.Stop()
+			return true
 		case <-timer.C:
 		}
 		if r.config.Progress != nil {

@@ -38,6 +38,7 @@ func TestRun(t *testing.T) {
 		{"memcache large values", Memcache, func(c *Config) { c.ValueSize, c.Keys = 1<<20, 6 }, false},
 		{"redis", Redis, func(c *Config) { c.Pipeline = 3 }, false},
 		{"redis ten-key gets", Redis, func(c *Config) { c.MultiGet = 10 }, false},
+		{"redis sets that wait", Redis, func(c *Config) { c.GetRatio, c.WaitReplicas, c.Pipeline = 0, 1, 3 }, false},
 		{"http", HTTP, func(*Config) {}, false},
 		{"http empty server", HTTP, func(c *Config) { c.Fill, c.GetRatio = false, 1 }, true},
 	}
@@ -207,6 +208,39 @@ func TestRunCancel(t *testing.T) {
 	}
 }
 
+// TestRunIsEnded has a window of an hour that is ended as soon as it has begun.
+func TestRunIsEnded(t *testing.T) {
+	for _, rate := range []float64{0, 1000} {
+		c := shortConfig(Memcache, (&fakeServer{protocol: Memcache}).start(t))
+		until := make(chan struct{})
+		c.Rate, c.Duration, c.until = rate, time.Hour, until
+		c.began = func() { close(until) }
+		r, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Requests == 0 || r.Seconds > 60 {
+			t.Errorf("rate %g: got %d requests in %g s, want some in a moment", rate, r.Requests, r.Seconds)
+		}
+	}
+}
+
+func TestFillKeys(t *testing.T) {
+	server := &fakeServer{protocol: Memcache}
+	c := shortConfig(Memcache, server.start(t))
+	if err := fillKeys(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if keys, requests := server.seen(); keys != c.Keys || requests != c.Keys {
+		t.Errorf("got %d keys after %d requests, want each of %d once", keys, requests, c.Keys)
+	}
+	refusing := &fakeServer{protocol: Memcache, before: func(int) string { return "SERVER_ERROR full\r\n" }}
+	c = shortConfig(Memcache, refusing.start(t))
+	if err := fillKeys(t.Context(), c); err == nil || !strings.Contains(err.Error(), "SERVER_ERROR full") {
+		t.Errorf("got error %v, want one with the server's reply", err)
+	}
+}
+
 func TestSilentServer(t *testing.T) {
 	release := make(chan struct{})
 	server := &fakeServer{protocol: Memcache, before: func(int) string { <-release; return "" }}
@@ -265,6 +299,11 @@ func TestValidate(t *testing.T) {
 	c.Protocol, c.MultiGet = HTTP, 2
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "multi-get 2") {
 		t.Errorf("multi-get over http: got error %v, want one that names it", err)
+	}
+	c = DefaultConfig()
+	c.Protocol, c.WaitReplicas = Redis, 1
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "wait 1") {
+		t.Errorf("wait beside gets: got error %v, want one that names it", err)
 	}
 }
 

@@ -38,7 +38,7 @@ type scanner interface {
 func newScanner(c *Config) scanner {
 	switch c.Protocol {
 	case Redis:
-		return &redisScanner{}
+		return &redisScanner{wait: c.WaitReplicas}
 	case HTTP:
 		return &httpScanner{}
 	default:

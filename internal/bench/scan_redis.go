@@ -2,11 +2,14 @@ package bench
 
 import "fmt"
 
-// redisScanner reads replies of GET, MGET and SET in RESP version 2.
+// redisScanner reads replies of GET, MGET and SET, or of SET and WAIT together, in RESP version 2.
 type redisScanner struct {
 	lines
 	elements int  // of an array, still to come
 	body     bool // a bulk string has begun; the line end after it is still to come
+
+	wait int  // replicas that every second reply must count, 0 when no request is followed by WAIT
+	half bool // the reply of a SET was read, that of its WAIT is still to come
 }
 
 func (s *redisScanner) scan(b []byte, c *counts) (int, error) {
@@ -29,6 +32,9 @@ func (s *redisScanner) scan(b []byte, c *counts) (int, error) {
 				continue
 			}
 		}
+		if s.half = s.wait > 0 && !s.half; s.half {
+			continue
+		}
 		replies++
 	}
 }
@@ -46,8 +52,17 @@ func (s *redisScanner) line(line []byte, c *counts) (begun bool, err error) {
 		return false, fmt.Errorf("reply is an empty line")
 	}
 	switch line[0] {
-	case '+', ':':
+	case '+':
 		return false, nil
+	case ':':
+		if !s.half {
+			return false, nil
+		}
+		replicas, err := parseSize(line[1:])
+		if err == nil && replicas < s.wait {
+			c.failed(line)
+		}
+		return false, err
 	case '-':
 		c.failed(line)
 		return false, nil

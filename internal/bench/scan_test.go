@@ -40,6 +40,11 @@ var scanTests = []struct {
 	{"wrong length", Redis, 1, "$1\r\nabc\r\n", counts{}, "after a value"},
 	{"bad length", Redis, 1, "$x\r\n", counts{}, "bad size"},
 
+	{"set and wait", redisWaiting, 1, "+OK\r\n:1\r\n+OK\r\n:2\r\n", counts{replies: 2}, ""},
+	{"no replica", redisWaiting, 1, "+OK\r\n:0\r\n", counts{replies: 1, errors: 1}, ""},
+	{"refused set before a wait", redisWaiting, 1, "-OOM\r\n:1\r\n", counts{replies: 1, errors: 1}, ""},
+	{"bad number of replicas", redisWaiting, 1, "+OK\r\n:-1\r\n", counts{}, "bad size"},
+
 	{"get", HTTP, 1, "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 3\r\n\r\nabc", counts{replies: 1}, ""},
 	{"folded name", HTTP, 1, "HTTP/1.1 200 OK\r\ncontent-LENGTH:0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", counts{replies: 2}, ""},
 	{"miss", HTTP, 1, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone", counts{replies: 1, misses: 1}, ""},
@@ -53,9 +58,20 @@ var scanTests = []struct {
 	{"bad length", HTTP, 1, "HTTP/1.1 200 OK\r\nContent-Length: 1,2\r\n\r\n", counts{}, "bad size"},
 }
 
+// redisWaiting is Redis with a WAIT for one replica after each SET.
+const redisWaiting = "redis and wait"
+
+// testScanner knows redisWaiting, too.
+func testScanner(protocol string, multiGet int) scanner {
+	if protocol == redisWaiting {
+		return newScanner(&Config{Protocol: Redis, MultiGet: multiGet, WaitReplicas: 1})
+	}
+	return newScanner(&Config{Protocol: protocol, MultiGet: multiGet})
+}
+
 // scanIn feeds a stream in pieces of size bytes.
 func scanIn(protocol string, multiGet int, stream []byte, size int) (counts, error) {
-	s := newScanner(&Config{Protocol: protocol, MultiGet: multiGet})
+	s := testScanner(protocol, multiGet)
 	var c counts
 	for len(stream) > 0 {
 		n := min(size, len(stream))
@@ -121,7 +137,7 @@ func TestScanDoesNotAllocate(t *testing.T) {
 		if tt.err != "" || tt.want.errors > 0 {
 			continue
 		}
-		s := newScanner(&Config{Protocol: tt.protocol, MultiGet: tt.multiGet})
+		s := testScanner(tt.protocol, tt.multiGet)
 		stream := []byte(tt.stream)
 		var c counts
 		n := testing.AllocsPerRun(100, func() {

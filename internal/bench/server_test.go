@@ -190,6 +190,9 @@ func (s *fakeServer) redis(r *bufio.Reader) (reply string, ok bool) {
 		s.set(words[1], words[2])
 		return "+OK\r\n", true
 	}
+	if words[0] == "WAIT" {
+		return ":1\r\n", true
+	}
 	if words[0] == "MGET" {
 		reply = fmt.Sprintf("*%d\r\n", len(words)-1)
 	}

@@ -29,9 +29,10 @@ func newWorkload(c *Config) *workload {
 		getBelow: uint64(c.GetRatio * (1 << 32)),
 		keys:     make([]byte, 0, c.Keys*c.KeySize),
 	}
+	digits := len(fmt.Sprint(c.Keys - 1))
 	for i := range c.Keys {
 		// 16 bytes: k000000000000042. Without room for the letter it is all digits.
-		if w.keySize > len("k")+len(fmt.Sprint(c.Keys-1)) {
+		if w.keySize > len("k")+digits {
 			w.keys = fmt.Appendf(w.keys, "k%0*d", w.keySize-1, i)
 		} else {
 			w.keys = fmt.Appendf(w.keys, "%0*d", w.keySize, i)
@@ -51,6 +52,9 @@ func newWorkload(c *Config) *workload {
 		w.keyHead, w.keyTail = fmt.Sprintf("$%d\r\n", c.KeySize), "\r\n"
 		w.setHead = fmt.Sprintf("*3\r\n$3\r\nSET\r\n$%d\r\n", c.KeySize)
 		w.setTail = fmt.Sprintf("\r\n$%d\r\n%s\r\n", len(value), value)
+		if c.WaitReplicas > 0 {
+			w.setTail += fmt.Sprintf("*3\r\n$4\r\nWAIT\r\n$1\r\n%d\r\n$1\r\n0\r\n", c.WaitReplicas) // 0: no timeout
+		}
 	case HTTP:
 		w.getHead, w.getTail = "GET /", " HTTP/1.1\r\nHost: bench\r\n\r\n"
 		w.setHead = "PUT /"

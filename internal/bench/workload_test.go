@@ -33,6 +33,15 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+func TestSetAndWait(t *testing.T) {
+	c := DefaultConfig()
+	c.Protocol, c.GetRatio, c.WaitReplicas, c.Keys, c.KeySize, c.ValueSize = Redis, 0, 2, 1, 3, 1
+	const want = "*3\r\n$3\r\nSET\r\n$3\r\nk00\r\n$1\r\n0\r\n*3\r\n$4\r\nWAIT\r\n$1\r\n2\r\n$1\r\n0\r\n"
+	if got := string(newWorkload(&c).appendSet(nil, 0)); got != want {
+		t.Errorf("got %q want %q", got, want)
+	}
+}
+
 func TestKeysDiffer(t *testing.T) {
 	for _, size := range []int{3, 4, 5, 16} {
 		c := DefaultConfig()
