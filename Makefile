@@ -13,7 +13,7 @@ FUZZTIME ?= 20s
 # How many histories `make sim` runs.
 SEEDS ?= 3000
 
-.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover bench demo clean
+.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover bench bench-pair demo clean
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -74,6 +74,9 @@ cover:
 
 bench: build
 	scripts/bench
+
+bench-pair: build
+	scripts/bench pair
 
 demo: build
 	bin/futago demo

@@ -75,7 +75,7 @@ was due: that shows what users see while the server stalls.`,
 	f.IntSliceVar(&config.CPUs, "cpus", nil, "processors that load threads may run on (default all)")
 	f.BoolVar(&noFill, "no-fill", false, "do not set the keys first")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
-	cmd.AddCommand(newBenchLagCommand(), newBenchCompareCommand())
+	cmd.AddCommand(newBenchLagCommand(), newBenchPairCommand(), newBenchCompareCommand())
 	return cmd
 }
 
@@ -85,21 +85,16 @@ func newBenchCompareCommand() *cobra.Command {
 	var rawPath string
 	cmd := &cobra.Command{
 		Use:   "compare",
-		Short: "Measure futago beside memcached and Redis, and a pair of nodes, on this machine",
-		Long: `Measure futago beside memcached and Redis on this machine, pinned to processors and free; then the
-replication lag and the writes of a pair of futago nodes. All servers are started on free loopback ports with
-data in temporary folders, and stopped at the end. 'make bench' runs it; docs/performance.md explains the
-tables.`,
+		Short: "Measure futago beside memcached and Redis on this machine",
+		Long: `Measure futago beside memcached and Redis on this machine, pinned to processors and free. All servers are
+started on free loopback ports with data in temporary folders, and stopped at the end. 'make bench' runs it;
+docs/performance.md explains the table.`,
 		Example: `  futago bench compare --rounds 5 --window 2s --raw results.jsonl`,
 		Hidden:  true,
 		Args:    noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if config.Futago == "" {
-				self, err := os.Executable()
-				if err != nil {
-					return fmt.Errorf("find the futago binary: %w", err)
-				}
-				config.Futago = self
+			if err := selfUnlessNamed(&config.Futago); err != nil {
+				return err
 			}
 			if err := config.Validate(); err != nil {
 				return usageError{err}
@@ -121,6 +116,17 @@ tables.`,
 	f.StringVar(&config.Futago, "futago", "", "binary to measure (default this one)")
 	f.StringVar(&rawPath, "raw", "", "file for every single result, as lines of JSON")
 	return cmd
+}
+
+// selfUnlessNamed makes an empty path that of this program.
+func selfUnlessNamed(path *string) (err error) {
+	if *path != "" {
+		return nil
+	}
+	if *path, err = os.Executable(); err != nil {
+		return fmt.Errorf("find the futago binary: %w", err)
+	}
+	return nil
 }
 
 // compareTo compares and writes single results to the file rawPath; "" means to none.

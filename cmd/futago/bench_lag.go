@@ -26,9 +26,13 @@ The sets of --rate go to 100,000 keys k000000000000000 and up, so do not aim at 
 The probes' keys begin with lag- and expire after five minutes.`,
 		Example: `  futago bench lag --write 10.0.0.1:11211 --read 10.0.0.2:11211
   futago bench lag --write 127.0.0.1:11211 --read 127.0.0.1:11221 --rate 0 --probes 50 --duration 20s
+  futago bench lag --write 10.0.0.1:11211 --read 10.0.0.2:11211 --saturate --connections 50
   futago bench lag --write 10.0.0.1:11211 --read 10.0.0.2:11211 --rate 50000 --json`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config.Saturate && !cmd.Flags().Changed("rate") {
+				config.Rate = 0
+			}
 			if err := config.Validate(); err != nil {
 				return usageError{err}
 			}
@@ -48,6 +52,7 @@ The probes' keys begin with lag- and expire after five minutes.`,
 	f.StringVar(&config.Write, "write", "", "node that takes the writes, host:port or unix:PATH")
 	f.StringVar(&config.Read, "read", "", "node that is looked at, host:port or unix:PATH")
 	f.Float64Var(&config.Rate, "rate", config.Rate, "sets a second beside the probes, 0 for none")
+	f.BoolVar(&config.Saturate, "saturate", false, "as many sets beside the probes as --connections make, instead of --rate")
 	f.IntVar(&config.Connections, "connections", config.Connections, "connections for these sets")
 	f.IntVar(&config.ValueSize, "value-size", config.ValueSize, "bytes of a value, of sets and probes")
 	f.Float64Var(&config.ProbeRate, "probes", config.ProbeRate, "probes a second")

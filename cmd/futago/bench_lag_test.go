@@ -82,6 +82,11 @@ func TestBenchLagCommand(t *testing.T) {
 	if code := run(load, strings.NewReader(""), &out, &stderr); code != exitOK {
 		t.Fatalf("%q: exit code %d, stderr %q", load, code, stderr.String())
 	}
+	saturated := append(load[:6:6], append([]string{"--saturate"}, load[8:]...)...) // without --rate
+	var text strings.Builder
+	if code := run(saturated, strings.NewReader(""), &text, &stderr); code != exitOK || !strings.Contains(text.String(), "as many sets as it takes") {
+		t.Errorf("%q: exit code %d, stderr %q, output %q; want one that says the load", saturated, code, stderr.String(), text.String())
+	}
 	if !strings.Contains(out.String(), "us p99.9") || !strings.Contains(out.String(), write+", seen at "+read) {
 		t.Errorf("text result lacks the lag or the nodes: %q", out.String())
 	}

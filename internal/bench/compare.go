@@ -20,10 +20,10 @@ type CompareConfig struct {
 	// Rounds is the number of times that each case is measured for each server. Servers take turns within a
 	// round, so that a slow minute of the machine hits all of them.
 	Rounds int
-	// Window is measured, after WarmUp, each time; replication lag for longer.
+	// Window is measured, after WarmUp, each time.
 	Window time.Duration
 	WarmUp time.Duration
-	// Raw takes each Result and LagResult as one line of JSON; nil drops them.
+	// Raw takes each Result as one line of JSON; nil drops them.
 	Raw io.Writer
 	// Log takes one line for each round; nil drops them.
 	Log io.Writer
@@ -76,8 +76,8 @@ type placement struct {
 }
 
 // Compare starts memcached, Redis and futago on free loopback ports, measures all cases in interleaved rounds,
-// and stops them; then it does the same with a pair of futago nodes. It takes about rounds x cases x servers x
-// (window + warm-up). With an error after the first measurement it returns what there is until then, too.
+// and stops them. It takes about rounds x cases x servers x (window + warm-up). With an error after the first
+// measurement it returns what there is until then, too.
 func Compare(ctx context.Context, c CompareConfig) (*Report, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -86,11 +86,7 @@ func Compare(ctx context.Context, c CompareConfig) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := compare(ctx, c, placements)
-	if err != nil {
-		return report, err
-	}
-	return report, comparePair(ctx, c, report)
+	return compare(ctx, c, placements)
 }
 
 // defaultPlacements pins servers to the first processor and the load to the second, and runs all free.
@@ -227,16 +223,15 @@ func caseConfig(c CompareConfig, pl placement, bc benchCase, s *process) Config 
 	return config
 }
 
-// writeRaw takes a *Result or a *LagResult.
-func writeRaw(w io.Writer, placement, benchCase, peer string, r any) error {
+func writeRaw(w io.Writer, placement, benchCase, peer string, r *Result) error {
 	if w == nil {
 		return nil
 	}
 	line, err := json.Marshal(struct {
-		Placement string `json:"placement"`
-		Case      string `json:"case"`
-		Server    string `json:"server"`
-		Result    any    `json:"result"`
+		Placement string  `json:"placement"`
+		Case      string  `json:"case"`
+		Server    string  `json:"server"`
+		Result    *Result `json:"result"`
 	}{placement, benchCase, peer, r})
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)

@@ -86,6 +86,48 @@ func threadCPU() cpuTime {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
+// sumCPU returns the processor time of processes that run.
+func sumCPU(pids []int) (sum cpuTime, err error) {
+	for _, pid := range pids {
+		used, err := ProcessCPU(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, nil
+}
+
+// watchOthers begins to watch the processors that are used by others than this process and the servers, whose
+// processor time servers returns. The function that it returns ends it.
+func watchOthers(servers func() (cpuTime, error)) (cores func() (float64, error), err error) {
+	sample := func() (at time.Time, others cpuTime, err error) {
+		at = time.Now()
+		machine, err := machineCPU()
+		if err != nil {
+			return at, 0, err
+		}
+		ours, err := servers()
+		if err != nil {
+			return at, 0, err
+		}
+		self, err := ProcessCPU(os.Getpid())
+		return at, machine - ours - self, err
+	}
+	from, before, err := sample()
+	if err != nil {
+		return nil, err
+	}
+	return func() (float64, error) {
+		to, after, err := sample()
+		if err != nil {
+			return 0, err
+		}
+		// Ticks of 10 ms may make the sum of the parts larger than the whole.
+		return max(0, (after-before).Seconds()/to.Sub(from).Seconds()), nil
+	}, nil
+}
+
 // pin lets the calling thread, which must be locked to its goroutine, run on these processors only.
 func pin(cpus []int) error {
 	var set unix.CPUSet

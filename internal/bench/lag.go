@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 )
@@ -27,6 +25,8 @@ type LagConfig struct {
 	Read  string `json:"read"`
 	// Rate is the number of sets a second that Write takes beside the probes; 0 for none.
 	Rate float64 `json:"rate"`
+	// Saturate makes Write take as many sets as it can instead, one at a time on each connection; Rate must be 0.
+	Saturate bool `json:"saturate"`
 	// Connections carry these sets.
 	Connections int `json:"connections"`
 	// ValueSize of these sets and of the probes, in bytes.
@@ -68,6 +68,7 @@ func (c *LagConfig) Validate() error {
 	check(c.Write != "", "write is empty: must be HOST:PORT or unix:PATH")
 	check(c.Read != "", "read is empty: must be HOST:PORT or unix:PATH")
 	check(c.Rate >= 0 && c.Rate <= 1e7, "rate %g: must be 0 (no sets beside the probes) to 1e7 sets a second", c.Rate)
+	check(c.Rate == 0 || !c.Saturate, "rate %g: must be 0 with saturate", c.Rate)
 	check(c.Connections >= 1 && c.Connections <= 1000, "connections %d: must be 1 to 1000", c.Connections)
 	check(c.ValueSize >= 0 && c.ValueSize <= maxLagValueSize, "value-size %d: must be 0 to %d", c.ValueSize, maxLagValueSize)
 	check(c.ProbeRate >= 0.1 && c.ProbeRate <= 10000, "probes %g: must be 0.1 to 10000 a second", c.ProbeRate)
@@ -79,11 +80,14 @@ func (c *LagConfig) Validate() error {
 	for _, pid := range c.ServerPIDs {
 		check(pid > 0, "server-pid %d: must be a process id", pid)
 	}
-	if load := c.background(); len(errs) == 0 && c.Rate > 0 {
+	if load := c.background(); len(errs) == 0 && c.loaded() {
 		errs = append(errs, load.Validate())
 	}
 	return errors.Join(errs...)
 }
+
+// loaded says whether there is a load beside the probes.
+func (c *LagConfig) loaded() bool { return c.Rate > 0 || c.Saturate }
 
 // background is the load beside the probes.
 func (c *LagConfig) background() Config {
@@ -96,10 +100,13 @@ func (c *LagConfig) background() Config {
 	load.Rate = c.Rate
 	load.Duration, load.WarmUp = c.Duration, c.WarmUp
 	load.Fill = false
+	if c.Saturate {
+		load.Pipeline = 1
+	}
 	return load
 }
 
-// Lag sets new keys at one node, at even distances and under a paced load of other sets, and asks the other node
+// Lag sets new keys at one node, at even distances and under a load of other sets, and asks the other node
 // for them until they are there. A probe's lag is the time from just before its set is written to just after the
 // reply that shows it is read: it includes the set's way to Write and the reply's way from Read. Both clocks
 // are the same one, of this process.
@@ -118,7 +125,7 @@ func Lag(ctx context.Context, c LagConfig) (*LagResult, error) {
 		return nil, err
 	}
 	defer p.close()
-	otherCores, err := watchOthers(append(slices.Clone(c.ServerPIDs), os.Getpid()))
+	otherCores, err := watchOthers(func() (cpuTime, error) { return sumCPU(c.ServerPIDs) })
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +133,7 @@ func Lag(ctx context.Context, c LagConfig) (*LagResult, error) {
 	var wg sync.WaitGroup
 	var load *Result
 	var loadErr, probeErr error
-	if c.Rate > 0 {
+	if c.loaded() {
 		wg.Go(func() {
 			if load, loadErr = Run(ctx, c.background()); loadErr != nil {
 				loadErr = fmt.Errorf("sets at %s: %w", c.Write, loadErr)
@@ -155,35 +162,4 @@ func Lag(ctx context.Context, c LagConfig) (*LagResult, error) {
 			p.probes, c.Write, c.Read, c.Timeout, p.counts.firstError)
 	}
 	return newLagResult(&c, begun, p, load, others), nil
-}
-
-// watchOthers begins to watch the processors that are used by other processes than these. The function that it
-// returns ends it.
-func watchOthers(pids []int) (cores func() (float64, error), err error) {
-	sample := func() (at time.Time, others cpuTime, err error) {
-		at = time.Now()
-		if others, err = machineCPU(); err != nil {
-			return at, 0, err
-		}
-		for _, pid := range pids {
-			used, err := ProcessCPU(pid)
-			if err != nil {
-				return at, 0, err
-			}
-			others -= used
-		}
-		return at, others, nil
-	}
-	from, before, err := sample()
-	if err != nil {
-		return nil, err
-	}
-	return func() (float64, error) {
-		to, after, err := sample()
-		if err != nil {
-			return 0, err
-		}
-		// Ticks of 10 ms may make the sum of the parts larger than the whole.
-		return max(0, (after-before).Seconds()/to.Sub(from).Seconds()), nil
-	}, nil
 }

@@ -49,7 +49,7 @@ func newLagResult(c *LagConfig, begun time.Time, p *prober, load *Result, otherC
 	}
 	if load != nil {
 		r.SetsPerSecond = load.OpsPerSecond
-		r.RateReached = load.OpsPerSecond >= reachedShare*c.Rate
+		r.RateReached = load.OpsPerSecond >= reachedShare*c.Rate // of Rate 0 any
 		r.Errors += load.Errors
 		if r.FirstError == "" {
 			r.FirstError = load.FirstError
@@ -65,8 +65,12 @@ func (r *LagResult) Write(w io.Writer) error {
 	if !r.RateReached {
 		reached = fmt.Sprintf(": the rate of %.0f was NOT reached, so this is not the lag under it", c.Rate)
 	}
-	text := fmt.Sprintf("set at %s, seen at %s: %.0f probes/s beside %.0f sets/s on %d connections, values of %d bytes, %.1f s\n",
-		c.Write, c.Read, c.ProbeRate, c.Rate, c.Connections, c.ValueSize, c.Duration.Seconds())
+	load := fmt.Sprintf("%.0f sets/s", c.Rate)
+	if c.Saturate {
+		load = "as many sets as it takes"
+	}
+	text := fmt.Sprintf("set at %s, seen at %s: %.0f probes/s beside %s on %d connections, values of %d bytes, %.1f s\n",
+		c.Write, c.Read, c.ProbeRate, load, c.Connections, c.ValueSize, c.Duration.Seconds())
 	text += fmt.Sprintf("%12.0f us p50 %12.0f us p99 %12.0f us p99.9 %12.0f us max\n", r.P50Micros, r.P99Micros, r.P999Micros, r.MaxMicros)
 	text += fmt.Sprintf("%12d probes %9d timeouts after %v %9d late\n", r.Probes, r.Timeouts, c.Timeout, r.Late)
 	text += fmt.Sprintf("%12.0f us for a get at the node that is read: a lag is up to that too long\n", r.PollMicros)

@@ -52,6 +52,24 @@ func TestLag(t *testing.T) {
 	}
 }
 
+func TestLagSaturated(t *testing.T) {
+	read := &fakeServer{protocol: Memcache}
+	c := lagBetween(t, &fakeServer{protocol: Memcache, stored: read.set}, read)
+	c.Rate, c.Saturate, c.Timeout = 0, true, 10*time.Second
+	r, err := Lag(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Probes == 0 || r.Timeouts != 0 || r.SetsPerSecond <= 0 || !r.RateReached {
+		t.Errorf("got %d probes, %d timeouts, %g sets/s, reached %t; want some, none, some, and nothing that was to be reached",
+			r.Probes, r.Timeouts, r.SetsPerSecond, r.RateReached)
+	}
+	c.Rate = 1
+	if _, err := Lag(t.Context(), c); err == nil || !strings.Contains(err.Error(), "rate 1: must be 0 with saturate") {
+		t.Errorf("saturate with a rate: got error %v, want one that names both", err)
+	}
+}
+
 // TestLagIsTheDelay hands each set to the other server after a while.
 func TestLagIsTheDelay(t *testing.T) {
 	const delay = 30 * time.Millisecond

@@ -86,52 +86,60 @@ func (l *peerLink) admin(ack string) http.Handler {
 		}
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"acknowledgement":{"mode":%q,"solo":%t,"solo_seconds":1.5}}`, ack, l.asked.Add(1) == 1)
+		fmt.Fprintf(w, `{"acknowledgement":{"mode":%q,"solo":%t,"solo_seconds":1.5},"followers":[{"state":"stream"}]}`, ack, l.asked.Add(1) == 1)
 	})
 	return mux
 }
 
-func TestPair(t *testing.T) {
+func TestPairLag(t *testing.T) {
 	t.Setenv(nodeVariable, "1")
-	var raw, log strings.Builder
+	var log strings.Builder
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := CompareConfig{Futago: program, Rounds: 2, Window: 20 * time.Millisecond, Raw: &raw, Log: &log}
-	report := newReport(c)
-	if err := comparePair(t.Context(), c, report); err != nil {
+	c := DefaultPairConfig()
+	c.Futago, c.Cases, c.Rounds, c.WarmUp, c.LagWindow, c.Log = program, []string{"lag"}, 2, 0, 20*time.Millisecond, &log
+	report, err := MeasurePair(t.Context(), c)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.pair) != 2 {
-		t.Fatalf("got %d rounds, want 2", len(report.pair))
+	if len(report.Tables) != 1 || len(report.Tables[0].Rows) != len(lagLoads) {
+		t.Fatalf("got %+v, want one table with %d rows", report.Tables, len(lagLoads))
 	}
-	for i, r := range report.pair {
-		if r.sets.Requests == 0 || r.sets.Config.GetRatio != 0 || r.lag.Probes == 0 || r.lag.SetsPerSecond == 0 {
-			t.Errorf("round %d: got %d sets with a share of %g gets, %d probes beside %g sets/s; want only sets, and some of all",
-				i+1, r.sets.Requests, r.sets.Config.GetRatio, r.lag.Probes, r.lag.SetsPerSecond)
+	for _, row := range report.Tables[0].Rows {
+		for i, round := range row.Rounds {
+			if p50, probes, sets := round.Values[0], round.Values[4], round.Values[8]; p50 <= 0 || probes <= 0 || sets <= 0 {
+				t.Errorf("%s, round %d: got p50 %g us, %g probes beside %g sets/s; want some of all", row.Name, i+1, p50, probes, sets)
+			}
 		}
-		if r.soloSeconds != 0 {
-			t.Errorf("round %d: got %g s solo, want the difference 0", i+1, r.soloSeconds)
+		if len(row.Rounds) != 2 {
+			t.Errorf("%s: got %d rounds, want 2", row.Name, len(row.Rounds))
 		}
 	}
-	if got := strings.Count(raw.String(), "\n"); got != 4 || strings.Count(raw.String(), `"case":"lag"`) != 2 {
-		t.Errorf("got %d raw lines, want one of sets and one of lag for each round:\n%s", got, raw.String())
+	for _, want := range []string{"lag: round 1 of 2\nlag: round 2 of 2\n", "lag: done in"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("log %q: want %q in it", log.String(), want)
+		}
 	}
-	if got, want := log.String(), "pair: round 1 of 2\npair: round 2 of 2\n"; got != want {
-		t.Errorf("log: got %q want %q", got, want)
+}
+
+func TestPairThatIsNone(t *testing.T) {
+	c := DefaultPairConfig()
+	c.Futago, c.Cases = "/bin/false", []string{"copy", "lag"}
+	report, err := MeasurePair(t.Context(), c)
+	for _, want := range []string{"measure lag: start node 1", "measure copy: start node 1", "exit status 1"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want that of both cases, %q in it", err, want)
+		}
 	}
-	var b strings.Builder
-	if err := report.Write(&b); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(b.String(), "Replication lag: 10000 sets/s") {
-		t.Errorf("report lacks the lag:\n%s", b.String())
+	if report == nil || len(report.Tables) != 0 {
+		t.Errorf("got report %+v, want one without tables", report)
 	}
 }
 
 func TestPairThatDoesNotStart(t *testing.T) {
-	_, err := startPairOnce(t.Context(), "/bin/false")
+	_, err := startPairOnce(t.Context(), "/bin/false", "peer", "interval")
 	for _, want := range []string{"start node 1", "exit status 1"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want one with %q", err, want)
@@ -146,11 +154,13 @@ func TestPairStatus(t *testing.T) {
 		code         int
 		want         string // part of the error, "" for none
 	}{
-		{"good", `{"acknowledgement":{"mode":"peer","solo":false,"solo_seconds":2}}`, 200, ""},
-		{"solo", `{"acknowledgement":{"mode":"peer","solo":true}}`, 200, "without the other node"},
+		{"good", `{"acknowledgement":{"mode":"peer","solo":false,"solo_seconds":2},"followers":[{"state":"stream"}]}`, 200, ""},
+		{"solo", `{"acknowledgement":{"mode":"peer","solo":true},"followers":[{"state":"stream"}]}`, 200, "without the other node"},
 		{"not ready", `{}`, 503, "not ready"},
-		{"local", `{"acknowledgement":{"mode":"local"}}`, 200, "not by the peer"},
-		{"no acknowledgement", `{}`, 200, "not by the peer"},
+		{"local", `{"acknowledgement":{"mode":"local"},"followers":[{"state":"stream"}]}`, 200, `by "local"`},
+		{"no acknowledgement", `{}`, 200, `by ""`},
+		{"alone", `{"acknowledgement":{"mode":"peer"}}`, 200, "not followed"},
+		{"copying", `{"acknowledgement":{"mode":"peer"},"followers":[{"state":"snapshot"}]}`, 200, "not followed"},
 		{"no JSON", `ready`, 200, "read status of"},
 	}
 	for _, tt := range tests {
@@ -171,49 +181,11 @@ func TestPairStatus(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			p := &pair{admin: [2]string{l.Addr().String()}}
-			err = p.ready(t.Context(), 0)
+			p := &pair{admin: [2]string{l.Addr().String()}, ack: "peer"}
+			err = p.joined(t.Context(), 0)
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got error %v, want one with %q", err, tt.want)
 			}
 		})
-	}
-}
-
-func TestPairReport(t *testing.T) {
-	r := newReport(CompareConfig{Rounds: 3, Window: 1})
-	for i, other := range []float64{0.1, 0.5, 0} {
-		n := float64(i + 1)
-		r.pair = append(r.pair, pairRound{
-			sets: &Result{Config: DefaultConfig(), OpsPerSecond: 20_000 * n, P50Micros: 1, P99Micros: 2, P999Micros: 3, MaxMicros: 4, OtherCores: other},
-			lag: &LagResult{Config: DefaultLagConfig(), P50Micros: 100 * n, P99Micros: 200 * n, P999Micros: 300 * n, MaxMicros: 400 * n,
-				Probes: 400, Timeouts: uint64(i), PollMicros: 20, SetsPerSecond: 10_000, RateReached: i != 2, OtherCores: other},
-		})
-	}
-	r.pair[1].soloSeconds = 0.25
-	var b strings.Builder
-	if err := r.writePair(&b); err != nil {
-		t.Fatal(err)
-	}
-	// The second round is disturbed, and its figures do not count.
-	want := []string{
-		"1 100 200 300 400 400 0 0 20 10000 0.10",
-		"2 200 400 600 800 400 1 0 20 10000 0.50",
-		"3 300 600 900 1200 400 2 0 20 ~10000 0.00",
-		"median 200 400 600 800 400 1 0 20 ~10000 2/3 quiet",
-		"1 20000 1 2 3 4 0.0 0.10",
-		"2 ~40000 1 2 3 4 0.2 0.50",
-		"3 60000 1 2 3 4 0.0 0.00",
-		"median 40000 1 2 3 4 0.0 2/3 quiet",
-	}
-	var got []string
-	for line := range strings.Lines(b.String()) {
-		words := strings.Fields(line)
-		if len(words) > 0 && strings.Contains(" 1 2 3 median ", " "+words[0]+" ") {
-			got = append(got, strings.Join(words, " "))
-		}
-	}
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("got\n%s\nwant\n%s\nin\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"), b.String())
 	}
 }

@@ -2,9 +2,11 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -30,7 +32,8 @@ type peer struct {
 	name     string // unique within a placement
 	program  string // a path, or a name that is looked up
 	protocol string
-	// args returns the arguments for a port on 127.0.0.1 and an empty folder for data.
+	host     string // a loopback address; "" is 127.0.0.1
+	// args returns the arguments for a port on host and an empty folder for data.
 	args func(port int, dir string) []string
 }
 
@@ -100,11 +103,19 @@ func (p *peer) spawn(program string, cpu, port int) (*process, error) {
 		}
 		command = append([]string{taskset, "-c", strconv.Itoa(cpu)}, command...)
 	}
+	s, err := p.run(command, at(cmp.Or(p.host, localhost), port), dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+// run starts a command that serves at address and has its data in dir.
+func (p *peer) run(command []string, address, dir string) (*process, error) {
 	s := &process{
-		peer: p, dir: dir,
-		address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
-		cmd:     exec.Command(command[0], command[1:]...),
-		exited:  make(chan struct{}),
+		peer: p, address: address, dir: dir,
+		cmd:    exec.Command(command[0], command[1:]...),
+		exited: make(chan struct{}),
 	}
 	s.cmd.Dir = dir
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
@@ -112,7 +123,7 @@ func (p *peer) spawn(program string, cpu, port int) (*process, error) {
 	// the servers in order.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", p.name, err), os.RemoveAll(dir))
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
 	go func() {
 		s.cmd.Wait() // the end is all that matters: ready and stop say what it means
@@ -121,18 +132,28 @@ func (p *peer) spawn(program string, cpu, port int) (*process, error) {
 	return s, nil
 }
 
+// again starts an ended process once more, with what it left in its folder.
+func (s *process) again() (*process, error) {
+	return s.peer.run(s.cmd.Args, s.address, s.dir)
+}
+
 func freePort() (int, error) {
-	ports, err := freePorts(1)
+	ports, err := freePorts(localhost, 1)
 	if err != nil {
 		return 0, err
 	}
 	return ports[0], nil
 }
 
-// freePorts returns n different ports of 127.0.0.1.
-func freePorts(n int) (ports []int, err error) {
+// localhost is where clients are, and servers unless they have another host.
+const localhost = "127.0.0.1"
+
+func at(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// freePorts returns n different ports of a host.
+func freePorts(host string, n int) (ports []int, err error) {
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", at(host, 0))
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
@@ -144,7 +165,7 @@ func freePorts(n int) (ports []int, err error) {
 
 // ready waits until the port takes connections.
 func (s *process) ready(ctx context.Context) error {
-	return s.until(ctx, func(ctx context.Context) error {
+	return s.until(ctx, readyTimeout, func(ctx context.Context) error {
 		nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
 		if err != nil {
 			return err
@@ -153,12 +174,15 @@ func (s *process) ready(ctx context.Context) error {
 	})
 }
 
-// until calls try, which should come back soon, until it returns nil, or the process ends, or readyTimeout has
-// passed.
-func (s *process) until(ctx context.Context, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+// tryInterval is how often a starting server is asked whether it is ready.
+const tryInterval = 10 * time.Millisecond
+
+// until calls try, which should come back soon, until it returns nil, or the process ends, or limit has passed. It
+// returns a moment after try did: a server that could not have its port ends meanwhile, and another one had answered.
+func (s *process) until(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	poll := time.NewTicker(10 * time.Millisecond)
+	poll := time.NewTicker(tryInterval)
 	defer poll.Stop()
 	for {
 		err := try(ctx)
@@ -189,6 +213,62 @@ func (s *process) stop() error {
 		<-s.exited
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
+}
+
+// kill ends the process without giving it a chance, and returns when it is gone. Its folder stays.
+func (s *process) kill() {
+	s.cmd.Process.Kill() // an error means that it has ended
+	<-s.exited
+}
+
+// wipe empties the folder of an ended process.
+func (s *process) wipe() error {
+	if err := os.RemoveAll(s.dir); err != nil {
+		return fmt.Errorf("wipe %s: %w", s.peer.name, err)
+	}
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		return fmt.Errorf("wipe %s: %w", s.peer.name, err)
+	}
+	return nil
+}
+
+// cpu returns the processor time used, also of an ended process.
+func (s *process) cpu() (cpuTime, error) {
+	used, err := ProcessCPU(s.cmd.Process.Pid)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		<-s.exited // nobody else waits for the process, so it is about to be closed
+	}
+	select {
+	case <-s.exited:
+		return s.cmd.ProcessState.UserTime() + s.cmd.ProcessState.SystemTime(), nil
+	default:
+		return used, err
+	}
+}
+
+// processes are servers that work together.
+type processes []*process
+
+// cpu returns the processor time of all.
+func (p processes) cpu() (sum cpuTime, err error) {
+	for _, s := range p {
+		used, err := s.cpu()
+		if err != nil {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, nil
+}
+
+// discard kills all and removes their folders.
+func (p processes) discard() error {
+	var errs []error
+	for _, s := range p {
+		s.kill()
+		errs = append(errs, os.RemoveAll(s.dir))
+	}
+	return errors.Join(errs...)
 }
 
 // tailBuffer keeps the last bytes written to it. Safe for concurrent use.

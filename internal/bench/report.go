@@ -20,7 +20,6 @@ type Report struct {
 	rounds int
 	window time.Duration
 	rows   []*row
-	pair   []pairRound // none when no pair was measured
 }
 
 // row is one server in one case.
@@ -54,15 +53,8 @@ func (r *Report) reference(of *row) *row {
 	return of
 }
 
-// Write prints a table with a line for each case and server, and those of the pair.
+// Write prints a table with a line for each case and server.
 func (r *Report) Write(w io.Writer) error {
-	if err := r.writeServers(w); err != nil || len(r.pair) == 0 {
-		return err
-	}
-	return r.writePair(w)
-}
-
-func (r *Report) writeServers(w io.Writer) error {
 	fmt.Fprintf(w, "%d rounds of %v, servers interleaved; %s/%s, %d processors\n", r.rounds, r.window, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "placement\tcase\tserver\tops/s\tspread\tratio\tCPU us\tCPU ratio\tp50 us\tp99 us\tp99.9 us\tload\tquiet\t")
