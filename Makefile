@@ -13,7 +13,11 @@ FUZZTIME ?= 20s
 # How many histories `make sim` runs.
 SEEDS ?= 3000
 
-.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover bench bench-pair demo clean
+# How long `make torture` troubles a pair, and the seed of a run to repeat; 0 takes a new one.
+TORTURE_TIME ?= 10m
+TORTURE_SEED ?= 0
+
+.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture bench bench-pair demo clean
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -71,6 +75,9 @@ fuzz:
 cover:
 	$(GO) test -timeout 5m -coverpkg ./... -coverprofile coverage.out ./...
 	$(GO) tool cover -func coverage.out | tail -n 1
+
+torture: build
+	$(GO) run ./e2e/torture --time $(TORTURE_TIME) --seed $(TORTURE_SEED) --record docs
 
 bench: build
 	scripts/bench

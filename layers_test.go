@@ -56,7 +56,8 @@ var layers = map[string]layer{
 	"cmd/futago": {level: 6},
 
 	// End-to-end tests know the binary, and nothing inside it.
-	"e2e": {level: 7, may: []string{"."}},
+	"e2e":         {level: 7, may: []string{"."}},
+	"e2e/torture": {level: 7, may: []string{"."}},
 }
 
 // outside holds the rules for other people's modules whose use is limited.
