@@ -10,6 +10,7 @@ import (
 
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/ulog"
 )
 
 // marks are this node's own notes in its log, such as the position held in a peer's log. A mark lies behind the entries
@@ -53,8 +54,14 @@ const gapPrefix = "gap/"
 // lifeMark names the mark of the log's life that was seen last.
 const lifeMark = "life"
 
-// lostMargin is how far behind the newest stamp that is left the lost ones may have been.
-const lostMargin = 10 * time.Second
+// lostMargin is how far behind the newest stamp that is left the lost ones may have been: what waited for a sync. It is kept
+// short, for until the wall has come there this node's writes win over later ones of nodes that do not know of them.
+func (s *Store) lostMargin() time.Duration {
+	if s.cfg.Fsync == ulog.Never {
+		return 10 * time.Second
+	}
+	return time.Second + 2*s.cfg.FsyncInterval
+}
 
 // openAfterLoss notes, when the log may have lost its end, up to which stamp of its own this node surely has everything: any
 // peer may hold later ones. The notes outlive restarts and later writes, which have higher stamps: the clock is moved past
@@ -66,7 +73,7 @@ func (s *Store) openAfterLoss() error {
 		return err
 	}
 	newest := s.log.Origin(s.cfg.Node)
-	s.clock.Restore(hlc.Make(s.clock.Last().Millis()+lostMargin.Milliseconds(), 0, s.cfg.Node)) // a lost write may have followed a foreign one
+	s.clock.Restore(hlc.Make(s.clock.Last().Millis()+s.lostMargin().Milliseconds(), 0, s.cfg.Node)) // a lost write may have followed a foreign one
 	for _, peer := range s.otherMembers() {
 		if err := s.OpenGap(peer, newest); err != nil { // an older one may not be filled yet
 			return err

@@ -524,7 +524,7 @@ func (k *bench) open(w *world, i int, renewed bool) {
 		if k.ru.ownMargin {
 			behind = newest
 		}
-		n.last = max(n.last, hlc.Make(behind.Millis()+lostMargin.Milliseconds(), 0, i+1))
+		n.last = max(n.last, hlc.Make(behind.Millis()+modelMargin.Milliseconds(), 0, i+1))
 		for _, j := range w.others(i) {
 			k.openGap(w, i, j, newest)
 		}
@@ -582,7 +582,10 @@ func (k *bench) unlink(w *world, f, s int) bool {
 	return true
 }
 
-// startTime is how long a node is away at least, milliseconds: longer than lostMargin.
+// modelMargin is Store.lostMargin with the longest policy.
+const modelMargin = 10 * time.Second
+
+// startTime is how long a node is away at least, milliseconds: longer than modelMargin.
 const startTime = 11_000
 
 // kill is the death of the process: everything that was written stays, and is synced at the start.
