@@ -242,7 +242,7 @@ func (s *Store) stepHorizon() {
 		if s.safe() >= h.deciding {
 			raise(&h.value, h.proposal)
 			raise(&h.born, h.proposal)
-			s.logger.Info("deletes and expired records are forgotten", "until", h.proposal.Time())
+			s.logger.Debug("deletes and expired records are forgotten", "until", h.proposal.Time())
 			h.noted = h.deciding
 			h.proposal, h.turn, h.deciding = 0, 0, 0
 			clear(h.promises)
