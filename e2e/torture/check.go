@@ -75,7 +75,7 @@ func checkHistory(keys []*key, e *evidence) []verdict {
 		c.key(k)
 	}
 	if c.excused > 0 {
-		c.kept.note = fmt.Sprintf("%d times a write won over a later one of the other node, which did not know of it: a clock is put %v ahead when a log may have lost something", c.excused, lostMargin)
+		c.kept.note = fmt.Sprintf("%d times a write won over a later one of the other node, which did not know of it: a clock is put ahead, up to %v are allowed for, when a log may have lost something", c.excused, lostMargin)
 	}
 	return []verdict{c.kept, c.counted, c.buried, c.adds, c.agreedExpiry, c.present}
 }

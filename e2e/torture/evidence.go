@@ -105,7 +105,7 @@ func (n *nodeEvidence) findProofs(reached func(*sample) uint64) []proof {
 	return proofs
 }
 
-// lostMargin is how far a node puts its clock ahead of the newest stamp that is left when its log may have lost its end.
+// lostMargin is more than a node puts its clock ahead of the newest stamp that is left when its log may have lost its end.
 const lostMargin = 10 * time.Second
 
 // findAhead returns the times in which the clocks of the nodes may be ahead of this program's. That begins at the end of a
