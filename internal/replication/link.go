@@ -144,6 +144,12 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 	if err := st.Clock().Observe(w.Held); err != nil {
 		return nil, err
 	}
+	if w.Held > st.Log().Origin(p.cfg.Node) { // and not after a restart either, should that come before they are given back
+		if err := st.Promise(w.Held); err != nil {
+			return nil, err
+		}
+		st.Log().Flush()
+	}
 	if err := st.HearHorizon(max(w.Born, w.Horizon)); err != nil {
 		return nil, err
 	}
