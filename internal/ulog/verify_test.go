@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -50,6 +51,9 @@ func TestVerifyBesideARunningLog(t *testing.T) {
 		return err
 	})
 	running(func() error { return o.compact(func(s SegmentInfo) bool { return s.Live*2 < s.Size }) })
+	for o.l.Written() == 0 { // on a busy machine the others may not have begun
+		runtime.Gosched()
+	}
 	for range 60 {
 		from := o.l.Written()
 		r, err := Verify(beside, nil)
