@@ -72,12 +72,12 @@ func (c *conn) account(s *Server) {
 }
 
 // wants is what epoll must watch: input while there is room for it, output after a short write.
-func (c *conn) wants(s *Server, blocked bool) uint32 {
+func (c *conn) wants(s *Server) uint32 {
 	var events uint32
-	if blocked {
+	if c.blocked {
 		events = unix.EPOLLOUT
 	}
-	if !c.closing && !c.eof && !c.more && int64(c.unsent()) < s.cfg.MaxPending && !s.overfull(c.counted) {
+	if !c.closing && !c.eof && !c.more && !c.stuffed(s) && !s.overfull(c.counted) {
 		events |= unix.EPOLLIN
 	}
 	return events

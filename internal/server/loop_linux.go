@@ -370,7 +370,7 @@ func (l *loop) send(c *conn) {
 		l.kill(c)
 		return
 	}
-	blocked := false
+	c.blocked = false
 	if b := c.sendable(); len(b) > 0 {
 		n, errno := writeFD(c.fd, b)
 		switch {
@@ -380,12 +380,12 @@ func (l *loop) send(c *conn) {
 			l.kill(c)
 			return
 		}
-		blocked = n < len(b)
+		c.blocked = n < len(b)
 		l.w.tally[bytesWritten] += uint64(n)
 		c.advance(n)
 		c.taken += n
 	}
-	if !blocked {
+	if !c.blocked {
 		c.unread = 0
 	} else if c.unread == 0 {
 		c.unread, c.taken = l.w.now, 0
@@ -407,7 +407,7 @@ func (l *loop) send(c *conn) {
 	if c.more && !c.stuffed(l.srv) {
 		l.later(c)
 	}
-	events := c.wants(l.srv, blocked)
+	events := c.wants(l.srv)
 	if !c.stalled && l.srv.overfull(c.counted) {
 		c.stalled = true
 		l.stalled = append(l.stalled, c)

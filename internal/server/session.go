@@ -26,6 +26,7 @@ type session struct {
 
 	broken string // the line that ends the present get before its end; "": none does
 
+	blocked bool // the client did not take all that was sent to it last
 	need    int  // size of the pending request as far as known, else 0
 	more    bool // the last feed paused before the end of its input: feed again
 	closing bool // nothing more is to be executed; close once the replies have left
@@ -55,9 +56,11 @@ func (s *session) full(w *worker, start int) bool {
 	return len(s.out)-start >= feedStep || s.stuffed(w.srv)
 }
 
-// stuffed reports whether so much waits to leave that nothing more may be executed.
+// stuffed reports whether so much waits to leave that nothing more may be executed. Replies that wait for the gate may
+// be many; a client that does not read is given no more than a step ahead, for making replies costs the others time.
 func (s *session) stuffed(srv *Server) bool {
-	return int64(s.unsent()) >= srv.cfg.MaxPending || len(s.marks) >= maxHeld
+	unsent := int64(s.unsent())
+	return unsent >= srv.cfg.MaxPending || s.blocked && unsent >= feedStep || len(s.marks) >= maxHeld
 }
 
 // feed executes the requests at the front of in and appends their replies to out. It returns the number of bytes
