@@ -3,6 +3,7 @@ package replication
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -343,6 +344,7 @@ func (s *scenario) dump(prefix string) {
 			continue
 		}
 		all[i] = n.records()
+		maps.DeleteFunc(all[i], func(_ string, r record.Record) bool { return n.flushed(&r) }) // swept at any time
 		for key, r := range all[i] {
 			keys = append(keys, key)
 			r.Stamps(func(st hlc.Stamp) { stamps = append(stamps, st) })
@@ -405,8 +407,6 @@ func (s *scenario) show(n *testNode, r *record.Record, name func(hlc.Stamp) stri
 		fmt.Fprintf(&b, " created after %s", name(r.Gen().Stamp))
 	}
 	switch {
-	case n.flushed(r):
-		b.WriteString(" flushed")
 	case r.ExpiredAt(n.millis()):
 		b.WriteString(" expired")
 	case r.Expires != 0:
