@@ -30,12 +30,15 @@ type Request struct {
 	Type    []byte // HTTP Content-Type, at most 255 bytes; empty = application/octet-stream
 	Flags   uint32
 	Expires uint64 // milliseconds since hlc.Epoch (see hlc.Millis), 0 = never; a time in the past is stored and reads as absent
-	CAS     uint64 // token to compare with; CAS always, Delete, Set, Append and Prepend when not 0
+	CAS     uint64 // token to compare with; CAS always, the others but Add when not 0
 	Delta   uint64 // Incr, Decr
-	Level   Level  // at which it is to be acknowledged
+	Create  bool   // Incr, Decr: an absent key is created with Initial as its number, Flags and Expires; Delta is not applied
+	Initial uint64
+	Level   Level // at which it is to be acknowledged
 
 	scratch []byte
 	numeric bool // Touch: of a number
+	creates bool // Incr, Decr: of an absent key
 }
 
 // Result is what Commit did.

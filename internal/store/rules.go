@@ -1,6 +1,8 @@
 package store
 
 import (
+	"strconv"
+
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/record"
 )
@@ -45,7 +47,11 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 			return nil
 		}
 	}
+	req.creates = false
 	if !p.live && !p.spoilt {
+		if req.creates = req.Create && (req.Op == Incr || req.Op == Decr); req.creates {
+			return nil
+		}
 		return ErrNotFound
 	}
 	if (req.CAS != 0 || req.Op == CAS) && req.CAS != p.rec.Token() {
@@ -78,6 +84,11 @@ func (req *Request) compose(p *present, b bounds) record.Record {
 	switch req.Op {
 	case Add:
 		next.Created, next.Replaced = true, b.absence(p)
+	case Incr, Decr:
+		if req.creates {
+			req.scratch = strconv.AppendUint(req.scratch[:0], req.Initial, 10)
+			next.Value, next.Created, next.Replaced = req.scratch, true, b.absence(p)
+		}
 	case Append, Prepend:
 		next.Flags, next.Expires, next.Type = p.rec.Flags, p.rec.Expires, p.rec.Type
 		req.join(&p.rec)
@@ -96,6 +107,10 @@ func (req *Request) compose(p *present, b bounds) record.Record {
 func (req *Request) sign(p *present, next record.Record, by record.Author) (signed record.Record, number uint64) {
 	switch req.Op {
 	case Incr, Decr:
+		if req.creates {
+			next.Stamp = by.Stamp
+			return next, req.Initial
+		}
 		return record.Contribute(&p.rec, by, req.Op == Incr, req.Delta, req.scratch)
 	case Touch:
 		if req.numeric {

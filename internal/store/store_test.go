@@ -405,3 +405,31 @@ func TestGateGoesSoloAndComesBack(t *testing.T) {
 		t.Fatal("a closed link holds a write")
 	}
 }
+
+// Arithmetic that may create an absent key begins with the initial number, and two nodes that do so make one counter.
+func TestArithmeticCreates(t *testing.T) {
+	a, b := open(t, testConfig(1, vfs.Memory(), nil)), open(t, testConfig(2, vfs.Memory(), nil))
+	defer a.Close()
+	defer b.Close()
+	create := Request{Op: Decr, Key: []byte("n"), Delta: 3, Create: true, Initial: 10, Flags: 7}
+	for _, s := range []*Store{a, b} {
+		if res := do(t, s, create); res.Number != 10 || !res.Fresh {
+			t.Fatalf("created: got %d, fresh %v, want the initial 10", res.Number, res.Fresh)
+		}
+		if res := do(t, s, create); res.Number != 7 || res.Fresh {
+			t.Fatalf("counted: got %d, fresh %v, want 7", res.Number, res.Fresh)
+		}
+	}
+	exchange(t, a, b)
+	exchange(t, b, a)
+	for _, s := range []*Store{a, b} {
+		if got, _ := get(s, "n"); got != "4" {
+			t.Errorf("node %d after the exchange: got %q, want 10 - 3 - 3", s.cfg.Node, got)
+		}
+	}
+	var res Result
+	missing := Request{Op: Incr, Key: []byte("other"), Delta: 1}
+	if err := a.Commit(&missing, &res); !errors.Is(err, ErrNotFound) {
+		t.Errorf("without Create: got %v, want %v", err, ErrNotFound)
+	}
+}
