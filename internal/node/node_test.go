@@ -8,9 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,10 +27,15 @@ type running struct {
 	done chan error
 }
 
-// freeAddr is a loopback address that was free a moment ago: two nodes must know each other's before they start.
+// hosts counts the loopback hosts that were given out.
+var hosts atomic.Uint32
+
+// freeAddr is an address on a loopback host of its own: two nodes must know each other's before they start, and meanwhile no
+// client may be given the port.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	n := hosts.Add(1)
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+os.Getpid()%60, n/250, 1+n%250))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,8 @@ type Contrib struct {
 //
 // Its visible value is base + all sums, clamped to 0..2^64-1. While the base is no number the contributions are kept
 // but count as nothing.
+//
+// A value whose expiry was changed is one without contributions: its base is what clients read.
 type CounterState struct {
 	Gen       hlc.Stamp
 	BaseStamp hlc.Stamp // write that stored the base
@@ -223,6 +225,18 @@ func (r *Record) Number() (uint64, bool) {
 	return 0, false
 }
 
+// Bytes returns what clients read: in place, or in buf's memory where it has to be composed.
+func (r *Record) Bytes(buf []byte) []byte {
+	if r.Kind != Counter {
+		return r.Value
+	}
+	c := r.state()
+	if c.untouched() {
+		return c.Base
+	}
+	return c.AppendText(buf[:0])
+}
+
 // AppendVisible appends the bytes that clients read.
 func (r *Record) AppendVisible(dst []byte) []byte {
 	if r.Kind == Counter {
@@ -253,7 +267,7 @@ func Contribute(cur *Record, by Author, up bool, delta uint64, buf []byte) (Reco
 	if hi != 0 { // the raw sum left the range that clients see: what they see becomes the base
 		visible, _ = c.Visible()
 		c = CounterState{Gen: cur.Stamp, BaseStamp: cur.Stamp, Domain: c.Domain, Base: strconv.AppendUint(nil, visible, 10)}
-		out.Created = true
+		out.Created, out.Unique = true, 0
 	}
 	next, sum, fits := visible, int64(0), true
 	mine := c.find(by)
@@ -271,7 +285,7 @@ func Contribute(cur *Record, by Author, up bool, delta uint64, buf []byte) (Reco
 		sum -= int64(delta)
 	}
 	if !fits {
-		out.Kind, out.Created = Value, false
+		out.Kind, out.Created, out.Unique = Value, false, 0
 		out.Value = strconv.AppendUint(buf[:0], next, 10)
 		return out, next
 	}
@@ -279,16 +293,13 @@ func Contribute(cur *Record, by Author, up bool, delta uint64, buf []byte) (Reco
 	return out, next
 }
 
-// Renew returns cur, a number, with another expiry, in the same generation: increments elsewhere are not lost to it.
-func Renew(cur *Record, by Author, expires uint64, buf []byte) Record {
+// Renew returns cur with another expiry, in the same generation: neither increments elsewhere nor a value that somebody
+// stores there meanwhile are lost to it.
+func Renew(cur *Record, stamp hlc.Stamp, expires uint64, buf []byte) Record {
 	c := cur.state()
 	out := *cur
-	out.Stamp, out.Replaced, out.Kind, out.Expires = by.Stamp, cur.Stamp, Counter, expires
-	mine, sum := c.find(by), int64(0)
-	if mine >= 0 {
-		sum = c.At(mine).Sum
-	}
-	out.Value = c.with(buf[:0], mine, Contrib{Epoch: by.Epoch, Stamp: by.Stamp, Sum: sum})
+	out.Stamp, out.Replaced, out.Kind, out.Expires = stamp, cur.Stamp, Counter, expires
+	out.Value = c.Append(buf[:0])
 	return out
 }
 
@@ -318,11 +329,17 @@ func (c *CounterState) with(dst []byte, i int, nc Contrib) []byte {
 	return append(dst, c.Base...)
 }
 
-// counterToken mixes all stamps and sums of a counter. Equal states give equal tokens on every node.
+// counterToken is the token of the base, and mixes in all that was added to it since.
 func counterToken(r *Record) uint64 {
 	c := r.state()
-	h := mix(uint64(r.Stamp), uint64(c.Gen))
-	h = mix(h, uint64(c.BaseStamp))
+	h := uint64(c.BaseStamp)
+	if r.Unique != 0 {
+		h = r.Unique
+	}
+	if c.N() == 0 {
+		return h
+	}
+	h = mix(h, uint64(c.Gen))
 	if r.Created {
 		h = mix(h, 1)
 	}
@@ -340,12 +357,8 @@ func counterToken(r *Record) uint64 {
 // one key give equal digests on every node. keyHash stands for the key.
 func (r *Record) Digest(keyHash uint64) uint64 {
 	gen := r.Gen()
-	h := mix(mix(keyHash, r.Token()), uint64(gen.Stamp))
-	kind := uint64(r.Kind)
-	if r.Created {
-		kind |= createdBit
-	}
-	return mix(mix(h, r.Expires), kind<<32|uint64(r.Flags))
+	h := mix(mix(mix(keyHash, r.Token()), uint64(r.Stamp)), uint64(gen.Stamp))
+	return mix(mix(h, r.Expires), uint64(byte(r.Kind)|r.bits())<<32|uint64(r.Flags))
 }
 
 // mix folds v into h; the multiplier is the 64-bit golden ratio.

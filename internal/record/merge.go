@@ -45,7 +45,8 @@ func Impossible(a, b *Record) bool {
 // later picks by stamp; equal stamps are ordered by content, so that both nodes pick the same.
 func later(a, b *Record) *Record {
 	if c := cmp.Or(cmp.Compare(a.Stamp, b.Stamp), cmp.Compare(a.Kind, b.Kind), bytes.Compare(a.Value, b.Value), bytes.Compare(a.Type, b.Type),
-		cmp.Compare(a.Expires, b.Expires), cmp.Compare(a.Flags, b.Flags), cmp.Compare(a.Replaced, b.Replaced)); c < 0 {
+		cmp.Compare(a.Expires, b.Expires), cmp.Compare(a.Flags, b.Flags), cmp.Compare(a.Replaced, b.Replaced),
+		cmp.Compare(a.bits(), b.bits()), cmp.Compare(a.Unique, b.Unique)); c < 0 {
 		return b
 	}
 	return a
@@ -54,12 +55,13 @@ func later(a, b *Record) *Record {
 // unite merges two records of one generation of which at least one is a counter.
 func unite(a, b *Record) Record {
 	ca, cb := a.state(), b.state()
-	newest, base, baseType := header(a, b), ca, a.Type
-	if c := cmp.Or(cmp.Compare(ca.BaseStamp, cb.BaseStamp), bytes.Compare(ca.Base, cb.Base), bytes.Compare(a.Type, b.Type)); c < 0 {
-		base, baseType = cb, b.Type
+	newest, base, stored := header(a, b), ca, a
+	if c := cmp.Or(cmp.Compare(ca.BaseStamp, cb.BaseStamp), bytes.Compare(ca.Base, cb.Base), bytes.Compare(a.Type, b.Type),
+		cmp.Compare(a.Unique, b.Unique)); c < 0 {
+		base, stored = cb, b
 	}
 	out := *newest
-	out.Kind, out.Created, out.Type = Counter, a.Created, baseType
+	out.Kind, out.Created, out.Type, out.Unique = Counter, a.Created, stored.Type, stored.Unique
 	list := make([]byte, 0, len(ca.contribs)+len(cb.contribs))
 	for i, j := 0, 0; i < ca.N() || j < cb.N(); {
 		switch {
@@ -88,9 +90,13 @@ func unite(a, b *Record) Record {
 	return out
 }
 
+// headerBits go with the newest write.
+const headerBits = staleBit | wonBit
+
 // header picks the record whose stamp, expiry, flags and replaced stamp the union takes.
 func header(a, b *Record) *Record {
-	if cmp.Or(cmp.Compare(a.Stamp, b.Stamp), cmp.Compare(a.Expires, b.Expires), cmp.Compare(a.Flags, b.Flags), cmp.Compare(a.Replaced, b.Replaced)) < 0 {
+	if cmp.Or(cmp.Compare(a.Stamp, b.Stamp), cmp.Compare(a.Expires, b.Expires), cmp.Compare(a.Flags, b.Flags), cmp.Compare(a.Replaced, b.Replaced),
+		cmp.Compare(a.bits()&headerBits, b.bits()&headerBits)) < 0 {
 		return b
 	}
 	return a

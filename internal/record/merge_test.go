@@ -34,9 +34,13 @@ func writes(t *rapid.T) []Record {
 		}
 		switch {
 		case op == 0:
-			states = append(states, Record{Kind: Value, Stamp: stamp, Value: value, Expires: expires})
+			r := Record{Kind: Value, Stamp: stamp, Value: value, Expires: expires, Stale: rapid.Bool().Draw(t, "stale")}
+			if rapid.Bool().Draw(t, "has unique") {
+				r.Unique = uint64(rapid.IntRange(1, 2).Draw(t, "unique"))
+			}
+			states = append(states, r)
 		case op == 1 && absent:
-			r := Record{Kind: Value, Stamp: stamp, Value: value, Created: true, Flags: uint32(node)}
+			r := Record{Kind: Value, Stamp: stamp, Value: value, Created: true, Flags: uint32(node), Won: rapid.Bool().Draw(t, "vivified")}
 			if cur != nil {
 				r.Replaced = cur.Stamp
 			}
@@ -46,8 +50,10 @@ func writes(t *rapid.T) []Record {
 		case (op == 3 || op == 4) && number:
 			r, _ := Contribute(cur, by, op == 3, uint64(rapid.IntRange(0, 9).Draw(t, "delta")), nil)
 			states = append(states, r)
-		case op == 5 && number:
-			states = append(states, Renew(cur, by, expires, nil))
+		case op == 5 && !absent:
+			r := Renew(cur, stamp, expires, nil)
+			r.Won = r.Won || rapid.Bool().Draw(t, "won")
+			states = append(states, r)
 		default:
 			if len(states) > 1 {
 				a := &states[rapid.IntRange(0, len(states)-1).Draw(t, "a")]

@@ -8,9 +8,9 @@
 //	16  expires   6   milliseconds since 2020-01-01 UTC, 0 = never
 //	22  key size  2
 //	24  flags     4   memcached client flags
-//	28  kind      1   low 4 bits kind, 0x80 created, the rest 0
+//	28  kind      1   low 4 bits kind, 0x10 stale, 0x20 won, 0x40 unique, 0x80 created
 //	29  type size 1
-//	30  key, type (HTTP Content-Type), value up to the end
+//	30  key, type (HTTP Content-Type), unique (8, only with its bit), value up to the end
 package record
 
 import (
@@ -66,7 +66,12 @@ func (k Kind) String() string {
 
 const (
 	kindMask   = 0x0f
+	staleBit   = 0x10
+	wonBit     = 0x20
+	uniqueBit  = 0x40
 	createdBit = 0x80
+
+	uniqueSize = 8
 )
 
 // ErrMalformed is wrapped by every error of Decode.
@@ -79,14 +84,40 @@ type Record struct {
 	Expires  uint64    // milliseconds since hlc.Epoch, 0 = never
 	Flags    uint32    // memcached client flags
 	Kind     Kind
-	Created  bool // the write happened only because nothing was there
+	Created  bool   // the write happened only because nothing was there
+	Stale    bool   // memcached's meta commands: the value is out of date, and kept until somebody renews it
+	Won      bool   // memcached's meta commands: a client was told to renew the value; of the newest write, like Expires
+	Unique   uint64 // CAS unique that a client gave the value; 0 = it follows from the stamps
 	Key      []byte
 	Type     []byte // HTTP Content-Type, empty = application/octet-stream
 	Value    []byte // of a counter: the encoded CounterState
 }
 
 // Size is the length of the encoded record in bytes.
-func (r *Record) Size() int { return HeaderSize + len(r.Key) + len(r.Type) + len(r.Value) }
+func (r *Record) Size() int {
+	n := HeaderSize + len(r.Key) + len(r.Type) + len(r.Value)
+	if r.Unique != 0 {
+		n += uniqueSize
+	}
+	return n
+}
+
+// bits are the flags beside the kind.
+func (r *Record) bits() (b byte) {
+	if r.Created {
+		b |= createdBit
+	}
+	if r.Stale {
+		b |= staleBit
+	}
+	if r.Won {
+		b |= wonBit
+	}
+	if r.Unique != 0 {
+		b |= uniqueBit
+	}
+	return b
+}
 
 // Encode writes the record to dst, which must have Size bytes.
 func (r *Record) Encode(dst []byte) {
@@ -95,13 +126,14 @@ func (r *Record) Encode(dst []byte) {
 	binary.LittleEndian.PutUint64(dst[8:], uint64(r.Replaced))
 	binary.LittleEndian.PutUint64(dst[16:], r.Expires&MaxExpires|uint64(len(r.Key))<<48)
 	binary.LittleEndian.PutUint32(dst[24:], r.Flags)
-	dst[28] = byte(r.Kind)
-	if r.Created {
-		dst[28] |= createdBit
-	}
+	dst[28] = byte(r.Kind) | r.bits()
 	dst[29] = byte(len(r.Type))
 	n := HeaderSize + copy(dst[HeaderSize:], r.Key)
 	n += copy(dst[n:], r.Type)
+	if r.Unique != 0 {
+		binary.LittleEndian.PutUint64(dst[n:], r.Unique)
+		n += uniqueSize
+	}
 	copy(dst[n:], r.Value)
 }
 
@@ -120,17 +152,17 @@ func Decode(b []byte) (Record, error) {
 		return r, fmt.Errorf("%w: %d bytes, the header has %d", ErrMalformed, len(b), HeaderSize)
 	}
 	raw := Raw(b)
-	if b[28]&^(kindMask|createdBit) != 0 {
-		return r, fmt.Errorf("%w: unknown bits %#x", ErrMalformed, b[28])
+	front := HeaderSize + raw.keySize() + raw.restSize()
+	if len(b) < front {
+		return r, fmt.Errorf("%w: %d bytes, key of %d and what follows it do not fit", ErrMalformed, len(b), raw.keySize())
 	}
-	keySize, typeSize := raw.keySize(), int(b[29])
-	if len(b) < HeaderSize+keySize+typeSize {
-		return r, fmt.Errorf("%w: %d bytes, key of %d and type of %d do not fit", ErrMalformed, len(b), keySize, typeSize)
-	}
-	if len(b)-HeaderSize-keySize-typeSize > MaxValue {
-		return r, fmt.Errorf("%w: value of %d bytes", ErrMalformed, len(b)-HeaderSize-keySize-typeSize)
+	if len(b)-front > MaxValue {
+		return r, fmt.Errorf("%w: value of %d bytes", ErrMalformed, len(b)-front)
 	}
 	raw.Into(&r)
+	if b[28]&uniqueBit != 0 && r.Unique == 0 {
+		return Record{}, fmt.Errorf("%w: unique 0", ErrMalformed)
+	}
 	if err := r.check(); err != nil {
 		return Record{}, err
 	}
@@ -138,6 +170,9 @@ func Decode(b []byte) (Record, error) {
 }
 
 func (r *Record) check() error {
+	if (r.Stale || r.Won || r.Unique != 0) && r.Kind != Value && r.Kind != Counter {
+		return fmt.Errorf("%w: %v with bits of a value", ErrMalformed, r.Kind)
+	}
 	switch r.Kind {
 	case Value, Mark, Member:
 	case Counter:
@@ -168,6 +203,15 @@ func (r Raw) Flags() uint32       { return binary.LittleEndian.Uint32(r[24:]) }
 func (r Raw) Kind() Kind          { return Kind(r[28] & kindMask) }
 func (r Raw) keySize() int        { return int(binary.LittleEndian.Uint16(r[22:])) }
 
+// restSize is the size of what stands between key and value.
+func (r Raw) restSize() int {
+	n := int(r[29])
+	if r[28]&uniqueBit != 0 {
+		n += uniqueSize
+	}
+	return n
+}
+
 // Key is the key, in place.
 func (r Raw) Key() []byte { return r[HeaderSize : HeaderSize+r.keySize()] }
 
@@ -181,8 +225,14 @@ func (r Raw) Into(rec *Record) {
 	k := HeaderSize + r.keySize()
 	t := k + int(r[29])
 	rec.Stamp, rec.Replaced, rec.Expires, rec.Flags = r.Stamp(), r.Replaced(), r.Expires(), r.Flags()
-	rec.Kind, rec.Created = r.Kind(), r[28]&createdBit != 0
-	rec.Key, rec.Type, rec.Value = r[HeaderSize:k:k], r[k:t:t], r[t:]
+	b := r[28]
+	rec.Kind, rec.Created, rec.Stale, rec.Won, rec.Unique = Kind(b&kindMask), b&createdBit != 0, b&staleBit != 0, b&wonBit != 0, 0
+	rec.Key, rec.Type = r[HeaderSize:k:k], r[k:t:t]
+	if b&uniqueBit != 0 {
+		rec.Unique = binary.LittleEndian.Uint64(r[t:])
+		t += uniqueSize
+	}
+	rec.Value = r[t:]
 }
 
 // FloorStamp is the stamp below which every generation is dead, of a record of kind Floor.
@@ -243,13 +293,17 @@ func (r *Record) GoneStamp() hlc.Stamp {
 	return gone
 }
 
-// Token is the memcached CAS unique and the ETag: the stamp, for counters a mix of everything that can differ between
-// two states with one stamp. Never 0; equal records have equal tokens on every node.
+// Token is the memcached CAS unique and the ETag: the stamp of the write that stored the value, or the unique that its
+// client gave it; once something was added to a counter, a mix of all of that. It does not change with the expiry. Never 0;
+// equal records have equal tokens on every node, and one token of a key is one value.
 func (r *Record) Token() uint64 {
-	if r.Kind != Counter {
-		return uint64(r.Stamp)
+	switch {
+	case r.Kind == Counter:
+		return counterToken(r)
+	case r.Unique != 0:
+		return r.Unique
 	}
-	return counterToken(r)
+	return uint64(r.Stamp)
 }
 
 // Stamps calls f with every stamp of a write that the record contains.
@@ -284,7 +338,7 @@ func (r *Record) Begun() hlc.Stamp {
 
 // Equal reports whether two records are the same state: all that Merge decides on, whatever they replaced.
 func Equal(a, b *Record) bool {
-	return a.Stamp == b.Stamp && a.Kind == b.Kind && a.Created == b.Created && a.Expires == b.Expires && a.Flags == b.Flags &&
+	return a.Stamp == b.Stamp && a.Kind == b.Kind && a.bits() == b.bits() && a.Unique == b.Unique && a.Expires == b.Expires && a.Flags == b.Flags &&
 		(a.Replaced == b.Replaced || !a.Created || a.Kind != Value) &&
 		bytes.Equal(a.Value, b.Value) && bytes.Equal(a.Type, b.Type) && bytes.Equal(a.Key, b.Key)
 }

@@ -398,10 +398,10 @@ func (s *scenario) show(n *testNode, r *record.Record, name func(hlc.Stamp) stri
 		fmt.Fprintf(&b, "%q @%s = %q@%s", r.AppendVisible(nil), name(r.Stamp), c.Base, name(c.BaseStamp))
 		sums := []string{}
 		for i := range c.N() {
-			sums = append(sums, fmt.Sprintf("%+d@%s", c.At(i).Sum, name(c.At(i).Stamp)))
+			sums = append(sums, fmt.Sprintf(" %+d@%s", c.At(i).Sum, name(c.At(i).Stamp)))
 		}
 		slices.Sort(sums) // of one node they lie in order of random epochs
-		fmt.Fprintf(&b, " %s", strings.Join(sums, " "))
+		fmt.Fprint(&b, strings.Join(sums, ""))
 	}
 	if r.Created {
 		fmt.Fprintf(&b, " created after %s", name(r.Gen().Stamp))

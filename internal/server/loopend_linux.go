@@ -5,7 +5,6 @@ import "golang.org/x/sys/unix"
 // tick looks at the timeouts, once a second: a timer for each connection would cost more than it is worth.
 func (l *loop) tick() {
 	cfg := &l.srv.cfg
-	l.w.trim()
 	for _, c := range l.byFD {
 		if c == nil {
 			continue

@@ -167,11 +167,8 @@ func (s *session) storage(w *worker) {
 	w.tally[cmdSet]++
 	q.Op, q.Key, q.Value, q.Type, q.Flags, q.CAS = storeOps[r.Op], r.Key, r.Value, nil, r.Flags, 0
 	q.Expires, _ = w.expires(r.Exptime)
-	switch r.Op {
-	case memcache.OpCAS:
+	if r.Op == memcache.OpCAS {
 		q.CAS = r.CAS
-	case memcache.OpAppend, memcache.OpPrepend:
-		w.joined = true
 	}
 	err := w.commit(s)
 	q.Value = nil

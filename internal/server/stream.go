@@ -124,7 +124,6 @@ func (st *stream) run() (handed bool) {
 			st.in = make([]byte, 0, smallBuffer)
 		}
 		st.account()
-		w.trim()
 		limit, why := st.srv.cfg.IdleTimeout, idleKicks
 		if len(st.in) > 0 {
 			if used > 0 || window.IsZero() || arrived >= minProgress {

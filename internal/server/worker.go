@@ -14,7 +14,6 @@ type worker struct {
 	totals *totals
 	now    int64 // ms since hlc.Epoch, of this round
 	wrote  bool  // something was committed since the last Flush
-	joined bool  // an append or prepend left its value in req
 	strict bool  // writes may fail after they were executed
 
 	mreq memcache.Request
@@ -32,14 +31,6 @@ func (w *worker) flush() {
 	if w.wrote {
 		w.wrote = false
 		w.store.Flush()
-	}
-}
-
-// trim gives back the memory of large joined values.
-func (w *worker) trim() {
-	if w.joined {
-		w.joined = false
-		w.req = store.Request{}
 	}
 }
 

@@ -10,16 +10,17 @@ import (
 type Op uint8
 
 const (
-	Set     Op = iota + 1 // store whatever is there
-	Add                   // store only when the key is absent
-	Replace               // store only when the key is present
-	Append                // put Value behind the present one; flags and expiry stay
-	Prepend               // put Value in front of the present one
-	CAS                   // store only when the present token equals Request.CAS
-	Delete                // with CAS != 0 only when the token equals
-	Incr                  // add Delta by memcached's rules; wraps at 2^64
-	Decr                  // subtract Delta; stops at 0
-	Touch                 // set the expiry
+	Set        Op = iota + 1 // store whatever is there
+	Add                      // store only when the key is absent
+	Replace                  // store only when the key is present
+	Append                   // put Value behind the present one; flags and expiry stay
+	Prepend                  // put Value in front of the present one
+	CAS                      // store only when the present token equals Request.CAS
+	Delete                   // with CAS != 0 only when the token equals
+	Incr                     // add Delta by memcached's rules; wraps at 2^64
+	Decr                     // subtract Delta; stops at 0
+	Touch                    // set the expiry; the value and its token stay
+	Invalidate               // mark the value as stale: clients still see it, and one of them is told to renew it
 )
 
 // Request is one operation for Commit. It may be reused; the slices are not kept.
@@ -32,27 +33,38 @@ type Request struct {
 	Expires uint64 // milliseconds since hlc.Epoch (see hlc.Millis), 0 = never; a time in the past is stored and reads as absent
 	CAS     uint64 // token to compare with; CAS always, the others but Add when not 0
 	Delta   uint64 // Incr, Decr
+	Unique  uint64 // token that what is stored is to have; 0: the node chooses one
 	Create  bool   // Incr, Decr: an absent key is created with Initial as its number, Flags and Expires; Delta is not applied
 	Initial uint64
-	Level   Level // at which it is to be acknowledged
+
+	// What memcached's meta commands ask for besides.
+	KeepExpires bool // Touch, Invalidate: the expiry stays
+	Retime      bool // Incr, Decr: the expiry of a present key becomes RetimeTo
+	RetimeTo    uint64
+	Claim       bool  // Touch: this client is to renew the value; ErrExists when another one is already
+	Vivify      bool  // Add: the value is a placeholder until this client renews it
+	Outdated    bool  // with CAS: a token below the present one will do, but then what is stored is stale, and its expiry stays
+	Remove      bool  // Invalidate: the value is replaced by an empty one, Flags by 0, the expiry stays only with KeepExpires
+	Level       Level // at which it is to be acknowledged
 
 	scratch []byte
-	numeric bool // Touch: of a number
+	stale   bool // Outdated: the token was an old one
 	creates bool // Incr, Decr: of an absent key
 }
 
 // Result is what Commit did.
 type Result struct {
-	Seq    uint64 // log position: a reply may leave once the store's gate has passed it; 0 = nothing was written
-	Token  uint64 // CAS unique of the record now
-	Number uint64 // Incr, Decr: the value now
-	Fresh  bool   // no live record was there before
+	Seq     uint64 // log position: a reply may leave once the store's gate has passed it; 0 = nothing was written
+	Token   uint64 // CAS unique of the record now
+	Number  uint64 // Incr, Decr: the value now
+	Expires uint64 // of the record now
+	Fresh   bool   // no live record was there before
 }
 
 // Errors of Commit. Each is one outcome of an operation, not a fault, unless said.
 var (
 	ErrNotFound   = errors.New("key not found")                                              // Replace, Append, Prepend, CAS, Delete, Incr, Decr, Touch
-	ErrExists     = errors.New("key exists")                                                 // Add
+	ErrExists     = errors.New("key exists")                                                 // Add; Touch with Claim: it is claimed
 	ErrConflict   = errors.New("record was changed by another")                              // a token that does not match
 	ErrNotNumeric = errors.New("value is not a number")                                      // Incr, Decr
 	ErrTooLarge   = errors.New("value is larger than max-value")                             // also a result of Append or Prepend
@@ -79,6 +91,8 @@ type View struct {
 	Expires uint64 // milliseconds since hlc.Epoch, 0 = never
 	Token   uint64 // CAS unique, ETag
 	Stamp   hlc.Stamp
+	Stale   bool // marked by Invalidate, or stored with an old token
+	Won     bool // some client was told to renew the value
 	Damaged bool // of an Acquire that returned false: there is a record, the disk spoilt it, a peer is being asked for it
 
 	num   [24]byte

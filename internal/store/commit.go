@@ -36,8 +36,14 @@ func (s *Store) Commit(req *Request, res *Result) error {
 		}
 	}
 	sh.mu.Unlock()
+	if cap(req.scratch) > maxScratch {
+		req.scratch = nil
+	}
 	return err
 }
+
+// maxScratch is what a Request may keep of the memory in which a value was composed.
+const maxScratch = 64 << 10
 
 // errFlushed says that a flush came between the look at a record and the stamp of what follows from it.
 var errFlushed = errors.New("record was flushed")
@@ -72,7 +78,7 @@ func (s *Store) write(sh *shard, h uint64, req *Request, p *present, res *Result
 		req.scratch = next.Value
 	}
 	s.point(sh, h, p, loc, &next)
-	res.Seq, res.Token, res.Fresh = seq, next.Token(), !p.live
+	res.Seq, res.Token, res.Expires, res.Fresh = seq, next.Token(), next.Expires, !p.live
 	return nil
 }
 

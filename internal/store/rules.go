@@ -47,7 +47,7 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 			return nil
 		}
 	}
-	req.creates = false
+	req.creates, req.stale = false, false
 	if !p.live && !p.spoilt {
 		if req.creates = req.Create && (req.Op == Incr || req.Op == Decr); req.creates {
 			return nil
@@ -55,21 +55,22 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 		return ErrNotFound
 	}
 	if (req.CAS != 0 || req.Op == CAS) && req.CAS != p.rec.Token() {
-		return ErrConflict
+		if req.stale = req.Outdated && req.CAS < p.rec.Token(); !req.stale {
+			return ErrConflict
+		}
 	}
 	switch req.Op {
 	case Append, Prepend:
-		n := len(p.rec.Value)
-		if p.rec.Kind == record.Counter {
-			req.scratch = p.rec.AppendVisible(req.scratch[:0])
-			n = len(req.scratch)
-		}
-		if int64(n+len(req.Value)) > maxValue {
+		if int64(len(p.rec.Bytes(req.scratch[:0]))+len(req.Value)) > maxValue {
 			return ErrTooLarge
 		}
 	case Incr, Decr:
 		if _, ok := p.rec.Number(); !ok {
 			return ErrNotNumeric
+		}
+	case Touch:
+		if req.Claim && p.rec.Won {
+			return ErrExists
 		}
 	}
 	return nil
@@ -77,13 +78,24 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 
 // compose makes the record that follows, all but its stamp. A joined value is built in req.scratch.
 func (req *Request) compose(p *present, b bounds) record.Record {
-	next := record.Record{Kind: record.Value, Key: req.Key, Flags: req.Flags, Expires: req.Expires, Type: req.Type, Value: req.Value}
+	next := record.Record{Kind: record.Value, Key: req.Key, Flags: req.Flags, Expires: req.Expires, Type: req.Type, Value: req.Value, Unique: req.Unique}
 	if p.found {
 		next.Replaced = p.rec.Stamp
 	}
+	if req.stale {
+		next.Stale, next.Won, next.Expires = true, p.rec.Won, p.rec.Expires
+	}
 	switch req.Op {
 	case Add:
-		next.Created, next.Replaced = true, b.absence(p)
+		next.Created, next.Won, next.Replaced = true, req.Vivify, b.absence(p)
+	case Invalidate:
+		next.Stale = true
+		if req.KeepExpires {
+			next.Expires = p.rec.Expires
+		}
+		if next.Value = nil; !req.Remove {
+			next.Flags, next.Type, next.Value = p.rec.Flags, p.rec.Type, p.rec.Bytes(req.scratch[:0])
+		}
 	case Incr, Decr:
 		if req.creates {
 			req.scratch = strconv.AppendUint(req.scratch[:0], req.Initial, 10)
@@ -95,15 +107,12 @@ func (req *Request) compose(p *present, b bounds) record.Record {
 		next.Value = req.scratch
 	case Delete:
 		next = record.Record{Kind: record.Tombstone, Key: req.Key, Replaced: p.rec.Stamp}
-	case Touch:
-		_, req.numeric = p.rec.Number()
-		next.Flags, next.Type, next.Value = p.rec.Flags, p.rec.Type, p.rec.Value
 	}
 	return next
 }
 
-// sign gives the composed record its stamp; arithmetic, and the touch of a number, become contributions of the author.
-// number is what clients see after arithmetic.
+// sign gives the composed record its stamp, which arithmetic adds to what is there as a contribution of the author, and a
+// touch only notes. number is what clients see after arithmetic.
 func (req *Request) sign(p *present, next record.Record, by record.Author) (signed record.Record, number uint64) {
 	switch req.Op {
 	case Incr, Decr:
@@ -111,11 +120,22 @@ func (req *Request) sign(p *present, next record.Record, by record.Author) (sign
 			next.Stamp = by.Stamp
 			return next, req.Initial
 		}
-		return record.Contribute(&p.rec, by, req.Op == Incr, req.Delta, req.scratch)
-	case Touch:
-		if req.numeric {
-			return record.Renew(&p.rec, by, req.Expires, req.scratch), 0
+		next, number = record.Contribute(&p.rec, by, req.Op == Incr, req.Delta, req.scratch)
+		if req.Unique != 0 { // one token is one value: a sum that others may add to cannot have it
+			next.Kind, next.Created, next.Unique = record.Value, false, req.Unique
+			next.Value = strconv.AppendUint(next.Value[:0], number, 10)
 		}
+		if req.Retime {
+			next.Expires = req.RetimeTo
+		}
+		return next, number
+	case Touch:
+		if req.KeepExpires {
+			req.Expires = p.rec.Expires
+		}
+		next = record.Renew(&p.rec, by.Stamp, req.Expires, req.scratch)
+		next.Won = next.Won || req.Claim
+		return next, 0
 	}
 	next.Stamp = by.Stamp
 	return next, 0

@@ -234,10 +234,10 @@ func (s *Store) Acquire(key []byte, v *View) bool {
 		sh.mu.Unlock()
 		return false
 	}
-	v.Value, v.Type, v.Flags, v.Expires, v.Stamp, v.Token, v.shard = r.Value, r.Type, r.Flags, r.Expires, r.Stamp, uint64(r.Stamp), sh
+	v.Value, v.Type, v.Flags, v.Expires, v.Stamp, v.Token, v.shard = r.Value, r.Type, r.Flags, r.Expires, r.Stamp, r.Token(), sh
+	v.Stale, v.Won = r.Stale, r.Won
 	if r.Kind == record.Counter {
-		v.Token = r.Token()
-		v.Value = r.AppendVisible(v.num[:0])
+		v.Value = r.Bytes(v.num[:0])
 	}
 	return true
 }
