@@ -1,8 +1,9 @@
 // Package index is an off-heap hash table from key to log location. It stores no keys: a slot has a tag of the hash and
 // the location of the record, and candidates are compared through a func that reads the record.
 //
-// A slot is 8 bytes: 28 bits tag, 36 bits location; 0 is empty. The position in the table follows from the tag alone,
-// so growing and deleting never read a record. One Index is one shard: its owner locks it.
+// A slot is 8 bytes: 27 bits tag, a bit that says whether the record was read, 36 bits location; 0 is empty. The position in
+// the table follows from the tag alone, so growing and deleting never read a record. One Index is one shard: its owner locks
+// it.
 package index
 
 import (
@@ -16,7 +17,9 @@ const (
 	// LocBits is the width of a location.
 	LocBits = 36
 	locMask = 1<<LocBits - 1
-	tagBits = 64 - LocBits
+	readBit = 1 << LocBits
+	tagPos  = LocBits + 1
+	tagBits = 64 - tagPos
 	// tagShift is how far the tag lies from the low end of a hash.
 	tagShift = 26
 
@@ -54,32 +57,70 @@ func (x *Index) Len() int { return x.n }
 // Bytes is the memory of the table.
 func (x *Index) Bytes() int64 { return int64(len(x.slots)) * 8 }
 
-// tag takes the bits that the shard number (the highest ten) leaves, and is never such that a slot could be 0.
+// tag takes the bits that the shard number (the highest ten) leaves.
 func tag(h uint64) uint64 { return h >> tagShift & (1<<tagBits - 1) }
 
 // Find returns the location of key, whose hash is h.
 func (x *Index) Find(h uint64, key []byte) (loc uint64, ok bool) {
+	if i, ok := x.find(h, key); ok {
+		return x.slots[i] & locMask, true
+	}
+	return 0, false
+}
+
+func (x *Index) find(h uint64, key []byte) (i uint64, ok bool) {
 	t := tag(h)
 	mask := uint64(len(x.slots) - 1)
-	for i := t & mask; ; i = (i + 1) & mask {
+	for i = t & mask; ; i = (i + 1) & mask {
 		s := x.slots[i]
 		if s == 0 {
 			return 0, false
 		}
-		if s>>LocBits == t && x.match(s&locMask, key) {
-			return s & locMask, true
+		if s>>tagPos == t && x.match(s&locMask, key) {
+			return i, true
 		}
 	}
 }
 
-// Replace makes new the location of the key that is at old, in one step without reading a record. It reports false, and
-// changes nothing, when old is not there (any more).
-func (x *Index) Replace(h, old, new uint64) bool {
-	if i, ok := x.at(h, old); ok {
-		x.slots[i] = tag(h)<<LocBits | new
-		return true
+// Read is Find for a reader of the record: it says whether the record was read before, and with note that it is now.
+func (x *Index) Read(h uint64, key []byte, note bool) (loc uint64, before, ok bool) {
+	i, ok := x.find(h, key)
+	if !ok {
+		return 0, false, false
 	}
-	return false
+	s := x.slots[i]
+	if before = s&readBit != 0; note && !before {
+		x.slots[i] = s | readBit
+	}
+	return s & locMask, before, true
+}
+
+// WasRead reports whether the record at loc was read, and with forget makes it count as not read.
+func (x *Index) WasRead(h, loc uint64, forget bool) bool {
+	i, ok := x.at(h, loc)
+	if !ok || x.slots[i]&readBit == 0 {
+		return false
+	}
+	if forget {
+		x.slots[i] &^= readBit
+	}
+	return true
+}
+
+// Replace makes new the location of the key that is at old, in one step without reading a record. keep says that it is
+// still the same value for readers; else it counts as not read. It reports false, and changes nothing, when old is not there
+// (any more).
+func (x *Index) Replace(h, old, new uint64, keep bool) bool {
+	i, ok := x.at(h, old)
+	if !ok {
+		return false
+	}
+	s := tag(h)<<tagPos | new
+	if keep {
+		s |= x.slots[i] & readBit
+	}
+	x.slots[i] = s
+	return true
 }
 
 // Has reports whether the location is in use for a key of hash h.
@@ -89,10 +130,10 @@ func (x *Index) Has(h, loc uint64) bool {
 }
 
 func (x *Index) at(h, loc uint64) (uint64, bool) {
-	want := tag(h)<<LocBits | loc
+	want := tag(h)<<tagPos | loc
 	mask := uint64(len(x.slots) - 1)
 	for i := tag(h) & mask; ; i = (i + 1) & mask {
-		switch x.slots[i] {
+		switch x.slots[i] &^ readBit {
 		case 0:
 			return 0, false
 		case want:
@@ -109,13 +150,13 @@ func (x *Index) Add(h, loc uint64) {
 	if x.n >= x.limit {
 		x.grow(len(x.slots) * 2)
 	}
-	insert(x.slots, tag(h)<<LocBits|loc)
+	insert(x.slots, tag(h)<<tagPos|loc)
 	x.n++
 }
 
 func insert(slots []uint64, s uint64) {
 	mask := uint64(len(slots) - 1)
-	i := s >> LocBits & mask
+	i := s >> tagPos & mask
 	for slots[i] != 0 {
 		i = (i + 1) & mask
 	}
@@ -158,7 +199,7 @@ func (x *Index) Delete(h, loc uint64) bool {
 	}
 	mask := uint64(len(x.slots) - 1)
 	for j := (i + 1) & mask; x.slots[j] != 0; j = (j + 1) & mask {
-		home := x.slots[j] >> LocBits & mask
+		home := x.slots[j] >> tagPos & mask
 		if (j-home)&mask >= (j-i)&mask { // its probe passes i
 			x.slots[i] = x.slots[j]
 			i = j
@@ -178,7 +219,7 @@ func (x *Index) DropIn(first, last uint64) (n int) {
 		}
 	}
 	for _, s := range doomed {
-		if x.Delete(s>>LocBits<<tagShift, s&locMask) {
+		if x.Delete(s>>tagPos<<tagShift, s&locMask) {
 			n++
 		}
 	}

@@ -22,7 +22,7 @@ func TestAgainstMap(t *testing.T) {
 			}
 			return h >> (64 - hashBits) << (64 - hashBits) >> 2
 		}
-		model := map[uint64]uint64{}
+		model, read := map[uint64]uint64{}, map[uint64]bool{}
 		next := uint64(1)
 		for step := range 20000 {
 			k := rng.Uint64N(300)
@@ -45,13 +45,28 @@ func TestAgainstMap(t *testing.T) {
 				}
 				delete(model, k)
 				delete(keyAt, loc)
+				delete(read, k)
 			default:
 				keyAt[next] = k
-				if !x.Replace(h, loc, next) || x.Replace(h, loc, next) {
+				keep := rng.IntN(2) == 0
+				was := x.WasRead(h, loc, false)
+				if !x.Replace(h, loc, next, keep) || x.Replace(h, loc, next, keep) {
 					t.Fatalf("bits %d step %d: replace %d", hashBits, step, k)
+				}
+				if read[k] = read[k] && keep; x.WasRead(h, next, false) != (was && keep) {
+					t.Fatalf("bits %d step %d: replaced %d: read before %v, keep %v", hashBits, step, k, was, keep)
 				}
 				model[k] = next
 				next++
+			}
+			if rng.IntN(2) == 0 {
+				at, before, ok := x.Read(h, key, true)
+				if want, there := model[k]; ok != there || at != want || before != read[k] {
+					t.Fatalf("bits %d step %d: read %d: got %d %v %v, want %d %v %v", hashBits, step, k, at, before, ok, want, read[k], there)
+				}
+				if read[k] = ok; ok && rng.IntN(4) == 0 {
+					read[k] = !x.WasRead(h, at, true)
+				}
 			}
 			if x.Len() != len(model) {
 				t.Fatalf("bits %d step %d: %d held, want %d", hashBits, step, x.Len(), len(model))

@@ -93,8 +93,10 @@ type View struct {
 	Stamp   hlc.Stamp
 	Stale   bool // marked by Invalidate, or stored with an old token
 	Won     bool // some client was told to renew the value
+	Read    bool // it was read before, since it was stored
 	Damaged bool // of an Acquire that returned false: there is a record, the disk spoilt it, a peer is being asked for it
 
-	num   [24]byte
-	shard *shard
+	num      [24]byte
+	accessed uint32 // second of the last read before this one, 0 = not known
+	shard    *shard
 }

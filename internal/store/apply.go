@@ -93,7 +93,7 @@ func (s *Store) put(sh *shard, h uint64, p *present, next *record.Record) error 
 	if err != nil {
 		return appendError(err)
 	}
-	s.point(sh, h, p, loc, next)
+	s.point(sh, h, p, loc, next, false)
 	return nil
 }
 

@@ -77,15 +77,15 @@ func (s *Store) write(sh *shard, h uint64, req *Request, p *present, res *Result
 	if next.Kind == record.Counter {
 		req.scratch = next.Value
 	}
-	s.point(sh, h, p, loc, &next)
+	s.point(sh, h, p, loc, &next, req.keepsValue())
 	res.Seq, res.Token, res.Expires, res.Fresh = seq, next.Token(), next.Expires, !p.live
 	return nil
 }
 
-// point makes the entry at loc the record of its key and keeps the books.
-func (s *Store) point(sh *shard, h uint64, p *present, loc uint64, next *record.Record) {
+// point makes the entry at loc the record of its key and keeps the books. keep says that readers know the record already.
+func (s *Store) point(sh *shard, h uint64, p *present, loc uint64, next *record.Record, keep bool) {
 	if p.found {
-		if !sh.idx.Replace(h, p.loc, loc) {
+		if !sh.idx.Replace(h, p.loc, loc, keep) {
 			panic("store: index lost a record under its lock")
 		}
 		if p.spoilt { // what it was is not known: a plain record, most likely

@@ -247,7 +247,7 @@ func (s *Store) moved(raw record.Raw, old, new uint64) bool {
 	sh := s.shardOf(h)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if !sh.idx.Replace(h, old, new) {
+	if !sh.idx.Replace(h, old, new, true) {
 		return false
 	}
 	s.log.AddLive(old, -int64(len(raw)))

@@ -51,5 +51,5 @@ func (s *Store) recoverEntry(e ulog.Entry) {
 			raw.Into(&p.rec)
 		}
 	}
-	s.point(sh, h, &p, e.Loc, &r)
+	s.point(sh, h, &p, e.Loc, &r, false)
 }

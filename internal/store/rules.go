@@ -76,6 +76,11 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 	return nil
 }
 
+// keepsValue reports operations after which a record counts as read if it was read before, as in memcached.
+func (req *Request) keepsValue() bool {
+	return req.Op == Touch || req.Op == Incr || req.Op == Decr || req.Op == Invalidate
+}
+
 // compose makes the record that follows, all but its stamp. A joined value is built in req.scratch.
 func (req *Request) compose(p *present, b bounds) record.Record {
 	next := record.Record{Kind: record.Value, Key: req.Key, Flags: req.Flags, Expires: req.Expires, Type: req.Type, Value: req.Value, Unique: req.Unique}

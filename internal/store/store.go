@@ -100,6 +100,7 @@ type Store struct {
 	retained retention
 	scans    scanState
 	counts   counts
+	accesses accesses
 
 	stop    chan struct{}
 	workers sync.WaitGroup
@@ -146,6 +147,7 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.openAfterLoss(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
+	s.accesses.second.Store(uint32(s.clock.Now() / 1000))
 	s.judge()
 	s.workers.Go(s.housekeep)
 	s.workers.Go(s.compactLoop)
@@ -211,7 +213,12 @@ func (s *Store) alive(r *record.Record) bool {
 // Acquire finds the live record of key and holds it in place; false when there is none, or it is Damaged, and then nothing
 // is held.
 // Release must follow soon: nothing that blocks, and no other call to the store, may come between.
-func (s *Store) Acquire(key []byte, v *View) bool {
+func (s *Store) Acquire(key []byte, v *View) bool { return s.acquire(key, v, true) }
+
+// Peek is Acquire that does not count as a read.
+func (s *Store) Peek(key []byte, v *View) bool { return s.acquire(key, v, false) }
+
+func (s *Store) acquire(key []byte, v *View, note bool) bool {
 	v.Damaged = false
 	if len(key) == 0 || len(key) > record.MaxKey {
 		return false
@@ -219,7 +226,7 @@ func (s *Store) Acquire(key []byte, v *View) bool {
 	h := s.log.Hash(key)
 	sh := s.shardOf(h)
 	sh.mu.Lock()
-	loc, ok := sh.idx.Find(h, key)
+	loc, read, ok := sh.idx.Read(h, key, note)
 	if !ok {
 		sh.mu.Unlock()
 		return false
@@ -235,11 +242,21 @@ func (s *Store) Acquire(key []byte, v *View) bool {
 		return false
 	}
 	v.Value, v.Type, v.Flags, v.Expires, v.Stamp, v.Token, v.shard = r.Value, r.Type, r.Flags, r.Expires, r.Stamp, r.Token(), sh
-	v.Stale, v.Won = r.Stale, r.Won
+	v.Stale, v.Won, v.Read = r.Stale, r.Won, read
+	if note {
+		v.accessed = s.accesses.note(h)
+	} else {
+		v.accessed = s.accesses.last(h)
+	}
 	if r.Kind == record.Counter {
 		v.Value = r.Bytes(v.num[:0])
 	}
 	return true
+}
+
+// Idle is how many seconds ago the record was last read or written, as far as this node remembers.
+func (v *View) Idle(now int64) int64 {
+	return max(0, now/1000-max(int64(v.accessed), v.Stamp.Millis()/1000))
 }
 
 // Release lets go of the record.
@@ -325,6 +342,7 @@ func (s *Store) housekeep() {
 		case <-s.stop:
 			return
 		case <-tick.C:
+			s.accesses.second.Store(uint32(s.clock.Now() / 1000))
 			s.followWall(&jumped)
 			s.judge()
 			s.sweepFloor()
