@@ -95,6 +95,13 @@ func (x *Index) Read(h uint64, key []byte, note bool) (loc uint64, before, ok bo
 	return s & locMask, before, true
 }
 
+// MarkRead notes that the record at loc was read.
+func (x *Index) MarkRead(h, loc uint64) {
+	if i, ok := x.at(h, loc); ok {
+		x.slots[i] |= readBit
+	}
+}
+
 // WasRead reports whether the record at loc was read, and with forget makes it count as not read.
 func (x *Index) WasRead(h, loc uint64, forget bool) bool {
 	i, ok := x.at(h, loc)

@@ -47,6 +47,18 @@ func (d *Decoder) decodeLine(line, data []byte, r *Request) (size int, ok bool) 
 		*r = Request{Op: OpVersion}
 	case "quit":
 		*r = Request{Op: OpQuit}
+	case "mg":
+		d.decodeMeta(OpMetaGet, rest, r)
+	case "ms":
+		return d.decodeMetaSet(rest, data, r)
+	case "md":
+		d.decodeMeta(OpMetaDelete, rest, r)
+	case "ma":
+		d.decodeMeta(OpMetaArith, rest, r)
+	case "me":
+		d.decodeMeta(OpMetaDebug, rest, r)
+	case "mn":
+		*r = Request{Op: OpMetaNoop}
 	case "stats":
 		*r = Request{Op: OpStats, Arg: bytes.Trim(rest, " ")}
 	default:

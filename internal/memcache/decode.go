@@ -35,6 +35,9 @@ type Decoder struct {
 	swallow int // bytes of a refused data block still to come
 	scanned int // bytes at the front of the pending request that hold no line end
 	need    int // size of the pending request once its line was read, else 0
+
+	meta Meta
+	key  []byte // a key that was sent as base64
 }
 
 // Decode reads one request from the front of b into r. n is the number of bytes consumed: the caller must drop

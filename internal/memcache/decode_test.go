@@ -32,6 +32,22 @@ func describe(r *Request) string {
 	put(r.Reply != "", "reply=%q", r.Reply)
 	put(r.Close, "%s", "close")
 	put(r.Drop, "%s", "drop")
+	if m := r.Meta; m != nil {
+		put(string(m.KeyText) != string(r.Key), "keytext=%q", m.KeyText)
+		list := m.List()
+		for flag, token, ok := list.Next(); ok; flag, token, ok = list.Next() {
+			put(m.Has(flag), "%s", string(flag)+string(token))
+		}
+		put(m.Exptime != 0, "T=%d", m.Exptime)
+		put(m.CreateExptime != 0, "N=%d", m.CreateExptime)
+		put(m.Renew != 0, "R=%d", m.Renew)
+		put(m.Flags != 0, "F=%d", m.Flags)
+		put(m.CAS != 0, "C=%d", m.CAS)
+		put(m.Unique != 0, "E=%d", m.Unique)
+		put(m.Delta != 1, "D=%d", m.Delta)
+		put(m.Initial != 0, "J=%d", m.Initial)
+		put(m.Mode != 0, "M=%c", m.Mode)
+	}
 	return b.String()
 }
 
@@ -112,6 +128,7 @@ func checkDecode(t *testing.T, d Decoder, input string, want []string) {
 func TestDecodeTruncated(t *testing.T) {
 	for _, input := range []string{
 		"get a\r\n", "gat 0 a b\r\n", "set a 1 2 3\r\nabc\r\n", "cas a 1 2 3 4 noreply\r\nabc\r\n", "delete a\r\n", "incr a 1\r\n", "stats\r\n",
+		"mg a v\r\n", "ms YQ== 3 T0 b\r\nabc\r\n", "mn\r\n",
 	} {
 		for i := range len(input) {
 			if got := decodeIn(t, Decoder{}, []byte(input[:i])); len(got) != 0 {
@@ -227,6 +244,9 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range commandCases {
 		f.Add([]byte(c.input), []byte{3, 1, 7})
 	}
+	for _, c := range metaCases {
+		f.Add([]byte(c.input), []byte{3, 1, 7})
+	}
 	f.Fuzz(func(t *testing.T, input, sizes []byte) {
 		input = input[:min(len(input), 1<<11)] // no line reaches the limits below, which make the result depend on the pieces
 		for _, d := range []Decoder{
@@ -259,6 +279,9 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 		if !strings.Contains(c.input, "quit") && !strings.Contains(c.input, "HTTP/") {
 			input = append(input, c.input...)
 		}
+	}
+	for _, c := range metaCases {
+		input = append(input, c.input...)
 	}
 	d := Decoder{MaxValue: 10}
 	var r Request

@@ -24,6 +24,13 @@ const (
 	OpVerbosity
 	OpStats
 	OpQuit
+	// The meta commands.
+	OpMetaGet
+	OpMetaSet
+	OpMetaDelete
+	OpMetaArith
+	OpMetaDebug
+	OpMetaNoop
 	// OpError is a line that is no valid command. Reply, Close and Drop say what to do; nothing else is to be done.
 	OpError
 )
@@ -32,8 +39,12 @@ var opNames = [...]string{
 	OpGet: "get", OpGets: "gets", OpGat: "gat", OpGats: "gats", OpSet: "set", OpAdd: "add", OpReplace: "replace",
 	OpAppend: "append", OpPrepend: "prepend", OpCAS: "cas", OpDelete: "delete", OpIncr: "incr", OpDecr: "decr",
 	OpTouch: "touch", OpFlushAll: "flush_all", OpVersion: "version", OpVerbosity: "verbosity", OpStats: "stats",
-	OpQuit: "quit", OpError: "error",
+	OpQuit: "quit", OpMetaGet: "mg", OpMetaSet: "ms", OpMetaDelete: "md", OpMetaArith: "ma", OpMetaDebug: "me",
+	OpMetaNoop: "mn", OpError: "error",
 }
+
+// IsMeta reports the commands mg ms md ma me mn.
+func (o Op) IsMeta() bool { return o >= OpMetaGet && o <= OpMetaNoop }
 
 // String returns the command as it stands on the wire, and "error" or "none" for what is no command.
 func (o Op) String() string {
@@ -48,7 +59,8 @@ func (o Op) String() string {
 // the command does not have are zero.
 type Request struct {
 	Op Op
-	// Key is 1..MaxKey bytes: storage commands, delete, incr, decr, touch, and OpError with Drop.
+	// Key is 1..MaxKey bytes: storage commands, delete, incr, decr, touch, meta commands, and OpError with Drop. That of a
+	// meta command with the flag b is decoded, and may be any bytes.
 	Key []byte
 	// Keys are the keys of get, gets, gat and gats. All of them passed the key check before the request came out.
 	Keys KeyList
@@ -64,6 +76,8 @@ type Request struct {
 	CAS uint64
 	// Delta is the amount of incr and decr.
 	Delta uint64
+	// Meta is what a meta command has besides, nil for the others. It belongs to the decoder: the next Decode changes it.
+	Meta *Meta
 	// Arg is what follows "stats" on the line, without spaces around it.
 	Arg []byte
 	// Noreply forbids any reply to this command, an error included.

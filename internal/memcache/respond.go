@@ -34,6 +34,25 @@ const (
 	ReplyCachedumpDisabled = "CLIENT_ERROR stats cachedump not allowed\r\n"
 	ReplyDetailDisabled    = "CLIENT_ERROR stats detail not allowed\r\n"
 
+	// The complaints about the flags of meta commands.
+	ReplyMetaInvalid            = "CLIENT_ERROR invalid flag\r\n"
+	ReplyMetaDuplicate          = "CLIENT_ERROR duplicate flag\r\n"
+	ReplyMetaInvalidOrDuplicate = "CLIENT_ERROR invalid or duplicate flag\r\n"
+	ReplyMetaBadToken           = "CLIENT_ERROR bad token in command line format\r\n"
+	ReplyMetaBadKey             = "CLIENT_ERROR error decoding key\r\n"
+	ReplyMetaOpaqueTooLong      = "CLIENT_ERROR opaque token too long\r\n"
+	ReplyMetaTooManyGet         = "CLIENT_ERROR options flags are too long\r\n"
+	ReplyMetaTooMany            = "CLIENT_ERROR options flags too long\r\n"
+	ReplyMetaBadModeSize        = "CLIENT_ERROR incorrect length for M token\r\n"
+	ReplyMetaBadSetMode         = "CLIENT_ERROR invalid mode for ms M token\r\n"
+	ReplyMetaBadArithMode       = "CLIENT_ERROR invalid mode for ma M token\r\n"
+	ReplyMetaBadInitial         = "CLIENT_ERROR invalid numeric initial value\r\n"
+	ReplyMetaBadDelta           = "CLIENT_ERROR invalid numeric delta value\r\n"
+
+	// ReplyMetaEnd is the miss of mg and me, ReplyMetaNoop the answer to mn.
+	ReplyMetaEnd  = "EN\r\n"
+	ReplyMetaNoop = "MN\r\n"
+
 	// ReplyTooLarge answers a value over the limit, ReplyNoMemory a value for which there is no room.
 	ReplyTooLarge    = "SERVER_ERROR object too large for cache\r\n"
 	ReplyNoMemory    = "SERVER_ERROR out of memory storing object\r\n"

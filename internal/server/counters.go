@@ -26,6 +26,7 @@ const (
 	storeTooLarge
 	storeNoMemory
 	itemsStored
+	cmdMeta  // each of them counts as what it does too
 	cmdOther // verbs that none of the others counts
 	httpGet
 	httpHead

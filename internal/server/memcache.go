@@ -29,6 +29,8 @@ func (s *session) execute(w *worker, start int) bool {
 		s.simple(w)
 	case memcache.OpIncr, memcache.OpDecr:
 		s.arith(w)
+	case memcache.OpMetaGet, memcache.OpMetaSet, memcache.OpMetaDelete, memcache.OpMetaArith, memcache.OpMetaDebug, memcache.OpMetaNoop:
+		s.meta(w)
 	case memcache.OpError:
 		w.tally[cmdOther]++
 		return s.refuse(w)

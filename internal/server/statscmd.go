@@ -110,7 +110,7 @@ func (s *Server) generalStats(l *statList, now int64) {
 		name  string
 		value counter
 	}{
-		{"cmd_get", cmdGet}, {"cmd_set", cmdSet}, {"cmd_flush", cmdFlush}, {"cmd_touch", cmdTouch},
+		{"cmd_get", cmdGet}, {"cmd_set", cmdSet}, {"cmd_flush", cmdFlush}, {"cmd_touch", cmdTouch}, {"cmd_meta", cmdMeta},
 		{"get_hits", getHits}, {"get_misses", getMisses},
 	} {
 		l.num(c.name, n[c.value])

@@ -58,6 +58,7 @@ type Result struct {
 	Token   uint64 // CAS unique of the record now
 	Number  uint64 // Incr, Decr: the value now
 	Expires uint64 // of the record now
+	Size    int    // of the value now, bytes; not of a number that was added to
 	Fresh   bool   // no live record was there before
 }
 

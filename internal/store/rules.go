@@ -76,7 +76,8 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 	return nil
 }
 
-// keepsValue reports operations after which a record counts as read if it was read before, as in memcached.
+// keepsValue reports operations after which a record counts as read if it was read before, as in memcached. Touch is a read
+// itself.
 func (req *Request) keepsValue() bool {
 	return req.Op == Touch || req.Op == Incr || req.Op == Decr || req.Op == Invalidate
 }

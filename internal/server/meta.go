@@ -1,0 +1,477 @@
+package server
+
+import (
+	"errors"
+	"math"
+	"strconv"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/store"
+)
+
+// meta executes mg, ms, md, ma, me and mn. The flag q hides what is expected, never an error.
+func (s *session) meta(w *worker) {
+	w.tally[cmdMeta]++
+	switch w.mreq.Op {
+	case memcache.OpMetaGet:
+		s.metaGet(w)
+	case memcache.OpMetaSet:
+		s.metaSet(w)
+	case memcache.OpMetaDelete:
+		s.metaDelete(w)
+	case memcache.OpMetaArith:
+		s.metaArith(w)
+	case memcache.OpMetaDebug:
+		w.tally[cmdOther]++
+		s.metaDebug(w)
+	case memcache.OpMetaNoop:
+		w.tally[cmdOther]++
+		s.out = append(s.out, memcache.ReplyMetaNoop...)
+	}
+}
+
+// metaGet answers mg. What it changes (T, the win of R or of a stale value) is committed once the reply is composed, but
+// stands before it in the order of replies; when another client was faster, all is done again.
+func (s *session) metaGet(w *worker) {
+	r, m, v := &w.mreq, w.mreq.Meta, &w.view
+	w.tally[cmdGet]++
+	writes := true
+	for {
+		before := len(s.out)
+		acquire := w.store.Acquire
+		if m.Has('u') {
+			acquire = w.store.Peek
+		}
+		if !acquire(r.Key, v) {
+			if v.Damaged {
+				s.out = append(s.out, faultLine(store.ErrDamaged)...)
+				return
+			}
+			if !m.Has('N') {
+				s.metaMiss(w)
+				return
+			}
+			if s.vivify(w) {
+				return
+			}
+			continue
+		}
+		if m.Has('v') && len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
+			v.Release()
+			s.out = append(s.out, replyStarved...)
+			return
+		}
+		g := w.metaPlan(v, writes)
+		s.appendMetaHit(w, v, &g)
+		v.Release()
+		if !g.touch && !g.claim {
+			w.countMetaGet(true)
+			return
+		}
+		after := s.out
+		s.out = s.out[:before]
+		q := &w.req
+		q.Op, q.Key, q.CAS, q.Expires, q.KeepExpires, q.Claim = store.Touch, r.Key, 0, g.expires, !g.touch, g.claim
+		err := w.commit(s)
+		q.KeepExpires, q.Claim = false, false
+		switch {
+		case err == nil:
+			s.out = after
+			w.countMetaGet(true)
+			return
+		case errors.Is(err, store.ErrNoPeer):
+			s.out = append(s.out, memcacheReply(r.Op, err)...)
+			return
+		case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrNotFound):
+			writes = false // a node that takes no writes still answers reads
+		}
+	}
+}
+
+// metaHit is what mg makes of a record.
+type metaHit struct {
+	expires      uint64 // that the record gets
+	touch, claim bool   // it is given that expiry; this client is told to renew it
+	created      bool   // it was not there
+}
+
+// metaPlan reads the flags that change something, in their order.
+func (w *worker) metaPlan(v *store.View, writes bool) (g metaHit) {
+	m := w.mreq.Meta
+	g.expires = v.Expires
+	if !writes {
+		return g
+	}
+	list := m.List()
+	for flag, _, ok := list.Next(); ok; flag, _, ok = list.Next() {
+		switch flag {
+		case 'T':
+			g.expires, _ = w.expires(m.Exptime)
+			g.touch = true
+		case 'R':
+			below, _ := w.expires(m.Renew)
+			g.claim = g.claim || !v.Won && g.expires != 0 && g.expires < below
+		}
+	}
+	g.claim = g.claim || v.Stale && !v.Won
+	return g
+}
+
+// appendMetaHit appends the line of a hit, and the value where it is asked for.
+func (s *session) appendMetaHit(w *worker, v *store.View, g *metaHit) {
+	m := w.mreq.Meta
+	if m.Has('v') {
+		s.out = strconv.AppendInt(append(s.out, "VA "...), int64(len(v.Value)), 10)
+	} else {
+		s.out = append(s.out, "HD"...)
+	}
+	expires := v.Expires
+	list := m.List()
+	for flag, token, ok := list.Next(); ok; flag, token, ok = list.Next() {
+		switch flag {
+		case 'T':
+			if g.touch {
+				expires, _ = w.expires(m.Exptime)
+			}
+		case 'N':
+			if g.created {
+				expires, _ = w.expires(m.CreateExptime)
+			}
+		case 't':
+			s.appendTTL(w, expires)
+		case 'c':
+			s.out = memcache.AppendMetaNumber(s.out, flag, v.Token)
+		case 'f':
+			s.out = memcache.AppendMetaNumber(s.out, flag, uint64(v.Flags))
+		case 's':
+			s.out = memcache.AppendMetaNumber(s.out, flag, uint64(len(v.Value)))
+		case 'l':
+			s.out = memcache.AppendMetaNumber(s.out, flag, uint64(v.Idle(w.now)))
+		case 'h':
+			n := uint64(0)
+			if v.Read {
+				n = 1
+			}
+			s.out = memcache.AppendMetaNumber(s.out, flag, n)
+		default:
+			s.appendMetaEcho(m, flag, token)
+		}
+	}
+	if v.Won {
+		s.out = append(s.out, " Z"...)
+	}
+	if v.Stale {
+		s.out = append(s.out, " X"...)
+	}
+	if g.claim {
+		s.out = append(s.out, " W"...)
+	}
+	s.endMetaLine(m, v.Value)
+}
+
+// endMetaLine ends the line; where it is asked for, the value follows.
+func (s *session) endMetaLine(m *memcache.Meta, value []byte) {
+	s.out = append(s.out, '\r', '\n')
+	if m.Has('v') {
+		s.out = append(append(s.out, value...), '\r', '\n')
+	}
+}
+
+// appendMetaEcho appends what a reply repeats of the request.
+func (s *session) appendMetaEcho(m *memcache.Meta, flag byte, token []byte) {
+	switch flag {
+	case 'k':
+		s.out = memcache.AppendMetaKey(s.out, m)
+	case 'O':
+		s.out = memcache.AppendMetaToken(s.out, flag, token)
+	}
+}
+
+// appendTTL appends the seconds left, rounded up; -1 for ever.
+func (s *session) appendTTL(w *worker, expires uint64) {
+	ttl := int64(-1)
+	if expires != 0 {
+		ttl = max(0, (int64(expires)-w.now+999)/1000)
+	}
+	s.out = strconv.AppendInt(append(s.out, " t"...), ttl, 10)
+}
+
+// vivify makes the empty value that this client is to fill; false when somebody else has made one meanwhile.
+func (s *session) vivify(w *worker) bool {
+	r, m, q := &w.mreq, w.mreq.Meta, &w.req
+	expires := uint64(0)
+	list := m.List()
+	for flag, _, ok := list.Next(); ok; flag, _, ok = list.Next() {
+		switch flag {
+		case 'N':
+			expires, _ = w.expires(m.CreateExptime)
+		case 'T':
+			expires, _ = w.expires(m.Exptime)
+		}
+	}
+	q.Op, q.Key, q.Value, q.Type, q.Flags, q.CAS, q.Expires, q.Vivify, q.Unique = store.Add, r.Key, nil, nil, 0, 0, expires, true, m.Unique
+	err := w.commit(s)
+	q.Vivify, q.Unique = false, 0
+	switch {
+	case errors.Is(err, store.ErrExists):
+		return false
+	case err != nil:
+		s.out = append(s.out, memcacheReply(r.Op, err)...)
+		return true
+	}
+	w.countMetaGet(false)
+	v := store.View{Token: w.res.Token, Stamp: hlc.Make(w.now, 0, 0)}
+	v.Expires, _ = w.expires(m.CreateExptime)
+	s.appendMetaHit(w, &v, &metaHit{touch: m.Has('T'), claim: true, created: true})
+	return true
+}
+
+// metaMiss answers mg without a record.
+func (s *session) metaMiss(w *worker) {
+	w.countMetaGet(false)
+	if m := w.mreq.Meta; !m.Has('q') {
+		s.out = append(s.out, "EN"...)
+		s.appendMetaStatus(m, nil)
+	}
+}
+
+func (w *worker) countMetaGet(hit bool) {
+	touches := w.mreq.Meta.Has('T')
+	if touches {
+		w.tally[cmdTouch]++
+	}
+	switch {
+	case hit && touches:
+		w.tally[getHits]++
+		w.tally[touchHits]++
+	case hit:
+		w.tally[getHits]++
+	default:
+		w.tally[getMisses]++
+	}
+}
+
+// appendMetaStatus ends a status line with what the request asked back; own appends the flags that only its command has.
+func (s *session) appendMetaStatus(m *memcache.Meta, own func(flag byte)) {
+	list := m.List()
+	for flag, token, ok := list.Next(); ok; flag, token, ok = list.Next() {
+		s.appendMetaEcho(m, flag, token)
+		if own != nil {
+			own(flag)
+		}
+	}
+	s.out = append(s.out, '\r', '\n')
+}
+
+func (s *session) metaSet(w *worker) {
+	r, m, q := &w.mreq, w.mreq.Meta, &w.req
+	w.tally[cmdSet]++
+	q.Op, q.Key, q.Value, q.Type, q.Flags, q.CAS, q.Unique = store.Set, r.Key, r.Value, nil, m.Flags, 0, m.Unique
+	q.Expires, _ = w.expires(m.Exptime)
+	compares := m.Has('C')
+	switch m.Mode {
+	case 'E':
+		q.Op, compares = store.Add, false
+	case 'A':
+		q.Op = store.Append
+	case 'P':
+		q.Op = store.Prepend
+	case 'R':
+		q.Op = store.Replace
+	}
+	joins := q.Op == store.Append || q.Op == store.Prepend
+	if compares {
+		q.CAS = comparable(m.CAS)
+		if !joins {
+			q.Op, q.CAS, q.Outdated = store.CAS, m.CAS, m.Has('I')
+		}
+	}
+	op := q.Op
+	err := w.commit(s)
+	for joins && m.Has('N') && errors.Is(err, store.ErrNotFound) && !compares {
+		q.Op = store.Add
+		q.Expires, _ = w.expires(m.CreateExptime)
+		if err = w.commit(s); errors.Is(err, store.ErrExists) { // another client was faster
+			q.Op = op
+			err = w.commit(s)
+		}
+	}
+	q.Value, q.Outdated, q.Unique = nil, false, 0
+	status, token := "HD", uint64(0)
+	if op == store.CAS {
+		w.countStorage(memcache.OpCAS, err)
+	} else {
+		w.countStorage(r.Op, err)
+	}
+	switch {
+	case err == nil:
+		if token = w.res.Token; m.Has('q') {
+			return
+		}
+	case errors.Is(err, store.ErrConflict):
+		status = "EX"
+	case errors.Is(err, store.ErrNotFound) && op == store.CAS:
+		status = "NF"
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExists), errors.Is(err, store.ErrTooLarge) && joins:
+		status = "NS"
+	default:
+		s.out = append(s.out, memcacheReply(r.Op, err)...)
+		return
+	}
+	s.out = append(s.out, status...)
+	s.appendMetaStatus(m, func(flag byte) {
+		switch {
+		case flag == 'c':
+			s.out = memcache.AppendMetaNumber(s.out, flag, token)
+		case flag == 's' && err == nil:
+			s.out = memcache.AppendMetaNumber(s.out, flag, uint64(w.res.Size))
+		}
+	})
+}
+
+// comparable is a unique to compare with where the store takes 0 for none: no record has it.
+func comparable(unique uint64) uint64 {
+	if unique == 0 {
+		return math.MaxUint64
+	}
+	return unique
+}
+
+func (s *session) metaDelete(w *worker) {
+	r, m, q := &w.mreq, w.mreq.Meta, &w.req
+	q.Op, q.Key, q.CAS = store.Delete, r.Key, 0
+	if m.Has('C') {
+		q.CAS = comparable(m.CAS)
+	}
+	q.Value, q.Type, q.Flags, q.Expires, q.Unique = nil, nil, 0, 0, m.Unique
+	if m.Has('T') {
+		q.Expires, _ = w.expires(m.Exptime)
+	}
+	switch {
+	case m.Has('I'):
+		q.Op, q.Remove, q.KeepExpires = store.Invalidate, m.Has('x'), !m.Has('T') && !m.Has('x')
+	case m.Has('x'):
+		q.Op = store.Replace
+	}
+	err := w.commit(s)
+	q.Remove, q.KeepExpires, q.Unique = false, false, 0
+	switch {
+	case err == nil:
+		w.tally[deleteHits]++
+		if m.Has('q') {
+			return
+		}
+		s.out = append(s.out, "HD"...)
+	case errors.Is(err, store.ErrNotFound):
+		w.tally[deleteMisses]++
+		s.out = append(s.out, "NF"...)
+	case errors.Is(err, store.ErrConflict):
+		s.out = append(s.out, "EX"...)
+	default:
+		s.out = append(s.out, memcacheReply(r.Op, err)...)
+		return
+	}
+	s.appendMetaStatus(m, nil)
+}
+
+func (s *session) metaArith(w *worker) {
+	r, m, q := &w.mreq, w.mreq.Meta, &w.req
+	hit, miss := incrHits, incrMisses
+	q.Op = store.Incr
+	if m.Mode == 'D' || m.Mode == '-' {
+		hit, miss = decrHits, decrMisses
+		q.Op = store.Decr
+	}
+	q.Key, q.CAS, q.Delta, q.Unique = r.Key, m.CAS, m.Delta, m.Unique
+	q.Create, q.Initial, q.Flags, q.Type = m.Has('N'), m.Initial, 0, nil
+	q.Expires, _ = w.expires(m.CreateExptime)
+	if q.Retime = m.Has('T'); q.Retime {
+		q.RetimeTo, _ = w.expires(m.Exptime)
+		q.Expires = q.RetimeTo
+	}
+	was := s.expiryBefore(w)
+	err := w.commit(s)
+	q.Create, q.Retime, q.Unique = false, false, 0
+	switch {
+	case err == nil:
+		w.tally[hit]++
+		if !m.Has('q') {
+			s.appendNumber(w, was)
+		}
+		return
+	case errors.Is(err, store.ErrNotFound):
+		w.tally[miss]++
+		s.out = append(s.out, "NF"...)
+	case errors.Is(err, store.ErrConflict):
+		s.out = append(s.out, "EX"...)
+	default:
+		s.out = append(s.out, memcacheReply(r.Op, err)...)
+		return
+	}
+	s.appendMetaStatus(m, nil)
+}
+
+// expiryBefore is the expiry that t shows in front of T: that of the record as it is. 0 where nobody asks for it.
+func (s *session) expiryBefore(w *worker) (expires uint64) {
+	if m := w.mreq.Meta; m.Has('t') && m.Has('T') && w.store.Peek(w.mreq.Key, &w.view) {
+		expires = w.view.Expires
+		w.view.Release()
+	}
+	return expires
+}
+
+// appendNumber answers arithmetic that was done.
+func (s *session) appendNumber(w *worker, was uint64) {
+	m := w.mreq.Meta
+	var digits [20]byte
+	number := strconv.AppendUint(digits[:0], w.res.Number, 10)
+	if m.Has('v') {
+		s.out = strconv.AppendInt(append(s.out, "VA "...), int64(len(number)), 10)
+	} else {
+		s.out = append(s.out, "HD"...)
+	}
+	expires := w.res.Expires
+	if m.Has('T') && !w.res.Fresh {
+		expires = was
+	}
+	list := m.List()
+	for flag, token, ok := list.Next(); ok; flag, token, ok = list.Next() {
+		switch flag {
+		case 'T':
+			expires = w.res.Expires
+		case 't':
+			s.appendTTL(w, expires)
+		case 'c':
+			s.out = memcache.AppendMetaNumber(s.out, flag, w.res.Token)
+		default:
+			s.appendMetaEcho(m, flag, token)
+		}
+	}
+	s.endMetaLine(m, number)
+}
+
+// metaDebug tells what is known of a record. There are no slab classes: all are in class 1.
+func (s *session) metaDebug(w *worker) {
+	m, v := w.mreq.Meta, &w.view
+	if !w.store.Peek(w.mreq.Key, v) {
+		s.out = append(s.out, memcache.ReplyMetaEnd...)
+		return
+	}
+	s.out = append(append(append(s.out, "ME "...), m.KeyText...), " exp="...)
+	ttl := int64(-1)
+	if v.Expires != 0 {
+		ttl = max(0, (int64(v.Expires)-w.now+999)/1000)
+	}
+	s.out = strconv.AppendInt(s.out, ttl, 10)
+	s.out = strconv.AppendInt(append(s.out, " la="...), v.Idle(w.now), 10)
+	s.out = strconv.AppendUint(append(s.out, " cas="...), v.Token, 10)
+	fetched := "no"
+	if v.Read {
+		fetched = "yes"
+	}
+	s.out = append(append(append(s.out, " fetch="...), fetched...), " cls=1 size="...)
+	s.out = strconv.AppendInt(s.out, int64(len(w.mreq.Key)+len(v.Value)), 10)
+	v.Release()
+	s.out = append(s.out, '\r', '\n')
+}
