@@ -99,7 +99,8 @@ type scenario struct {
 }
 
 var scenarioOps = map[string]store.Op{"set": store.Set, "add": store.Add, "replace": store.Replace, "append": store.Append, "prepend": store.Prepend,
-	"cas": store.CAS, "delete": store.Delete, "incr": store.Incr, "decr": store.Decr, "touch": store.Touch}
+	"cas": store.CAS, "delete": store.Delete, "incr": store.Incr, "decr": store.Decr, "touch": store.Touch, "claim": store.Touch,
+	"stale": store.Invalidate}
 
 func (s *scenario) do(words []string) error {
 	command, args := words[0], words[1:]
@@ -109,7 +110,7 @@ func (s *scenario) do(words []string) error {
 		args = args[1:]
 	}
 	if op, ok := scenarioOps[command]; ok {
-		return s.operate(n, op, args)
+		return s.operate(n, op, command == "claim", args)
 	}
 	switch command {
 	case "cut":
@@ -298,8 +299,8 @@ func (s *scenario) link(n *testNode) string {
 	return st.State + ", " + reason
 }
 
-func (s *scenario) operate(n *testNode, op store.Op, args []string) error {
-	req := store.Request{Op: op, Key: []byte(args[0])}
+func (s *scenario) operate(n *testNode, op store.Op, claim bool, args []string) error {
+	req := store.Request{Op: op, Key: []byte(args[0]), Claim: claim, KeepExpires: claim || op == store.Invalidate}
 	for _, arg := range args[1:] {
 		name, value, _ := strings.Cut(arg, "=")
 		switch {
@@ -411,6 +412,12 @@ func (s *scenario) show(n *testNode, r *record.Record, name func(hlc.Stamp) stri
 		b.WriteString(" expired")
 	case r.Expires != 0:
 		fmt.Fprintf(&b, " expires in %v", time.Duration(int64(r.Expires)-n.millis())*time.Millisecond)
+	}
+	if r.Stale {
+		b.WriteString(" stale")
+	}
+	if r.Won {
+		b.WriteString(" won")
 	}
 	if r.Flags != 0 {
 		fmt.Fprintf(&b, " flags %d", r.Flags)

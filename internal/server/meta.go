@@ -93,6 +93,7 @@ func (s *session) metaGet(w *worker) {
 type metaHit struct {
 	expires      uint64 // that the record gets
 	touch, claim bool   // it is given that expiry; this client is told to renew it
+	value        bool   // it is sent: v, and not what the client has, C
 	created      bool   // it was not there
 }
 
@@ -100,6 +101,7 @@ type metaHit struct {
 func (w *worker) metaPlan(v *store.View, writes bool) (g metaHit) {
 	m := w.mreq.Meta
 	g.expires = v.Expires
+	g.value = m.Has('v') && !(m.Has('C') && m.CAS == v.Token)
 	if !writes {
 		return g
 	}
@@ -121,11 +123,7 @@ func (w *worker) metaPlan(v *store.View, writes bool) (g metaHit) {
 // appendMetaHit appends the line of a hit, and the value where it is asked for.
 func (s *session) appendMetaHit(w *worker, v *store.View, g *metaHit) {
 	m := w.mreq.Meta
-	if m.Has('v') {
-		s.out = strconv.AppendInt(append(s.out, "VA "...), int64(len(v.Value)), 10)
-	} else {
-		s.out = append(s.out, "HD"...)
-	}
+	s.beginMetaLine(g.value, len(v.Value))
 	expires := v.Expires
 	list := m.List()
 	for flag, token, ok := list.Next(); ok; flag, token, ok = list.Next() {
@@ -167,13 +165,21 @@ func (s *session) appendMetaHit(w *worker, v *store.View, g *metaHit) {
 	if g.claim {
 		s.out = append(s.out, " W"...)
 	}
-	s.endMetaLine(m, v.Value)
+	s.endMetaLine(g.value, v.Value)
 }
 
-// endMetaLine ends the line; where it is asked for, the value follows.
-func (s *session) endMetaLine(m *memcache.Meta, value []byte) {
+// beginMetaLine begins the line of success, of which the size of the value is a part where that follows.
+func (s *session) beginMetaLine(withValue bool, size int) {
+	if withValue {
+		s.out = strconv.AppendInt(append(s.out, "VA "...), int64(size), 10)
+	} else {
+		s.out = append(s.out, "HD"...)
+	}
+}
+
+func (s *session) endMetaLine(withValue bool, value []byte) {
 	s.out = append(s.out, '\r', '\n')
-	if m.Has('v') {
+	if withValue {
 		s.out = append(append(s.out, value...), '\r', '\n')
 	}
 }
@@ -223,7 +229,7 @@ func (s *session) vivify(w *worker) bool {
 	w.countMetaGet(false)
 	v := store.View{Token: w.res.Token, Stamp: hlc.Make(w.now, 0, 0)}
 	v.Expires, _ = w.expires(m.CreateExptime)
-	s.appendMetaHit(w, &v, &metaHit{touch: m.Has('T'), claim: true, created: true})
+	s.appendMetaHit(w, &v, &metaHit{touch: m.Has('T'), claim: true, created: true, value: m.Has('v')})
 	return true
 }
 
@@ -426,11 +432,7 @@ func (s *session) appendNumber(w *worker, was uint64) {
 	m := w.mreq.Meta
 	var digits [20]byte
 	number := strconv.AppendUint(digits[:0], w.res.Number, 10)
-	if m.Has('v') {
-		s.out = strconv.AppendInt(append(s.out, "VA "...), int64(len(number)), 10)
-	} else {
-		s.out = append(s.out, "HD"...)
-	}
+	s.beginMetaLine(m.Has('v'), len(number))
 	expires := w.res.Expires
 	if m.Has('T') && !w.res.Fresh {
 		expires = was
@@ -448,7 +450,7 @@ func (s *session) appendNumber(w *worker, was uint64) {
 			s.appendMetaEcho(m, flag, token)
 		}
 	}
-	s.endMetaLine(m, number)
+	s.endMetaLine(m.Has('v'), number)
 }
 
 // metaDebug tells what is known of a record. There are no slab classes: all are in class 1.

@@ -78,7 +78,7 @@ func (s *Store) write(sh *shard, h uint64, req *Request, p *present, res *Result
 		req.scratch = next.Value
 	}
 	s.point(sh, h, p, loc, &next, req.keepsValue())
-	if req.Op == Touch {
+	if req.Op == Touch || req.Vivify {
 		sh.idx.MarkRead(h, loc)
 	}
 	res.Seq, res.Token, res.Expires, res.Fresh = seq, next.Token(), next.Expires, !p.live

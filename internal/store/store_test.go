@@ -328,7 +328,15 @@ func TestTwoStoresConverge(t *testing.T) {
 			s := stores[rng.IntN(2)]
 			k := fmt.Sprintf("k%d", rng.IntN(8))
 			req := Request{Key: []byte(k), Value: []byte(strconv.Itoa(rng.IntN(10))), Delta: uint64(rng.IntN(5)), Flags: rng.Uint32N(3)}
-			req.Op = []Op{Set, Add, Replace, Append, Delete, Incr, Decr, Touch}[rng.IntN(8)]
+			req.Op = []Op{Set, Add, Replace, Append, Delete, Incr, Decr, Touch, Invalidate, CAS}[rng.IntN(10)]
+			req.Claim, req.KeepExpires, req.Vivify = rng.IntN(2) == 0, rng.IntN(2) == 0, rng.IntN(2) == 0
+			req.Create, req.Retime, req.Remove = rng.IntN(2) == 0, rng.IntN(2) == 0, rng.IntN(4) == 0
+			if rng.IntN(4) == 0 {
+				req.Unique = 1 + rng.Uint64N(3)
+			}
+			if req.Op == CAS {
+				req.CAS, req.Outdated = 1+rng.Uint64N(3), true
+			}
 			if rng.IntN(4) == 0 {
 				req.Expires = uint64(s.Now()) + rng.Uint64N(3000)
 			}
@@ -356,6 +364,16 @@ func TestTwoStoresConverge(t *testing.T) {
 			vb, okb := get(b, k)
 			if va != vb || oka != okb {
 				t.Fatalf("seed %d: %s is %q %v and %q %v", seed, k, va, oka, vb, okb)
+			}
+			var x, y View
+			if oka {
+				a.Peek([]byte(k), &x)
+				x.Release()
+				b.Peek([]byte(k), &y)
+				y.Release()
+			}
+			if x.Token != y.Token || x.Stale != y.Stale || x.Won != y.Won || x.Expires != y.Expires || x.Flags != y.Flags {
+				t.Fatalf("seed %d: %s differs: %+v and %+v", seed, k, x, y)
 			}
 		}
 		a.Close()
