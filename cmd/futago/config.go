@@ -45,7 +45,8 @@ func serveSettings(c *serveConfig) *settings {
 	s.addRare("verify-interval", durationValue(&n.VerifyInterval), "how often idle nodes compare what they hold")
 	s.addRare("drain-timeout", durationValue(&n.DrainTimeout), "how long a stop may take to finish requests and hand the last entries to the peer")
 
-	s.add("max-memory", sizeValue(&n.MaxMemory), "bound of the index and, with --data=none, of the records; 0 is none")
+	s.add("max-memory", sizeValue(&n.MaxMemory), "bound of the index and, with --data=none or --evict, of the records; 0 is none")
+	s.add("evict", boolValue(&n.Evict), "run as a cache: give up records that were not read for long instead of refusing writes at --max-memory")
 	s.add("min-free", sizeValue(&n.MinFree), "refuse writes when the disk has less space than this")
 	s.add("max-value", sizeValue(&n.MaxValue), "largest value, for every protocol")
 	s.add("max-clock-drift", durationValue(&n.MaxClockDrift), "refuse stamps of a peer that is further ahead of this clock")

@@ -66,6 +66,8 @@ type Config struct {
 
 	// MaxMemory bounds the memory of the index and, with Data none, of the records; 0 is no bound. Bytes.
 	MaxMemory int64
+	// Evict gives up records that are not read before MaxMemory, to which the records then count with any Data, is reached.
+	Evict bool
 	// MinFree is the free disk space below which client writes are refused. Bytes.
 	MinFree int64
 	// MaxValue is the largest value in bytes, for every protocol.
@@ -249,6 +251,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	notNegative("max-memory", c.MaxMemory)
+	if c.Evict && c.MaxMemory < minEvictMemory {
+		bad("max-memory", c.MaxMemory, "with evict 16MiB or more")
+	}
 	notNegative("min-free", c.MinFree)
 	notNegative("log-retain", c.LogRetain)
 	notNegative("threads", int64(c.Threads))
@@ -257,6 +262,9 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// minEvictMemory is the least memory in which eviction has segments to choose from.
+const minEvictMemory = 16 << 20
 
 // countSet returns how many of the texts are not empty.
 func countSet(texts ...string) (n int) {

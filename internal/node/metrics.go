@@ -12,7 +12,7 @@ type collector struct{ n *Node }
 var descs = struct {
 	ready, items, tombstones, live, logBytes, segments, memory, last, written, durable, compactions, compactFailed, impossible, refused,
 	solo, soloSeconds, soloEntered, unconfirmed, refusedWrites, lagEntries, lagSeconds, drift, caughtUp, linked, received, snapshots,
-	followerLag, conflicts, forgotten, horizon, damaged, lost, unequal, mended *prometheus.Desc
+	followerLag, conflicts, forgotten, evicted, horizon, damaged, lost, unequal, mended *prometheus.Desc
 }{
 	ready:         desc("node_ready", "1 when clients are served and nothing is wrong."),
 	items:         desc("store_items", "Records that are no tombstones."),
@@ -29,6 +29,7 @@ var descs = struct {
 	impossible:    desc("store_impossible_pairs_total", "Pairs of records that share a stamp but differ: a data folder was copied."),
 	conflicts:     desc("store_conflicts_total", "Changes dropped whole because another node had changed the key without knowing of them."),
 	forgotten:     desc("store_forgotten_total", "Deletes and expired records that are remembered no longer."),
+	evicted:       desc("store_evicted_total", "Records given up for want of memory."),
 	horizon:       desc("store_horizon_timestamp_seconds", "Time up to which deletes may be forgotten, 0 for none."),
 	damaged:       desc("store_damaged_parts_total", "Parts of the keys of which the disk spoilt a record."),
 	lost:          desc("store_lost_records_total", "Records that the disk spoilt and no peer had."),
@@ -88,6 +89,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descs.impossible, float64(s.Store.Impossible))
 	counter(descs.conflicts, float64(s.Store.Conflicts))
 	counter(descs.forgotten, float64(s.Store.Forgotten))
+	counter(descs.evicted, float64(s.Store.Evicted))
 	counter(descs.damaged, float64(s.Store.Damaged))
 	counter(descs.lost, float64(s.Store.Lost))
 	horizon := 0.0

@@ -133,9 +133,13 @@ func (n *Node) open() error {
 	c := store.DefaultConfig()
 	c.FS, c.InMemory, c.Node = fs, n.cfg.Data == "none", n.cfg.Node
 	c.Fsync, c.FsyncInterval, c.SegmentSize = ulog.Policy(n.cfg.Fsync), n.cfg.FsyncInterval, n.cfg.SegmentSize
+	c.TombstoneRetention = n.cfg.TombstoneRetention
 	c.MaxValue, c.MaxMemory, c.MinFree, c.MaxClockDrift = n.cfg.MaxValue, n.cfg.MaxMemory, n.cfg.MinFree, n.cfg.MaxClockDrift
+	if c.Evict = n.cfg.Evict; c.Evict {
+		evicting(&c)
+	}
 	c.LogRetain, c.CompactRate = n.cfg.LogRetain, n.cfg.CompactRate
-	c.TombstoneRetention, c.AwaitPeer = n.cfg.TombstoneRetention, len(n.cfg.Peer) > 0
+	c.AwaitPeer = len(n.cfg.Peer) > 0
 	c.AckPeer, c.AckStrict, c.AckTimeout = n.cfg.Ack == "peer", n.cfg.Ack == "strict", n.cfg.AckTimeout
 	c.Logger, c.Now = n.logger, n.cfg.Now
 	c.Damaged = func(part int) {
@@ -157,6 +161,14 @@ func (n *Node) open() error {
 	n.follow()
 	n.opened.Store(true)
 	return nil
+}
+
+// evicting suits the store to a cache: small segments, so that few of them are no room for records, and deletes, which an
+// eviction is where others must know of it, are forgotten as soon as all know.
+func evicting(c *store.Config) {
+	const unit = 64 << 10
+	c.SegmentSize = min(c.SegmentSize, max(c.MaxMemory/store.EvictSegments/unit*unit, unit))
+	c.TombstoneRetention, c.HorizonStep = 0, 10*time.Second
 }
 
 // openLink reads what the peer link is protected with.
@@ -188,6 +200,7 @@ func (n *Node) newServer() (*server.Server, error) {
 	c.MaxConns, c.Threads, c.MaxValue = n.cfg.MaxConns, n.cfg.Threads, n.cfg.MaxValue
 	c.FirstByteTimeout, c.IdleTimeout, c.RequestTimeout = n.cfg.FirstByteTimeout, n.cfg.IdleTimeout, n.cfg.RequestTimeout
 	c.MaxPending, c.MaxPendingTotal = n.cfg.MaxPending, n.cfg.MaxPendingTotal
+	c.MaxMemory, c.Evict = n.cfg.MaxMemory, n.cfg.Evict
 	c.Version, c.Logger, c.Registerer = n.cfg.Version, n.logger, n.registry
 	return server.New(c, n.store)
 }

@@ -323,7 +323,7 @@ func TestMetricNames(t *testing.T) {
 		"store_compactions_failed_total", "store_impossible_pairs_total", "store_refusing_writes", "store_solo", "store_solo_seconds_total",
 		"store_solo_entered_total", "store_unconfirmed_writes_total", "store_refused_writes_total",
 		"replication_lag_entries", "replication_lag_seconds", "replication_clock_drift_seconds", "replication_caught_up",
-		"store_conflicts_total", "store_forgotten_total", "store_horizon_timestamp_seconds", "store_damaged_parts_total", "store_lost_records_total", "replication_unequal_ranges",
+		"store_conflicts_total", "store_forgotten_total", "store_evicted_total", "store_horizon_timestamp_seconds", "store_damaged_parts_total", "store_lost_records_total", "replication_unequal_ranges",
 		"replication_mended_records_total", "replication_links_total", "replication_records_total", "replication_snapshots_total", "replication_follower_lag_entries",
 	}
 	var got []string

@@ -28,6 +28,8 @@ type Config struct {
 	MaxValue int64
 	// MaxMemory is the store's bound, which "stats" shows; 0 is none. Bytes.
 	MaxMemory int64
+	// Evict says that the store evicts, for the same.
+	Evict bool
 	// Threads is the number of network loops; 0 is half of the cores, at least one.
 	Threads int
 	// Version is shown to clients, as x.y.z.

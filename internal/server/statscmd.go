@@ -140,7 +140,7 @@ func (s *Server) generalStats(l *statList, now int64) {
 	l.num("bytes", uint64(st.Bytes))
 	l.num("curr_items", uint64(st.Items))
 	l.num("total_items", n[itemsStored])
-	l.num("evictions", 0)
+	l.num("evictions", uint64(st.Evicted))
 	l.num("reclaimed", 0)
 	s.ackStats(l)
 }
@@ -172,7 +172,11 @@ func (s *Server) settingsStats(l *statList) {
 	l.text("tcpport", port)
 	l.num("udpport", 0)
 	l.num("verbosity", 0)
-	l.text("evictions", "off")
+	evictions := "off"
+	if s.cfg.Evict {
+		evictions = "on"
+	}
+	l.text("evictions", evictions)
 	l.num("num_threads", uint64(max(len(s.loops), 1)))
 	l.text("cas_enabled", "yes")
 	l.text("auth_enabled_sasl", "no")

@@ -97,13 +97,20 @@ func (s *Store) CompactOnce() bool {
 	if len(ids) == 0 {
 		return false
 	}
-	pace := pacer{rate: s.compactRate(), start: time.Now()}
+	return s.compact(ids, &pacer{rate: s.compactRate(), start: time.Now()})
+}
+
+// compact copies what is live in the segments; true when it was finished. Without a pace it does so at once. The caller has
+// begun a compaction.
+func (s *Store) compact(ids []uint64, pace *pacer) bool {
 	finished := true
 	err := s.log.Compact(ids, ulog.Compaction{
 		Live:  s.isLive,
 		Moved: s.moved, Damaged: s.letGo,
 		Pace: func(n int64) bool {
-			pace.wait(n)
+			if pace != nil {
+				pace.wait(n)
+			}
 			select {
 			case <-s.stop:
 				finished = false

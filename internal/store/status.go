@@ -8,6 +8,7 @@ type counts struct {
 	compactFailed atomic.Int64
 	impossible    atomic.Int64
 	forgotten     atomic.Int64
+	evicted       atomic.Int64
 	damaged       atomic.Int64
 	lost          atomic.Int64
 }
@@ -28,6 +29,7 @@ type Stats struct {
 	Impossible    int64  `json:"impossible"`     // pairs of records that share a stamp but differ
 	Conflicts     int64  `json:"conflicts"`      // changes dropped whole because another node had changed the key at once
 	Forgotten     int64  `json:"forgotten"`      // deletes and expired records that are remembered no longer
+	Evicted       int64  `json:"evicted"`        // records given up for want of memory
 	Damaged       int64  `json:"damaged"`        // parts of the keys of which the disk spoilt a record
 	Lost          int64  `json:"lost"`           // such records that no peer had either
 	Refusal       string `json:"refusal"`        // why client writes are refused, empty = they are not
@@ -38,7 +40,7 @@ func (s *Store) Stats() Stats {
 	u := s.log.Usage()
 	st := Stats{
 		Items: s.items.Load(), Tombstones: s.tombs.Load(), Bytes: u.Live, LogBytes: u.Bytes, Segments: u.Segments, MemoryBytes: s.Memory(),
-		Conflicts: s.conflicts.count.Load(), Forgotten: s.counts.forgotten.Load(),
+		Conflicts: s.conflicts.count.Load(), Forgotten: s.counts.forgotten.Load(), Evicted: s.counts.evicted.Load(),
 		Damaged: s.counts.damaged.Load(), Lost: s.counts.lost.Load(),
 		LastSeq: s.log.Last(), WrittenSeq: s.log.Written(), DurableSeq: s.log.Durable(),
 		Compactions: s.counts.compactions.Load(), CompactFailed: s.counts.compactFailed.Load(), Impossible: s.counts.impossible.Load(),

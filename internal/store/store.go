@@ -31,6 +31,7 @@ type Config struct {
 	MaxValue      int64         // bytes
 	MaxMemory     int64         // of the index, and of the log with an FS in memory; bytes, 0 = no bound
 	InMemory      bool          // FS is anonymous memory: the log counts to MaxMemory
+	Evict         bool          // the log counts to MaxMemory, and records that are not read go before it is reached
 	MinFree       int64         // disk space below which client writes are refused, bytes
 	MaxClockDrift time.Duration // ahead of the wall
 	LogRetain     int64         // log kept for a peer that is behind, bytes
@@ -96,11 +97,13 @@ type Store struct {
 	clocks     clocks
 	damages    damages
 
-	refusal  atomic.Pointer[error] // why client writes are refused; nil = they are not
-	retained retention
-	scans    scanState
-	counts   counts
-	accesses accesses
+	judging   sync.Mutex
+	refusedAt time.Time             // since when they are; under judging
+	refusal   atomic.Pointer[error] // why client writes are refused; nil = they are not
+	retained  retention
+	scans     scanState
+	counts    counts
+	accesses  accesses
 
 	stop    chan struct{}
 	workers sync.WaitGroup
@@ -151,6 +154,9 @@ func Open(cfg Config) (*Store, error) {
 	s.judge()
 	s.workers.Go(s.housekeep)
 	s.workers.Go(s.compactLoop)
+	if cfg.Evict && cfg.MaxMemory > 0 {
+		s.workers.Go(s.evictLoop)
+	}
 	return s, nil
 }
 
@@ -275,6 +281,9 @@ func (s *Store) writable(frees bool) error {
 		if frees && (errors.Is(*p, ErrNoSpace) || errors.Is(*p, ErrNoMemory)) {
 			return nil
 		}
+		if s.cfg.Evict && errors.Is(*p, ErrNoMemory) && s.awaitRoom() {
+			return nil
+		}
 		return *p
 	}
 	return nil
@@ -291,6 +300,8 @@ func (s *Store) Healthy() error {
 
 // judge decides whether client writes are accepted.
 func (s *Store) judge() {
+	s.judging.Lock()
+	defer s.judging.Unlock()
 	var why error
 	if err := s.clock.Drift(); err != nil {
 		why = ErrClock
@@ -313,6 +324,9 @@ func (s *Store) judge() {
 		s.logger.Info("client writes are accepted again")
 		return
 	}
+	if old == nil {
+		s.refusedAt = time.Now()
+	}
 	s.refusal.Store(&why)
 	s.logger.Warn("client writes are refused", "err", why)
 }
@@ -326,7 +340,7 @@ func (s *Store) Memory() int64 {
 		n += sh.idx.Bytes()
 		sh.mu.Unlock()
 	}
-	if s.cfg.InMemory {
+	if s.cfg.InMemory || s.cfg.Evict {
 		n += s.log.Usage().Bytes
 	}
 	return n

@@ -11,7 +11,6 @@ import (
 
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/record"
-	"github.com/futago/futago/internal/ulog"
 	"github.com/futago/futago/internal/vfs"
 )
 
@@ -302,8 +301,14 @@ func TestCommitAllocatesNothing(t *testing.T) {
 // pair applies everything that each store holds to the other.
 func exchange(t *testing.T, from, to *Store) {
 	t.Helper()
+	exchangeAfter(t, from, to, 0)
+}
+
+// exchangeAfter applies what comes behind a position, and returns the new one.
+func exchangeAfter(t *testing.T, from, to *Store, seq uint64) uint64 {
+	t.Helper()
 	from.Flush()
-	r, err := from.Log().ReadAfter(ulog.Position{})
+	r, err := from.Log().ReadAfterSeq(seq)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +319,9 @@ func exchange(t *testing.T, from, to *Store) {
 		if _, err := to.Apply([]record.Record{rec}, Feed{Stream: 2}); err != nil {
 			t.Fatal(err)
 		}
+		seq = e.Seq
 	}
+	return seq
 }
 
 func TestTwoStoresConverge(t *testing.T) {

@@ -179,6 +179,16 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	return l.remove(victims, lost)
 }
 
+// Walk calls f with every entry of a sealed segment, in order, without locks of the log.
+func (l *Log) Walk(id uint64, f func(e Entry)) error {
+	found, _, err := l.victims([]uint64{id})
+	if err != nil {
+		return err
+	}
+	defer found[0].unpin()
+	return l.scan(found[0], func(e Entry, _ int64) { f(e) })
+}
+
 // errStopped ends the walk of a compaction that Pace stopped.
 var errStopped = errors.New("compaction was stopped")
 

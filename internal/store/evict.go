@@ -1,0 +1,143 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/ulog"
+)
+
+// Eviction keeps the log below MaxMemory by giving up records that were not read for long. It goes through the segments in
+// the order of their age, as the hand of a clock: a record that was read since the hand came by last is copied to the young
+// end, the others go. One bit in the index is all that it costs.
+
+const (
+	// evictEvery is how often the room is looked at: less than what a loop fills in that time must be free.
+	evictEvery = 5 * time.Millisecond
+	// evictBatch is how many segments the hand passes at once: what is left of them makes one.
+	evictBatch = 4
+	// EvictSegments is in how many segments MaxMemory should be cut at least: the ones that are being filled, prepared and
+	// copied to are no room for records.
+	EvictSegments = 128
+)
+
+// evictLoop makes room ahead of need.
+func (s *Store) evictLoop() {
+	tick := time.NewTicker(evictEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			for s.Memory() > s.evictAbove() && s.log.Failed() == nil && s.EvictOnce() {
+			}
+			if p := s.refusal.Load(); p != nil && errors.Is(*p, ErrNoMemory) {
+				s.judge()
+			}
+		}
+	}
+}
+
+// evictAbove is the memory above which records go: writes must find room while the hand moves.
+func (s *Store) evictAbove() int64 {
+	return s.cfg.MaxMemory - max(s.cfg.MaxMemory/32, 4*s.cfg.SegmentSize)
+}
+
+// EvictOnce passes the oldest segments. It reports whether it freed anything: not while a compaction or a scan is on.
+func (s *Store) EvictOnce() bool {
+	if !s.scans.beginCompaction() {
+		return false
+	}
+	defer s.scans.endCompaction()
+	ids := s.oldest()
+	for _, id := range ids {
+		// A segment that cannot be read is left to the compaction, which lets go of what is lost.
+		if err := s.log.Walk(id, s.evict); err != nil {
+			s.logger.Warn("evict the records of a segment", "err", err)
+		}
+	}
+	return len(ids) > 0 && s.compact(ids, nil)
+}
+
+// oldest returns the segments that the hand passes next. What a peer still needs of the log is left alone as long as it is
+// not too much: then the peer gets a snapshot.
+func (s *Store) oldest() (ids []uint64) {
+	sealed := s.log.Sealed()
+	slices.SortFunc(sealed, func(a, b ulog.SegmentInfo) int { return cmp.Compare(a.ID, b.ID) })
+	// The young half is left alone, sealed or not: its readers must have had the time to come.
+	most := min(evictBatch, len(sealed)-s.log.Usage().Segments/2)
+	point := s.retentionPoint()
+	held := int64(0)
+	for _, g := range sealed {
+		if g.Log && g.Last >= point {
+			held += g.Size
+		}
+	}
+	for _, g := range sealed {
+		if len(ids) >= most {
+			break
+		}
+		if g.Log && g.Last >= point {
+			if held <= min(s.cfg.LogRetain, s.cfg.MaxMemory/4) {
+				continue
+			}
+			held -= g.Size
+		}
+		ids = append(ids, g.ID)
+	}
+	return ids
+}
+
+// evict gives up the record in an entry unless it was read since the hand passed it.
+func (s *Store) evict(e ulog.Entry) {
+	if k := e.Raw.Kind(); k != record.Value && k != record.Counter {
+		return
+	}
+	h := s.log.Hash(e.Raw.Key())
+	sh := s.shardOf(h)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	p := present{found: true, live: true, loc: e.Loc}
+	e.Raw.Into(&p.rec)
+	if !sh.idx.Has(h, e.Loc) || sh.idx.WasRead(h, e.Loc, true) && s.alive(&p.rec) {
+		return
+	}
+	if s.alone() {
+		s.drop(sh, h, e.Loc, &p.rec)
+		s.counts.evicted.Add(1)
+		return
+	}
+	// The other node, and a restart, must not take it for a record that is missing: it is deleted.
+	var res Result
+	if s.write(sh, h, &Request{Op: Delete, Key: p.rec.Key}, &p, &res) == nil {
+		s.counts.evicted.Add(1)
+	}
+}
+
+// alone reports that nobody else will ever see what this node holds.
+func (s *Store) alone() bool { return s.cfg.InMemory && !s.cfg.AwaitPeer && len(s.otherMembers()) == 0 }
+
+// evictPatience is how long writes wait for room once there is none.
+const evictPatience = 300 * time.Millisecond
+
+// awaitRoom waits for the hand where memory has just become short; true when there is room.
+func (s *Store) awaitRoom() bool {
+	for time.Since(s.refused()) < evictPatience {
+		time.Sleep(evictEvery)
+		if p := s.refusal.Load(); p == nil || !errors.Is(*p, ErrNoMemory) {
+			return true
+		}
+	}
+	return false
+}
+
+// refused is when the refusal of writes began.
+func (s *Store) refused() time.Time {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	return s.refusedAt
+}
