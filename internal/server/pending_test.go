@@ -79,6 +79,7 @@ func TestRepliesAreBounded(t *testing.T) {
 		c := dial(t, s)
 		c.send("set large 0 0 16777216\r\n" + strings.Repeat("v", 16<<20) + "\r\nset small 0 0 1\r\ns\r\n")
 		c.expect("STORED\r\nSTORED\r\n")
+		eventually(t, "the input is counted no more", func() bool { return s.pending.Load() == 0 })
 		holder := dial(t, s)
 		holder.send("get large\r\n")
 		eventually(t, "the value is counted", func() bool { return s.pending.Load() > 1<<20 })
