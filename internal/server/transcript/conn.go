@@ -3,6 +3,7 @@ package transcript
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 )
@@ -14,12 +15,16 @@ type conn struct {
 	closed bool // by the server, as expected
 }
 
-func dial(addr string) (*conn, error) {
+func dial(addr string, binary bool) (*conn, error) {
 	c, err := net.DialTimeout("tcp", addr, ioTimeout)
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, r: bufio.NewReaderSize(c, 64<<10)}, nil
+	var r io.Reader = c
+	if binary {
+		r = &packetLines{r: bufio.NewReader(c)}
+	}
+	return &conn{Conn: c, r: bufio.NewReaderSize(r, 64<<10)}, nil
 }
 
 // readLine reads one line, and further ones as long as they are the beginning of want: an expected text may contain

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -80,6 +81,7 @@ type player struct {
 	vars  map[string]string
 	conns map[int]*conn
 	cur   int
+	bin   bool             // the binary protocol is spoken in this section
 	among []*regexp.Regexp // wanted among the lines of the next expectMany
 }
 
@@ -116,8 +118,10 @@ func (p *player) finish() error {
 
 func (p *player) play(s step) error {
 	switch s.kind {
-	case section:
-		return p.finish()
+	case section, binarySection:
+		err := p.finish()
+		p.bin = s.kind == binarySection
+		return err
 	case connection:
 		i, err := strconv.Atoi(s.text)
 		p.cur = i
@@ -128,13 +132,17 @@ func (p *player) play(s step) error {
 		return err
 	}
 	switch s.kind {
-	case send, sendRaw:
-		text, err := p.literal(s.text)
+	case send:
+		text, err := p.request(s.text)
 		if err != nil {
 			return err
 		}
-		if s.kind == send {
-			text += "\r\n"
+		_, err = io.WriteString(c, text)
+		return err
+	case sendRaw:
+		text, err := p.literal(s.text)
+		if err != nil {
+			return err
 		}
 		_, err = io.WriteString(c, text)
 		return err
@@ -161,7 +169,8 @@ func (p *player) play(s step) error {
 		return p.many(c, s.text)
 	case expectClose:
 		c.closed = true
-		if got, err := c.r.ReadString('\n'); err != io.EOF || got != "" {
+		// Closing with bytes unread resets the connection.
+		if got, err := c.r.ReadString('\n'); got != "" || err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
 			return fmt.Errorf("got %q and %v, want the end of the connection", got, err)
 		}
 	}
@@ -173,7 +182,7 @@ func (p *player) conn() (*conn, error) {
 	c := p.conns[p.cur]
 	if c == nil {
 		var err error
-		if c, err = dial(p.addr); err != nil {
+		if c, err = dial(p.addr, p.bin); err != nil {
 			return nil, err
 		}
 		p.conns[p.cur] = c
@@ -214,7 +223,7 @@ func (p *player) many(c *conn, text string) error {
 
 // until repeats a command until its whole reply is as expected.
 func (p *player) until(s step, wants []step, side server) error {
-	text, err := p.literal(s.text)
+	text, err := p.request(s.text)
 	if err != nil {
 		return err
 	}
@@ -233,7 +242,7 @@ func (p *player) until(s step, wants []step, side server) error {
 		want = append(want, line)
 	}
 	for deadline := time.Now().Add(untilTimeout); ; time.Sleep(untilPause) {
-		got, err := p.exchange(text + "\r\n")
+		got, err := p.exchange(text)
 		if err != nil {
 			return err
 		}
@@ -246,22 +255,35 @@ func (p *player) until(s step, wants []step, side server) error {
 	}
 }
 
-// exchange sends text and a version command, and returns the lines that come before the version.
+// request is what the text of a send step puts on the wire.
+func (p *player) request(text string) (string, error) {
+	if p.bin {
+		return p.packet(text)
+	}
+	text, err := p.literal(text)
+	return text + "\r\n", err
+}
+
+// exchange sends text and a command whose reply is known, and returns the lines that come before that reply.
 func (p *player) exchange(text string) (lines []string, err error) {
 	c, err := p.conn()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := io.WriteString(c, text+"version\r\n"); err != nil {
+	last, reply := "version\r\n", "VERSION "
+	if p.bin {
+		last, reply = lastPacket, lastReply
+	}
+	if _, err := io.WriteString(c, text+last); err != nil {
 		return nil, err
 	}
 	for {
 		line, err := c.readLine("")
 		if err != nil {
-			return lines, fmt.Errorf("wait for the version after %q and %q: %w", lines, line, err)
+			return lines, fmt.Errorf("wait for %q after %q and %q: %w", reply, lines, line, err)
 		}
 		line = strings.TrimSuffix(line, "\r\n")
-		if strings.HasPrefix(line, "VERSION ") {
+		if strings.HasPrefix(line, reply) {
 			return lines, nil
 		}
 		lines = append(lines, line)

@@ -106,7 +106,7 @@ func TestReplay(t *testing.T) {
 		{"close and new section", "> bye\n<-\n== next\n> a\n< A", ""},
 		{"close that is none", "> a\n<-", `2: got "A\r\n"`},
 		{"close that is not expected", "> bye\n< A", "2: got \"\" and then EOF"},
-		{"close at the end that is not expected", "> bye", "wait for the version"},
+		{"close at the end that is not expected", "> bye", `wait for "VERSION "`},
 		{"two connections", "> a\n@ 2\n> two\n< 1\n< 2\n@ 1\n< A", ""},
 		{"two connections mixed up", "> a\n@ 2\n> two\n< 1\n< 2\n@ 1\n< 1", `7: got "A\r\n"`},
 		{"other server", "> a\n# why\n<m B\n<f A", ""},

@@ -5,6 +5,7 @@
 //
 //	# text       a comment
 //	== title     a new section: it begins with fresh connections
+//	=b title     the same in the binary protocol, see below
 //	@ 2          go on with connection 2 of this section (it begins with connection 1)
 //	> text       send text and CRLF
 //	>> text      send text as it is
@@ -22,6 +23,21 @@
 // written \x20. ${name} is a variable, ${now+60} the Unix time in 60 seconds, ${x*300} three hundred times x; the
 // first two work in a regexp too. When a section ends, each open connection is asked for the version, so that a
 // reply too many is found.
+//
+// In the binary protocol a line stands for a packet. One to send is a command and fields, in any order but for value,
+// which takes the rest of the line:
+//
+//	> setq opaque=5 cas=${u} flags=7 exptime=60 key=foo value=bar
+//	> incr key=n delta=1 initial=10 exptime=0xffffffff
+//
+// Fields left out are 0 or empty, and the extras those of the command. To send what no client should there are
+// extras=HEX, command numbers (0x1b), and what stands in the header: magic, keysize, extrasize, bodysize, datatype,
+// vbucket. A reply is written the same way, as command, status, opaque, cas, flags (if it has extras), key, and number (of
+// incr and decr) or value, without those that are 0 or empty:
+//
+//	< get opaque=5 cas=${u} flags=7 value=bar
+//	<~ incr cas=\d+ number=10
+//	< get status=0x1 value=Not found
 package transcript
 
 import (
@@ -47,6 +63,7 @@ type kind uint8
 
 const (
 	section kind = iota + 1
+	binarySection
 	connection
 	send
 	sendRaw
@@ -84,6 +101,7 @@ func load(file string) ([]step, error) {
 func parse(text string) ([]step, error) {
 	var steps []step
 	reasoned := false // a comment stands above, with nothing but limited expectations between
+	binary := false
 	for i, line := range strings.Split(text, "\n") {
 		if line == "" {
 			continue
@@ -94,6 +112,12 @@ func parse(text string) ([]step, error) {
 		}
 		s, err := parseLine(line)
 		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		if s.kind == section || s.kind == binarySection {
+			binary = s.kind == binarySection
+		}
+		if err := s.check(binary); err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
 		if s.only == anyServer {
@@ -125,6 +149,8 @@ func parseLine(line string) (step, error) {
 	switch {
 	case mark == "==":
 		s.kind = section
+	case mark == "=b":
+		s.kind = binarySection
 	case mark == "@":
 		s.kind = connection
 		if _, err := strconv.Atoi(text); err != nil {
@@ -144,13 +170,20 @@ func parseLine(line string) (step, error) {
 	if !ok {
 		return step{}, fmt.Errorf("unknown mark %q", mark)
 	}
-	return s, s.check()
+	return s, nil
 }
 
 // check finds bad escapes and patterns before anything is sent.
-func (s step) check() error {
+func (s step) check(binary bool) error {
 	switch s.kind {
-	case send, sendRaw, sendUntil, expect:
+	case send, sendUntil:
+		if binary {
+			_, err := parsePacket(s.text)
+			return err
+		}
+		_, err := unescape(s.text)
+		return err
+	case sendRaw, expect:
 		_, err := unescape(s.text)
 		return err
 	case expectMatch, expectAmong, expectMany:

@@ -21,6 +21,11 @@ func TestParseRefuses(t *testing.T) {
 		{"<~ (a\n", "line 1: error parsing regexp"},
 		{"@ two\n", "line 1: connection number"},
 		{"> a\n<m b\n", "line 2: expectation for one server without a comment"},
+		{"=b\n> nothing\n", `line 2: unknown command "nothing"`},
+		{"=b\n> get kee=k\n", `line 2: unknown field "kee=k"`},
+		{"=b\n> get key\n", `line 2: unknown field "key"`},
+		{"=b\n> get key=\\q\n", "line 2: escape in"},
+		{"=b\n>? get ke\n", `line 2: unknown field "ke"`},
 		{"# reason\n> a\n<f b\n", "line 3: expectation for one server without a comment"},
 	} {
 		if _, err := parse(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -30,7 +35,7 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestParseSteps(t *testing.T) {
-	steps, err := parse("# c\n== title\n\n> a b\n>> c\n>? d\n@ 2\n<\n< e\n<~ f\n<& g\n<* h\n# reason\n<m i\n<f~ j\n<-\n")
+	steps, err := parse("# c\n== title\n\n> a b\n>> c\n>? d\n@ 2\n<\n< e\n<~ f\n<& g\n<* h\n# reason\n<m i\n<f~ j\n<-\n=b packets\n> get\n== lines\n> k\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +45,7 @@ func TestParseSteps(t *testing.T) {
 		{kind: expect, line: 9, text: "e"}, {kind: expectMatch, line: 10, text: "f"}, {kind: expectAmong, line: 11, text: "g"},
 		{kind: expectMany, line: 12, text: "h"}, {kind: expect, line: 14, only: memcached, text: "i"},
 		{kind: expectMatch, line: 15, only: futago, text: "j"}, {kind: expectClose, line: 16},
+		{kind: binarySection, line: 17, text: "packets"}, {kind: send, line: 18, text: "get"}, {kind: section, line: 19, text: "lines"}, {kind: send, line: 20, text: "k"},
 	}
 	if len(steps) != len(want) {
 		t.Fatalf("got %d steps, want %d", len(steps), len(want))
