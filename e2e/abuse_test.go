@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -56,6 +57,23 @@ func badInput() map[string]string {
 		"HTTP unknown method":                "BREW /k HTTP/1.1\r\nHost: h\r\n\r\n",
 		"HTTP write to a key of 70,000 byte": "PUT /" + strings.Repeat("k", 70000) + " HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nv",
 	}
+	for name, text := range map[string]string{
+		"binary key of 251 bytes":          binaryPacket(0x00, 251, 0, 251, long),
+		"binary set without extras":        binaryPacket(0x01, 1, 0, 2, "kv"),
+		"binary set without a key":         binaryPacket(0x11, 0, 8, 9, "00000000v"),
+		"binary get with a value":          binaryPacket(0x00, 1, 0, 2, "kv"),
+		"binary body less than its key":    binaryPacket(0x00, 200, 0, 100, long),
+		"binary body less than its extras": binaryPacket(0x01, 1, 255, 1, long),
+		"binary value over the limit":      binaryPacket(0x01, 1, 8, 9+(64<<20)+1, "00000000k"),
+		"binary value of 1 GiB":            binaryPacket(0x01, 1, 8, 1<<30, "00000000k"),
+		"binary body of 4 GiB":             binaryPacket(0x11, 1, 8, 1<<32-1, "00000000k"),
+		"binary unknown command":           binaryPacket(0x50, 0, 0, 1<<30, ""),
+		"binary SASL data of 1 GiB":        binaryPacket(0x21, 5, 0, 1<<30, "PLAIN"),
+		"binary with text behind":          "\x80" + strings.Repeat("get k\r\n", 100),
+		"binary reply":                     binaryPacket(0x0a, 0, 0, 0, "")[:1] + "\xff" + strings.Repeat("\x81", 1000),
+	} {
+		input[name] = text
+	}
 	for _, first := range []byte{0x00, 0x01, 0x16, 0x80, 0x81, 0xC8, 0xFE, 0xFF, '\r', ' ', 'A', 'a', '{'} {
 		input[fmt.Sprintf("rubbish after the byte %#02x", first)] = string(first) + string(random)
 	}
@@ -98,7 +116,11 @@ func refused(addr, text string) error {
 		io.WriteString(c, text)
 	}()
 	defer func() { c.Close(); <-sent }()
-	line, err := c.line()
+	read := c.line
+	if text[0] == 0x80 {
+		read = c.binaryError
+	}
+	line, err := read()
 	switch {
 	case isTimeout(err):
 		return fmt.Errorf("neither an answer nor an end within %v", replyLimit)
@@ -106,6 +128,30 @@ func refused(addr, text string) error {
 		return fmt.Errorf("answer %.100q is no refusal", line)
 	}
 	return nil
+}
+
+// binaryPacket begins a request of the binary protocol; body is the size that it announces.
+func binaryPacket(opcode byte, key uint16, extras byte, body uint32, rest string) string {
+	b := binary.BigEndian.AppendUint16([]byte{0x80, opcode}, key)
+	b = binary.BigEndian.AppendUint32(append(b, extras, 0, 0, 0), body)
+	return string(b) + strings.Repeat("\x00", 12) + rest
+}
+
+// binaryError reads a reply of the binary protocol and returns it as a line; an error as one of the text protocol.
+func (c *conn) binaryError() (string, error) {
+	c.SetReadDeadline(time.Now().Add(replyLimit))
+	head := make([]byte, 24)
+	if _, err := io.ReadFull(c.r, head); err != nil {
+		return "", err
+	}
+	body := make([]byte, binary.BigEndian.Uint32(head[8:]))
+	if _, err := io.ReadFull(c.r, body); err != nil {
+		return "", err
+	}
+	if status := binary.BigEndian.Uint16(head[6:]); head[0] != 0x81 || status == 0 {
+		return fmt.Sprintf("%x %q", head, body), nil
+	}
+	return fmt.Sprintf("SERVER_ERROR %s", body), nil
 }
 
 // probe is a well-behaved client that measures how it is served.

@@ -351,10 +351,15 @@ func TestRubbish(t *testing.T) {
 		good.send("set good 0 0 1\r\nx\r\n")
 		good.expect("STORED\r\n")
 		r := rand.New(rand.NewPCG(1, 2))
-		for range 200 {
+		for i := range 200 {
 			b := make([]byte, 1+r.IntN(5000))
 			for i := range b {
 				b[i] = byte(r.Uint32())
+			}
+			if i%2 == 0 { // binary packets, whose opcodes are mostly known
+				for i := 0; i+8 < len(b); i += 24 {
+					b[i], b[i+1], b[i+8] = 0x80, b[i+1]%0x25, 0
+				}
 			}
 			c := dial(t, s)
 			c.send(string(b))

@@ -28,11 +28,11 @@ type conn struct {
 
 // ended reports whether nothing is left to do but closing.
 func (c *conn) ended() bool {
-	return (c.closing || c.eof && !c.more) && c.unsent() == 0
+	return (c.closing || c.eof && !c.more) && !c.owes()
 }
 
 // holds reports whether replies wait for the gate.
-func (c *conn) holds() bool { return !c.dead && len(c.marks) > 0 && c.unsent() > 0 }
+func (c *conn) holds() bool { return !c.dead && len(c.marks) > 0 && c.owes() }
 
 // readRoom returns the rest of the private buffer, larger if need be. It doubles, up to what the request needs, so
 // that memory follows the bytes that arrive and not the size that was announced.

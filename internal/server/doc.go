@@ -6,7 +6,8 @@
 //   - The first byte of a connection decides its protocol for as long as it lives. What follows a refused request is
 //     never read in another protocol.
 //   - A reply to a write, and every later reply on that connection, leaves after the store's gate has decided on the write.
-//     Where that failed (ack=strict) an error leaves in the place of its reply, and of no other.
+//     Where that failed (ack=strict) an error leaves in the place of its reply, and of no other. A quiet write of the binary
+//     protocol has its place too.
 //   - Memory for input and output of a connection is bounded by MaxPending and one value, over all by MaxPendingTotal.
 //   - The memcached path of a loop allocates nothing per request.
 package server

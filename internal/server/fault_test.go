@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/store"
 	"github.com/futago/futago/internal/vfs"
 )
@@ -41,7 +42,10 @@ func (f brokenFile) WriteAt(b []byte, off int64) (int, error) {
 // When the disk fails under a write nobody knows what became of it: no reply would be true, and the connection ends. Later
 // writes are refused, reads go on.
 func TestDiskFailsUnderAWrite(t *testing.T) {
-	for name, write := range map[string]string{"text": "set k 0 0 1\r\nw\r\nget k\r\n", "http": put("/k", "", "w")} {
+	for name, write := range map[string]string{
+		"text": "set k 0 0 1\r\nw\r\nget k\r\n", "http": put("/k", "", "w"),
+		"binary": setPacket(memcache.OpcodeSet, 1, "k", "w"), "binary, quiet": setPacket(memcache.OpcodeSetQ, 1, "k", "w") + noopPacket(2),
+	} {
 		for _, strict := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/strict=%v", name, strict), func(t *testing.T) {
 				onCarriers(t, func(t *testing.T, carrier func(*Config)) {

@@ -202,11 +202,15 @@ func TestNoProtocolIsChanged(t *testing.T) {
 		m.send("version\r\nGET /k HTTP/1.1\r\nHost: h\r\n\r\nset k 0 0 1\r\nx\r\n")
 		m.expect("VERSION 0.1.0\r\n")
 		m.expectEnd()
-		for _, first := range []string{"\x80", "\xc8", "\x16"} {
+		for _, first := range []string{"\xc8", "\x16"} {
 			r := dial(t, s)
 			r.send(first)
 			r.expectEnd()
 		}
+		b := dial(t, s)
+		b.send(noopPacket(1) + "set k 0 0 1\r\nx\r\nset k 0 0 1\r\nx\r\n")
+		b.expect(noopReply(1))
+		b.expectEnd()
 		v := dial(t, s)
 		v.send("get k\r\n")
 		v.expect("END\r\n")

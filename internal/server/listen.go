@@ -15,7 +15,7 @@ import (
 type Protocol uint8
 
 const (
-	Memcache Protocol = 1 << iota // memcached's text protocol
+	Memcache Protocol = 1 << iota // memcached's protocols, text and binary
 	HTTP                          // keys as paths
 )
 

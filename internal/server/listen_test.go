@@ -57,7 +57,7 @@ func TestSniff(t *testing.T) {
 		{'g', both, isMemcache}, {'G', both, isHTTP}, {'A', both, isHTTP}, {'Z', both, isHTTP}, {'@', both, isMemcache}, {'[', both, isMemcache},
 		{'\r', both, isMemcache}, {0, both, isMemcache}, {0xff, both, isMemcache},
 		{'G', Memcache, isMemcache}, {'g', Memcache, isMemcache}, {'g', HTTP, refused}, {'G', HTTP, isHTTP},
-		{0x80, both, refused}, {0xC8, both, refused}, {0x16, both, refused}, {0x80, Memcache, refused}, {0x16, HTTP, refused},
+		{0x80, both, isBinary}, {0x80, HTTP, refused}, {0xC8, both, refused}, {0x16, both, refused}, {0x80, Memcache, isBinary}, {0x16, HTTP, refused},
 	}
 	for _, tt := range tests {
 		if got := sniff(tt.first, tt.set); got != tt.want {

@@ -70,7 +70,7 @@ func (s *Server) closeLoops() {
 // adopt hands a new connection to the loop.
 func (l *loop) adopt(fd int, p *peer) {
 	c := &conn{fd: fd, peer: p}
-	c.dec.MaxValue = int(l.srv.cfg.MaxValue)
+	c.dec.MaxValue, c.bin.MaxValue = int(l.srv.cfg.MaxValue), int(l.srv.cfg.MaxValue)
 	l.inMu.Lock()
 	over := l.over
 	if !over {
@@ -235,6 +235,9 @@ func (l *loop) decide(c *conn, data []byte) bool {
 	c.proto = sniff(data[0], c.peer.protocol)
 	switch c.proto {
 	case isMemcache:
+		return true
+	case isBinary:
+		c.binary = true
 		return true
 	case isHTTP:
 		l.forget(c)

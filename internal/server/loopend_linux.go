@@ -41,7 +41,7 @@ func (l *loop) expire(c *conn, why counter) {
 // drained closes the connections that wait for nothing; true when none is left.
 func (l *loop) drained() bool {
 	for _, c := range l.byFD {
-		if c != nil && len(c.in) == 0 && c.unsent() == 0 && !c.more {
+		if c != nil && len(c.in) == 0 && !c.owes() && !c.more {
 			l.kill(c)
 		}
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 
+	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/store"
 )
 
@@ -23,10 +24,11 @@ func faultLine(err error) string { return "SERVER_ERROR " + err.Error() + "\r\n"
 // mark says that the replies from pos of out on wait until the gate has decided on seq. Where a write may fail after it was
 // executed, each has a mark of its own.
 type mark struct {
-	pos    int
-	end    int // of the reply that an error takes the place of if the write fails; pos: there is none
-	seq    uint64
-	failed bool
+	pos, end int
+	seq      uint64
+	fallible bool          // if the write fails an error takes the place of what stands from pos to end, be it nothing
+	echo     memcache.Echo // for that error in the binary protocol
+	failed   bool
 }
 
 // hold makes the replies from here on wait for seq. Writes of one feed wait together.
@@ -43,7 +45,7 @@ func (s *session) hold(seq uint64) {
 // writes several times fails as a whole.
 func (s *session) holdAlone(seq uint64) {
 	n, here := len(s.marks), len(s.out)
-	if s.open || n > 0 && s.marks[n-1].pos == here && s.marks[n-1].end == here { // the one before has no reply
+	if s.open || n > 0 && s.marks[n-1].pos == here && !s.marks[n-1].fallible { // the one before has no reply
 		s.marks[n-1].seq = seq
 	} else {
 		s.marks = append(s.marks, mark{pos: here, end: here, seq: seq})
@@ -54,8 +56,19 @@ func (s *session) holdAlone(seq uint64) {
 // answered ends the reply of a command, or what there is of it when a get has paused.
 func (s *session) answered() {
 	if s.open {
-		s.marks[len(s.marks)-1].end = len(s.out)
+		m := &s.marks[len(s.marks)-1]
+		m.end = len(s.out)
+		m.fallible = m.end > m.pos
 		s.open = len(s.keys) > 0
+	}
+}
+
+// answeredBinary is answered in the binary protocol: also a command without a reply is answered if it fails.
+func (s *session) answeredBinary(e memcache.Echo) {
+	if s.open {
+		m := &s.marks[len(s.marks)-1]
+		m.end, m.fallible, m.echo = len(s.out), true, e
+		s.open = false
 	}
 }
 
@@ -104,8 +117,8 @@ func (s *session) fail(n int) (replaced int) {
 	s.out = s.out[:from]
 	at := from
 	for _, m := range s.marks[:n] {
-		if m.failed && m.end > m.pos {
-			s.out = append(append(s.out, held[at-from:m.pos-from]...), replyUnconfirmed...)
+		if m.failed && m.fallible {
+			s.out = s.appendUnconfirmed(append(s.out, held[at-from:m.pos-from]...), m.echo)
 			at = m.end
 			replaced++
 		}
@@ -116,6 +129,13 @@ func (s *session) fail(n int) (replaced int) {
 		s.marks[n+i].end += len(s.out) - before
 	}
 	return replaced
+}
+
+func (s *session) appendUnconfirmed(out []byte, e memcache.Echo) []byte {
+	if s.binary {
+		return memcache.AppendBinaryError(out, e, memcache.BinaryOutOfMemory, store.ErrUnconfirmed.Error())
+	}
+	return append(out, replyUnconfirmed...)
 }
 
 // passed drops the first n marks.

@@ -263,23 +263,28 @@ func (s *session) refuse(w *worker) bool {
 
 func (s *session) flushAll(w *worker) {
 	r := &w.mreq
+	if err := w.flushAll(s, r.Exptime); err != nil {
+		s.reply(r, memcacheReply(r.Op, err))
+		return
+	}
+	s.reply(r, memcache.ReplyOK)
+}
+
+// flushAll deletes everything, at once or after a delay in the form of an exptime.
+func (w *worker) flushAll(s *session, delay int64) error {
 	w.tally[cmdFlush]++
 	var at uint64
-	if r.Exptime > 0 {
+	if delay > 0 {
 		var past bool
-		if at, past = w.expires(r.Exptime); past {
+		if at, past = w.expires(delay); past {
 			at = 0
 		}
 	}
 	seq, err := w.store.FlushAll(at)
-	if err != nil {
-		s.reply(r, memcacheReply(r.Op, err))
-		return
-	}
-	if seq != 0 {
+	if err == nil && seq != 0 {
 		w.hold(s, seq)
 	}
-	s.reply(r, memcache.ReplyOK)
+	return err
 }
 
 // memcacheReply is the reply line for an error of the store.
@@ -307,10 +312,19 @@ func memcacheReply(op memcache.Op, err error) string {
 	case errors.Is(err, store.ErrNoMemory):
 		return memcache.ReplyNoMemory
 	}
-	for _, fault := range []error{store.ErrNoSpace, store.ErrClock, store.ErrClockAhead, store.ErrDamaged, store.ErrReadOnly, store.ErrNoPeer, store.ErrClosed} {
+	return faultLine(faultOf(err))
+}
+
+// faultOf is the fault in an error of the store, without what is said around it.
+func faultOf(err error) error {
+	for _, fault := range []error{
+		store.ErrNoMemory, store.ErrNoSpace, store.ErrClock, store.ErrClockAhead, store.ErrDamaged, store.ErrReadOnly, store.ErrNoPeer, store.ErrClosed,
+	} {
 		if errors.Is(err, fault) {
-			return faultLine(fault)
+			return fault
 		}
 	}
-	return "SERVER_ERROR internal error\r\n"
+	return errInternal
 }
+
+var errInternal = errors.New("internal error")

@@ -9,11 +9,12 @@ import (
 // feedStep is the output after which a feed pauses, so that it leaves before more is made. Bytes.
 const feedStep = 1 << 20
 
-// session is one memcached conversation: bytes in, replies out.
+// session is one memcached conversation, in text or binary: bytes in, replies out.
 //
 // sent <= marks[0].pos <= ... <= len(out)
 type session struct {
 	dec   memcache.Decoder
+	bin   memcache.BinaryDecoder
 	out   []byte // replies; the first sent bytes have left
 	sent  int
 	marks []mark
@@ -30,10 +31,18 @@ type session struct {
 	need    int  // size of the pending request as far as known, else 0
 	more    bool // the last feed paused before the end of its input: feed again
 	closing bool // nothing more is to be executed; close once the replies have left
+
+	binary bool // the client speaks the binary protocol: bin decodes, not dec
 }
 
 // unsent is the number of bytes that have not left.
 func (s *session) unsent() int { return len(s.out) - s.sent }
+
+// owes reports whether there is, or may be, something to send: a write without a reply can still fail and get one.
+func (s *session) owes() bool {
+	n := len(s.marks)
+	return s.unsent() > 0 || n > 0 && s.marks[n-1].fallible
+}
 
 // advance records that n bytes of sendable have left.
 func (s *session) advance(n int) {
@@ -69,6 +78,9 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 	s.need, s.more = 0, false
 	s.fed = len(s.marks)
 	start := len(s.out)
+	if s.binary {
+		return s.feedBinary(w, in, start)
+	}
 	if len(s.keys) > 0 {
 		whole := s.resumeGet(w, start)
 		s.answered()

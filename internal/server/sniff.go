@@ -6,11 +6,12 @@ type verdict uint8
 const (
 	undecided verdict = iota
 	isMemcache
+	isBinary
 	isHTTP
 	refused
 )
 
-// The first bytes of protocols that are not served: their requests must not be read as text.
+// The first bytes of protocols that are not text. Where one is not served, its requests must not be read as text.
 const (
 	magicMemcacheBinary = 0x80
 	magicTyrant         = 0xC8
@@ -20,6 +21,8 @@ const (
 // sniff decides by the first byte of a connection to a listener that serves set.
 func sniff(first byte, set Protocol) verdict {
 	switch {
+	case first == magicMemcacheBinary && set&Memcache != 0:
+		return isBinary
 	case first == magicMemcacheBinary, first == magicTyrant, first == magicTLS:
 		return refused
 	case first >= 'A' && first <= 'Z' && set&HTTP != 0:

@@ -14,12 +14,19 @@ import (
 // memcached's classes end at 63; a larger one is refused, as there.
 const maxSlabClass = 63
 
-// statList builds a reply to stats.
+// statList builds a reply to stats: lines, or packets if it answers a packet.
 type statList struct {
-	out []byte
+	out    []byte
+	packet *memcache.Echo
 }
 
-func (l *statList) text(name, value string) { l.out = memcache.AppendStat(l.out, name, value) }
+func (l *statList) text(name, value string) {
+	if l.packet != nil {
+		l.out = memcache.AppendBinaryText(l.out, *l.packet, name, value)
+		return
+	}
+	l.out = memcache.AppendStat(l.out, name, value)
+}
 
 func (l *statList) num(name string, n uint64) { l.text(name, strconv.FormatUint(n, 10)) }
 
@@ -29,20 +36,10 @@ func (w *worker) appendStats(out, arg []byte) []byte {
 	l := statList{out: out}
 	name, rest, _ := bytes.Cut(arg, []byte(" "))
 	rest = bytes.Trim(rest, " ")
+	if w.listStats(&l, string(name)) {
+		return append(l.out, memcache.ReplyEnd...)
+	}
 	switch string(name) {
-	case "":
-		w.srv.generalStats(&l, w.store.Now())
-	case "settings":
-		w.srv.settingsStats(&l)
-	case "items":
-		if n := w.store.Stats().Items; n > 0 {
-			l.num("items:1:number", uint64(n))
-		}
-	case "slabs":
-		l.num("active_slabs", 0)
-		l.num("total_malloced", 0)
-	case "sizes":
-		l.text("sizes_status", "disabled")
 	case "conns":
 		w.srv.peers.appendStats(&l, w.store.Now())
 	case "reset":
@@ -60,6 +57,28 @@ func (w *worker) appendStats(out, arg []byte) []byte {
 		return append(out, memcache.ReplyError...)
 	}
 	return append(l.out, memcache.ReplyEnd...)
+}
+
+// listStats appends the list of a name that both protocols have; false when there is none.
+func (w *worker) listStats(l *statList, name string) bool {
+	switch name {
+	case "":
+		w.srv.generalStats(l, w.store.Now())
+	case "settings":
+		w.srv.settingsStats(l)
+	case "items":
+		if n := w.store.Stats().Items; n > 0 {
+			l.num("items:1:number", uint64(n))
+		}
+	case "slabs":
+		l.num("active_slabs", 0)
+		l.num("total_malloced", 0)
+	case "sizes":
+		l.text("sizes_status", "disabled")
+	default:
+		return false
+	}
+	return true
 }
 
 // detailReply takes the switch and counts nothing: prefixes cost memory per key.

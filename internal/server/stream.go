@@ -41,7 +41,7 @@ type stream struct {
 
 func (s *streams) start(srv *Server, c net.Conn, p *peer) {
 	st := &stream{Conn: c, srv: srv, peer: p, w: newWorker(srv, srv.totals[0])}
-	st.dec.MaxValue = int(srv.cfg.MaxValue)
+	st.dec.MaxValue, st.bin.MaxValue = int(srv.cfg.MaxValue), int(srv.cfg.MaxValue)
 	s.mu.Lock()
 	if s.open == nil {
 		s.open = map[*stream]struct{}{}
@@ -100,6 +100,8 @@ func (st *stream) run() (handed bool) {
 		}
 		st.srv.handoff(st.Conn, bytes.Clone(st.in), st.peer)
 		return true
+	case isBinary:
+		st.binary = true
 	case refused:
 		return false
 	}
@@ -231,7 +233,7 @@ func (st *stream) sendAll() bool {
 			}
 			st.advance(n)
 		}
-		if st.unsent() == 0 {
+		if !st.owes() {
 			break
 		}
 		st.w.tally[repliesHeld]++

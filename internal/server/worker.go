@@ -17,6 +17,7 @@ type worker struct {
 	strict bool  // writes may fail after they were executed
 
 	mreq memcache.Request
+	breq memcache.BinaryRequest
 	req  store.Request
 	res  store.Result
 	view store.View
