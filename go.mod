@@ -11,7 +11,9 @@ require (
 	github.com/spf13/cobra v1.10.2 // command line: help, completion
 	github.com/spf13/pflag v1.0.9 // cobra's flags, for the settings table
 	github.com/zeebo/xxh3 v1.1.0 // key hash: seeded, the same after a restart
+	golang.org/x/crypto v0.57.0 // bcrypt: the passwords of clients
 	golang.org/x/sys v0.49.0 // epoll, mmap, eventfd
+	golang.org/x/term v0.46.0 // a password is typed without being shown
 	golang.org/x/time v0.16.0 // token bucket: the pace of full copies
 )
 
@@ -54,7 +56,6 @@ require (
 	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da // indirect
 	golang.org/x/sync v0.23.0 // indirect
-	golang.org/x/term v0.44.0 // indirect
 	golang.org/x/text v0.42.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect

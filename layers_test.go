@@ -34,6 +34,7 @@ var layers = map[string]layer{
 	"internal/memcache": {level: 0},
 	"internal/tyrant":   {level: 0},
 	"internal/gateway":  {level: 0},
+	"internal/users":    {level: 0},
 
 	"internal/record": {level: 1, may: []string{"internal/hlc"}},
 

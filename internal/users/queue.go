@@ -1,0 +1,121 @@
+package users
+
+import (
+	"bytes"
+	"runtime"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// The limits of passwords that wait to be looked at.
+const (
+	maxWaiting     = 1024
+	maxWaitingHost = 64 // of one host
+	// restFactor is how many times as long as its hash took a worker rests after a wrong password.
+	restFactor = 3
+)
+
+// queue holds the passwords that wait to be looked at. Users.mu guards it.
+type queue struct {
+	byMAC map[mac]*attempt      // waiting or looked at
+	hosts map[string][]*attempt // waiting, the oldest first; no entry is empty
+	turns []string              // the hosts that wait, in the order of their turns
+	size  int                   // waiting
+	busy  int                   // workers that run or rest
+	most  int                   // workers there may be
+}
+
+// attempt is one password that is looked at for all who gave it.
+type attempt struct {
+	mac      mac
+	hash     string
+	password []byte
+	done     chan struct{}
+	right    bool // once done is closed
+}
+
+func (q *queue) init() {
+	q.byMAC, q.hosts = map[mac]*attempt{}, map[string][]*attempt{}
+	q.most = max(runtime.GOMAXPROCS(0)/4, 1)
+}
+
+// enqueue returns the attempt for a password, which may be one that others wait for already.
+func (u *Users) enqueue(from string, m mac, hash string, password []byte) (*attempt, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	q := &u.queue
+	if a := q.byMAC[m]; a != nil {
+		return a, nil
+	}
+	waiting := q.hosts[from]
+	if q.size >= maxWaiting || len(waiting) >= maxWaitingHost {
+		return nil, ErrBusy
+	}
+	a := &attempt{mac: m, hash: hash, password: bytes.Clone(password), done: make(chan struct{})}
+	if len(waiting) == 0 {
+		q.turns = append(q.turns, from)
+	}
+	q.byMAC[m], q.hosts[from] = a, append(waiting, a)
+	q.size++
+	if q.busy < q.most {
+		q.busy++
+		go u.work()
+	}
+	return a, nil
+}
+
+// next takes the attempt whose turn it is, nil when none waits.
+func (q *queue) next() *attempt {
+	if len(q.turns) == 0 {
+		return nil
+	}
+	host := q.turns[0]
+	q.turns = q.turns[1:]
+	waiting := q.hosts[host]
+	a := waiting[0]
+	if waiting = waiting[1:]; len(waiting) > 0 {
+		q.hosts[host] = waiting
+		q.turns = append(q.turns, host)
+	} else {
+		delete(q.hosts, host)
+	}
+	q.size--
+	return a
+}
+
+// work looks at passwords until none waits.
+func (u *Users) work() {
+	for {
+		u.mu.Lock()
+		a := u.queue.next()
+		if a == nil {
+			u.queue.busy--
+			u.mu.Unlock()
+			return
+		}
+		u.mu.Unlock()
+		began := time.Now()
+		a.right = bcrypt.CompareHashAndPassword([]byte(a.hash), a.password) == nil
+		took := time.Since(began)
+		u.finish(a)
+		if !a.right {
+			time.AfterFunc(restFactor*took, u.work)
+			return
+		}
+	}
+}
+
+// finish tells who waits, and remembers what was wrong.
+func (u *Users) finish(a *attempt) {
+	u.mu.Lock()
+	delete(u.queue.byMAC, a.mac)
+	if !a.right {
+		if len(u.failed) >= maxFailed {
+			clear(u.failed)
+		}
+		u.failed[a.mac] = struct{}{}
+	}
+	u.mu.Unlock()
+	close(a.done)
+}

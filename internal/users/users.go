@@ -1,0 +1,185 @@
+package users
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+)
+
+var (
+	// ErrWrong says that there is no such user, or that the password is another one.
+	ErrWrong = errors.New("user name or password is wrong")
+	// ErrBusy says that too many passwords wait to be looked at.
+	ErrBusy = errors.New("too many authentications at once: try again")
+)
+
+// maxFailed is how many wrong pairs are remembered, so that a client that repeats its mistake costs nothing.
+const maxFailed = 4096
+
+// mac stands for a user, its hash, and a password.
+type mac [sha256.Size]byte
+
+// Users are the users of a file. It may be used by several goroutines at once.
+type Users struct {
+	path   string
+	logger *slog.Logger
+	key    []byte // of the MACs: random, for this process alone
+	table  atomic.Pointer[Table]
+
+	mu       sync.Mutex // guards what follows, and the order of reloads
+	verified map[string]mac
+	failed   map[mac]struct{}
+	queue    queue
+}
+
+// Open reads the file. The error names file and line.
+func Open(path string, logger *slog.Logger) (*Users, error) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	u := &Users{path: path, logger: logger, key: make([]byte, sha256.Size), verified: map[string]mac{}, failed: map[mac]struct{}{}}
+	_, _ = rand.Read(u.key) // never fails
+	u.queue.init()
+	return u, u.load()
+}
+
+// Reload reads the file again. On an error the users stay what they were. A user whose line is gone, or has another hash,
+// must authenticate again; other changes hold from the next request on.
+func (u *Users) Reload() error {
+	if err := u.load(); err != nil {
+		return err
+	}
+	u.logger.Info("users were read again", "file", u.path, "users", len(u.table.Load().list))
+	return nil
+}
+
+func (u *Users) load() error {
+	text, err := u.read()
+	if err != nil {
+		return fmt.Errorf("read file of users: %w", err)
+	}
+	t, err := Parse(u.path, text)
+	if err != nil {
+		return fmt.Errorf("read file of users: %w", err)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.table.Store(t)
+	for name := range u.verified {
+		if t.User(name) == nil {
+			delete(u.verified, name)
+		}
+	}
+	return nil
+}
+
+func (u *Users) read() ([]byte, error) {
+	f, err := os.Open(u.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o026 != 0 {
+		u.logger.Warn("the file of users can be read or changed by others: chmod 600", "file", u.path, "mode", mode.String())
+	}
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}
+
+// Table returns what the file said when it was read last.
+func (u *Users) Table() *Table { return u.table.Load() }
+
+// Current returns what the file says now about a user that authenticated before: nil when it must do so again.
+func (u *Users) Current(user *User) *User {
+	t := u.table.Load()
+	if user == nil || user.of == t {
+		return user
+	}
+	if now := t.User(user.Name); now != nil && now.Hash == user.Hash {
+		return now
+	}
+	return nil
+}
+
+// Known is Verify for pairs that need no computation: it never blocks. decided is false when only Verify can tell.
+func (u *Users) Known(name string, password []byte) (user *User, decided bool) {
+	user, hash := u.find(name)
+	if len(password) == 0 || len(password) > MaxPassword {
+		return nil, true
+	}
+	m := u.mac(name, hash, password)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if known, ok := u.verified[name]; ok && user != nil && hmac.Equal(known[:], m[:]) {
+		return user, true
+	}
+	_, wrong := u.failed[m]
+	return nil, wrong
+}
+
+// Verify returns the user of that name if the password is right; otherwise the error is ErrWrong, ErrBusy, or ctx's. from
+// is the host that asks: hosts take turns. It may block for seconds. The password is not kept.
+func (u *Users) Verify(ctx context.Context, from, name string, password []byte) (*User, error) {
+	if user, decided := u.Known(name, password); decided {
+		if user == nil {
+			return nil, ErrWrong
+		}
+		return user, nil
+	}
+	user, hash := u.find(name)
+	m := u.mac(name, hash, password)
+	a, err := u.enqueue(from, m, hash, password)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-a.done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if !a.right || user == nil {
+		return nil, ErrWrong
+	}
+	u.mu.Lock()
+	if now := u.table.Load().User(name); now != nil {
+		u.verified[name] = m
+	}
+	u.mu.Unlock()
+	if user = u.Current(user); user == nil { // the file was changed meanwhile
+		return nil, ErrWrong
+	}
+	return user, nil
+}
+
+// find returns the user and its hash; for a name that is not there a hash of the same cost, so that time does not tell.
+func (u *Users) find(name string) (user *User, hash string) {
+	t := u.table.Load()
+	if user = t.User(name); user != nil {
+		return user, user.Hash
+	}
+	return nil, fmt.Sprintf("$2a$%02d$%s", t.cost, "nobody.has.this.hash.......................................")[:60]
+}
+
+// mac covers the hash, so that nothing is remembered beyond a change of it.
+func (u *Users) mac(name, hash string, password []byte) (m mac) {
+	h := hmac.New(sha256.New, u.key)
+	var size [8]byte
+	for _, part := range [][]byte{[]byte(name), []byte(hash), password} {
+		h.Write(binary.BigEndian.AppendUint64(size[:0], uint64(len(part))))
+		h.Write(part)
+	}
+	h.Sum(m[:0])
+	return m
+}
