@@ -59,6 +59,8 @@ func (d *Decoder) decodeLine(line, data []byte, r *Request) (size int, ok bool) 
 		d.decodeMeta(OpMetaDebug, rest, r)
 	case "mn":
 		*r = Request{Op: OpMetaNoop}
+	case "refresh_certs":
+		*r = Request{Op: OpRefreshCerts}
 	case "stats":
 		*r = Request{Op: OpStats, Arg: bytes.Trim(rest, " ")}
 	default:

@@ -24,6 +24,7 @@ const (
 	OpVerbosity
 	OpStats
 	OpQuit
+	OpRefreshCerts
 	// The meta commands.
 	OpMetaGet
 	OpMetaSet
@@ -40,7 +41,7 @@ var opNames = [...]string{
 	OpAppend: "append", OpPrepend: "prepend", OpCAS: "cas", OpDelete: "delete", OpIncr: "incr", OpDecr: "decr",
 	OpTouch: "touch", OpFlushAll: "flush_all", OpVersion: "version", OpVerbosity: "verbosity", OpStats: "stats",
 	OpQuit: "quit", OpMetaGet: "mg", OpMetaSet: "ms", OpMetaDelete: "md", OpMetaArith: "ma", OpMetaDebug: "me",
-	OpMetaNoop: "mn", OpError: "error",
+	OpMetaNoop: "mn", OpRefreshCerts: "refresh_certs", OpError: "error",
 }
 
 // IsMeta reports the commands mg ms md ma me mn.
