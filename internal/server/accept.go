@@ -36,7 +36,7 @@ func (s *Server) accept(l *listener, first int) {
 		s.totals[0].count(connsAccepted)
 		p := s.peers.add(c.remote, l, s.store.Now())
 		if c.conn != nil {
-			s.streams.start(s, c.conn, p)
+			s.streams.start(s, c.conn, nil, p)
 			continue
 		}
 		s.loops[next%len(s.loops)].adopt(c.fd, p)

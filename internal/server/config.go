@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/futago/futago/internal/users"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -34,6 +35,10 @@ type Config struct {
 	Threads int
 	// Version is shown to clients, as x.y.z.
 	Version string
+	// Users are who may use the port; nil lets everybody do everything.
+	Users *users.Users
+	// TLS are the certificates, for the listeners that want them; nil where none does.
+	TLS *TLS
 	// Logger receives the log; nil discards it.
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil means none.

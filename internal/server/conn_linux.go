@@ -6,7 +6,6 @@ import "golang.org/x/sys/unix"
 type conn struct {
 	session
 	fd     int
-	peer   *peer
 	proto  verdict
 	events uint32 // what epoll watches
 	in     []byte // a request that is not whole, or waits for room in out
@@ -28,7 +27,7 @@ type conn struct {
 
 // ended reports whether nothing is left to do but closing.
 func (c *conn) ended() bool {
-	return (c.closing || c.eof && !c.more) && !c.owes()
+	return (c.closing || c.eof && !c.more && !c.away) && !c.owes()
 }
 
 // holds reports whether replies wait for the gate.
@@ -77,7 +76,7 @@ func (c *conn) wants(s *Server) uint32 {
 	if c.blocked {
 		events = unix.EPOLLOUT
 	}
-	if !c.closing && !c.eof && !c.more && !c.stuffed(s) && !s.overfull(c.counted) {
+	if !c.closing && !c.eof && !c.more && !c.away && !c.stuffed(s) && !s.overfull(c.counted) {
 		events |= unix.EPOLLIN
 	}
 	return events

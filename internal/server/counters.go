@@ -26,7 +26,13 @@ const (
 	storeTooLarge
 	storeNoMemory
 	itemsStored
-	cmdMeta  // each of them counts as what it does too
+	cmdMeta // each of them counts as what it does too
+	authCmds
+	authErrors
+	cmdDenied  // for want of a right
+	tlsOpened  // handshakes that made a session
+	tlsResumed // handshakes that continued one
+	tlsErrors
 	cmdOther // verbs that none of the others counts
 	httpGet
 	httpHead
@@ -112,7 +118,7 @@ type Stats struct {
 // Stats returns the numbers of now.
 func (s *Server) Stats() Stats {
 	n := s.sum()
-	ops := n[cmdGet] + n[cmdSet] + n[cmdTouch] + n[cmdFlush] + n[cmdOther] + n[httpOptions] + n[httpOther]
+	ops := n[cmdGet] + n[cmdSet] + n[cmdTouch] + n[cmdFlush] + n[authCmds] + n[cmdDenied] + n[cmdOther] + n[httpOptions] + n[httpOther]
 	for _, c := range []counter{deleteHits, deleteMisses, incrHits, incrMisses, decrHits, decrMisses} {
 		ops += n[c]
 	}

@@ -7,15 +7,15 @@ import (
 	"os"
 )
 
-// handoffFD gives a descriptor, of which first was read already, to net/http. The descriptor belongs to the callee,
-// also when there is an error.
-func (s *Server) handoffFD(fd int, first []byte, p *peer) error {
+// handoffFD gives a descriptor, of which first was read already, to who takes it as a connection. The descriptor belongs
+// to the callee, also when there is an error.
+func handoffFD(fd int, first []byte, p *peer, give func(c net.Conn, first []byte, p *peer)) error {
 	f := os.NewFile(uintptr(fd), "client")
 	c, err := net.FileConn(f) // a duplicate
 	f.Close()
 	if err != nil {
 		return fmt.Errorf("duplicate a socket: %w", err)
 	}
-	s.handoff(c, bytes.Clone(first), p)
+	give(c, bytes.Clone(first), p)
 	return nil
 }

@@ -58,8 +58,7 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.headEnds()
 	}
 	if r.ContentLength != 0 && r.Method != http.MethodPut {
-		// net/http reads or cuts off a body that no method of ours takes; that must not take for ever.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.srv.cfg.RequestTimeout))
+		h.ignoreBody(w)
 	}
 	switch r.Method {
 	case http.MethodOptions:
@@ -75,6 +74,12 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusMethodNotAllowed, "allowed are "+httpAllow)
 		return
 	}
+	user, ok := h.user(w, r)
+	if !ok {
+		t.count(httpOther)
+		h.ignoreBody(w)
+		return
+	}
 	key, err := httpKey(r.RequestURI)
 	if err != nil {
 		t.count(httpOther)
@@ -83,6 +88,12 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			status = http.StatusRequestURITooLong
 		}
 		answer(w, status, err.Error())
+		return
+	}
+	if !h.srv.allowed(user, httpRights(r.Method), key) {
+		t.count(cmdDenied)
+		h.ignoreBody(w)
+		answer(w, http.StatusForbidden, "permission denied")
 		return
 	}
 	switch r.Method {
@@ -99,6 +110,11 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.count(httpGet)
 		h.get(w, r, key)
 	}
+}
+
+// ignoreBody bounds the time that net/http takes to read or cut off a body that nobody reads.
+func (h webHandler) ignoreBody(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.srv.cfg.RequestTimeout))
 }
 
 // get answers GET and HEAD from a copy: the record may be held only for a moment, the client may be slow.

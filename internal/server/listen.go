@@ -24,15 +24,32 @@ var protocolNames = []struct {
 	value Protocol
 }{{"memcache", Memcache}, {"http", HTTP}}
 
+// TLSMode says what a listener does with TLS.
+type TLSMode uint8
+
+const (
+	NoTLS       TLSMode = iota
+	OptionalTLS         // the first byte of a connection decides
+	OnlyTLS
+	MutualTLS // and the client shows a certificate
+)
+
+// tlsOptions are the modes as options of a listener.
+var tlsOptions = []struct {
+	text string
+	mode TLSMode
+}{{"tls", OnlyTLS}, {"tls=optional", OptionalTLS}, {"tls=mutual", MutualTLS}}
+
 // Listener is one address to serve.
 type Listener struct {
 	Network   string // tcp or unix
 	Address   string // host:port, or the path of the socket
 	Protocols Protocol
+	TLS       TLSMode
 }
 
-// ParseListen reads host:port, [v6]:port, :port or unix:/path, optionally followed by ,protocols=NAME+NAME.
-// Without that all protocols are served.
+// ParseListen reads host:port, [v6]:port, :port or unix:/path, optionally followed by ,protocols=NAME+NAME and by
+// ,tls or ,tls=optional or ,tls=mutual. Without them all protocols are served, without TLS.
 func ParseListen(text string) (Listener, error) {
 	address, options, hasOptions := strings.Cut(text, ",")
 	l := Listener{Network: "tcp", Address: address, Protocols: Memcache | HTTP}
@@ -48,15 +65,31 @@ func ParseListen(text string) (Listener, error) {
 		var option string
 		option, options, hasOptions = strings.Cut(options, ",")
 		name, value, _ := strings.Cut(option, "=")
-		if name != "protocols" {
-			return Listener{}, fmt.Errorf("listen %q: unknown option %q, nearest is %q", text, name, "protocols")
-		}
 		var err error
+		switch name {
+		case "protocols":
+		case "tls":
+			if l.TLS, err = parseTLSMode(option); err != nil {
+				return Listener{}, fmt.Errorf("listen %q: %w", text, err)
+			}
+			continue
+		default:
+			return Listener{}, fmt.Errorf("listen %q: unknown option %q, nearest is %q", text, name, nearest.Name(name, []string{"protocols", "tls"}))
+		}
 		if l.Protocols, err = parseProtocols(value); err != nil {
 			return Listener{}, fmt.Errorf("listen %q: %w", text, err)
 		}
 	}
 	return l, nil
+}
+
+func parseTLSMode(option string) (TLSMode, error) {
+	for _, o := range tlsOptions {
+		if option == o.text {
+			return o.mode, nil
+		}
+	}
+	return NoTLS, fmt.Errorf("option %q: want tls, tls=optional or tls=mutual", option)
 }
 
 func checkHostPort(address string) error {
@@ -95,16 +128,21 @@ func (l Listener) String() string {
 	if l.Network == "unix" {
 		text = "unix:" + text
 	}
-	if l.Protocols == Memcache|HTTP {
-		return text
+	if l.Protocols != Memcache|HTTP {
+		var names []string
+		for _, p := range protocolNames {
+			if l.Protocols&p.value != 0 {
+				names = append(names, p.name)
+			}
+		}
+		text += ",protocols=" + strings.Join(names, "+")
 	}
-	var names []string
-	for _, p := range protocolNames {
-		if l.Protocols&p.value != 0 {
-			names = append(names, p.name)
+	for _, o := range tlsOptions {
+		if l.TLS == o.mode {
+			text += "," + o.text
 		}
 	}
-	return text + ",protocols=" + strings.Join(names, "+")
+	return text
 }
 
 // Open opens the address. The socket file of a process that is gone is removed first.

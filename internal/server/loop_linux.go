@@ -42,7 +42,8 @@ type loop struct {
 
 	inMu  sync.Mutex
 	inbox []*conn
-	over  bool // no connection is taken any more
+	back  []returned // from slow
+	over  bool       // no connection is taken any more
 }
 
 func (s *Server) makeLoops() error {
@@ -69,7 +70,7 @@ func (s *Server) closeLoops() {
 
 // adopt hands a new connection to the loop.
 func (l *loop) adopt(fd int, p *peer) {
-	c := &conn{fd: fd, peer: p}
+	c := &conn{session: session{peer: p}, fd: fd}
 	c.dec.MaxValue, c.bin.MaxValue = int(l.srv.cfg.MaxValue), int(l.srv.cfg.MaxValue)
 	l.inMu.Lock()
 	over := l.over
@@ -164,8 +165,8 @@ func (l *loop) round(events []unix.EpollEvent) {
 // takeInbox begins to watch new connections.
 func (l *loop) takeInbox() {
 	l.inMu.Lock()
-	fresh := l.inbox
-	l.inbox = nil
+	fresh, back := l.inbox, l.back
+	l.inbox, l.back = nil, nil
 	l.inMu.Unlock()
 	l.fresh = l.fresh || len(fresh) > 0
 	for _, c := range fresh {
@@ -180,6 +181,7 @@ func (l *loop) takeInbox() {
 			l.kill(c)
 		}
 	}
+	l.comeBack(back)
 }
 
 // ready serves one descriptor that epoll named.
@@ -232,17 +234,21 @@ func (l *loop) read(c *conn) {
 
 // decide looks at the first bytes; false means that they are not for this loop.
 func (l *loop) decide(c *conn, data []byte) bool {
-	c.proto = sniff(data[0], c.peer.protocol)
+	c.proto = sniff(data[0], c.peer.protocol, c.peer.tls)
 	switch c.proto {
 	case isMemcache:
 		return true
 	case isBinary:
 		c.binary = true
 		return true
-	case isHTTP:
+	case isHTTP, isTLS:
 		l.forget(c)
-		if err := l.srv.handoffFD(c.fd, data, c.peer); err != nil {
-			l.srv.logger.Warn("hand a connection to HTTP", "err", err)
+		give := l.srv.handoff
+		if c.proto == isTLS {
+			give = l.srv.secure
+		}
+		if err := handoffFD(c.fd, data, c.peer, give); err != nil {
+			l.srv.logger.Warn("hand a connection to a goroutine", "err", err)
 			l.srv.closed(c.peer)
 		}
 	default:
@@ -258,6 +264,9 @@ func (l *loop) execute(c *conn, data []byte, private bool) {
 	}
 	before := len(c.out)
 	n := c.feed(&l.w, data)
+	if c.slow != nil {
+		l.sendAway(c)
+	}
 	l.output += len(c.out) - before
 	rest := data[n:]
 	if c.closing {
@@ -265,7 +274,7 @@ func (l *loop) execute(c *conn, data []byte, private bool) {
 	}
 	c.keep(l, rest, private)
 	switch {
-	case len(c.in) == 0 || c.more:
+	case len(c.in) == 0 || c.more || c.away:
 		c.since = 0
 	case c.since == 0 || n > 0:
 		c.since, c.arrived = l.w.now, 0

@@ -10,6 +10,7 @@ func (l *loop) tick() {
 			continue
 		}
 		switch {
+		case c.away:
 		case c.proto == undecided:
 			if l.w.now-c.last >= cfg.FirstByteTimeout.Milliseconds() {
 				l.expire(c, firstByteTimeouts)
@@ -41,7 +42,7 @@ func (l *loop) expire(c *conn, why counter) {
 // drained closes the connections that wait for nothing; true when none is left.
 func (l *loop) drained() bool {
 	for _, c := range l.byFD {
-		if c != nil && len(c.in) == 0 && !c.owes() && !c.more {
+		if c != nil && len(c.in) == 0 && !c.owes() && !c.more && !c.away {
 			l.kill(c)
 		}
 	}

@@ -20,6 +20,16 @@ const replyStarved = "SERVER_ERROR out of memory writing get response\r\n"
 // must not decode further: the session is closing, or a get has paused.
 func (s *session) execute(w *worker, start int) bool {
 	r := &w.mreq
+	if w.srv.cfg.Users != nil {
+		if s.user == nil {
+			return s.authenticateText(w)
+		}
+		if !s.permitted(w) {
+			w.tally[cmdDenied]++
+			s.reply(r, replyDenied)
+			return true
+		}
+	}
 	switch r.Op {
 	case memcache.OpGet, memcache.OpGets, memcache.OpGat, memcache.OpGats:
 		return s.get(w, start)
@@ -49,6 +59,9 @@ func (s *session) execute(w *worker, start int) bool {
 	case memcache.OpStats:
 		w.tally[cmdOther]++
 		s.out = w.appendStats(s.out, r.Arg)
+	case memcache.OpRefreshCerts:
+		w.tally[cmdOther]++
+		return s.refreshCerts(w)
 	}
 	return true
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/users"
 )
 
 // meta executes mg, ms, md, ma, me and mn. The flag q hides what is expected, never an error.
@@ -36,7 +37,7 @@ func (s *session) meta(w *worker) {
 func (s *session) metaGet(w *worker) {
 	r, m, v := &w.mreq, w.mreq.Meta, &w.view
 	w.tally[cmdGet]++
-	writes := true
+	writes := w.srv.allowed(s.user, users.Write, r.Key) // who may only read renews nothing
 	for {
 		before := len(s.out)
 		acquire := w.store.Acquire

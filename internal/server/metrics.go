@@ -20,6 +20,10 @@ var (
 	readDesc        = desc("read_bytes_total", "Bytes received from clients.")
 	writtenDesc     = desc("written_bytes_total", "Bytes sent to clients.")
 	timeoutsDesc    = desc("timeouts_total", "Connections closed by a timeout.", "kind")
+	authDesc        = desc("authentications_total", "User names and passwords looked at; of HTTP only those that were refused.", "result")
+	deniedDesc      = desc("denied_total", "Requests refused for want of a right.")
+	handshakesDesc  = desc("tls_handshakes_total", "TLS handshakes.", "result")
+	certDesc        = desc("tls_certificate_expiry_seconds", "Unix time at which the certificate of the client ports expires.")
 	heldDesc        = desc("held_replies_total", "Times that replies waited for disk or peer.")
 )
 
@@ -33,6 +37,8 @@ type labelled struct {
 var labelledCounters = []labelled{
 	{acceptedDesc, connsAccepted, nil}, {rejectedDesc, connsRejected, nil},
 	{readDesc, bytesRead, nil}, {writtenDesc, bytesWritten, nil}, {heldDesc, repliesHeld, nil},
+	{authDesc, authErrors, []string{"refused"}}, {deniedDesc, cmdDenied, nil},
+	{handshakesDesc, tlsOpened, []string{"new"}}, {handshakesDesc, tlsResumed, []string{"resumed"}}, {handshakesDesc, tlsErrors, []string{"failed"}},
 	{requestsDesc, cmdGet, []string{"get"}}, {requestsDesc, cmdSet, []string{"set"}}, {requestsDesc, cmdTouch, []string{"touch"}},
 	{requestsDesc, cmdFlush, []string{"flush_all"}}, {requestsDesc, cmdOther, []string{"other"}},
 	{httpDesc, httpGet, []string{"get"}}, {httpDesc, httpHead, []string{"head"}}, {httpDesc, httpPut, []string{"put"}},
@@ -51,7 +57,7 @@ var labelledCounters = []labelled{
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connectionsDesc, pendingDesc, acceptedDesc, rejectedDesc, requestsDesc, httpDesc, lookupsDesc, readDesc, writtenDesc,
-		timeoutsDesc, heldDesc,
+		timeoutsDesc, heldDesc, authDesc, deniedDesc, handshakesDesc, certDesc,
 	} {
 		ch <- d
 	}
@@ -62,6 +68,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(c.srv.conns.Load()))
 	ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(c.srv.pending.Load()))
 	n := c.srv.sum()
+	ch <- prometheus.MustNewConstMetric(authDesc, prometheus.CounterValue, float64(n[authCmds]-min(n[authErrors], n[authCmds])), "passed")
+	if t := c.srv.cfg.TLS; t != nil {
+		ch <- prometheus.MustNewConstMetric(certDesc, prometheus.GaugeValue, float64(t.loaded.Load().notAfter.Unix()))
+	}
 	for _, l := range labelledCounters {
 		ch <- prometheus.MustNewConstMetric(l.desc, prometheus.CounterValue, float64(n[l.value]), l.labels...)
 	}

@@ -35,8 +35,9 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	want := []string{
-		"connections", "connections_accepted_total", "connections_rejected_total", "held_replies_total", "http_requests_total",
-		"lookups_total", "pending_bytes", "read_bytes_total", "requests_total", "timeouts_total", "written_bytes_total",
+		"authentications_total", "connections", "connections_accepted_total", "connections_rejected_total", "denied_total",
+		"held_replies_total", "http_requests_total", "lookups_total", "pending_bytes", "read_bytes_total", "requests_total", "timeouts_total",
+		"tls_handshakes_total", "written_bytes_total",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("names: got %q, want %q", names, want)
@@ -68,6 +69,7 @@ func TestNewChecksItsConfig(t *testing.T) {
 		"no total pending": func(c *Config) { c.MaxPendingTotal = 0 },
 		"no first byte":    func(c *Config) { c.FirstByteTimeout = 0 },
 		"no request":       func(c *Config) { c.RequestTimeout = 0 },
+		"no certificate":   func(c *Config) { c.Listen[0].TLS = OptionalTLS },
 	} {
 		cfg := testConfig(t, "127.0.0.1:0")
 		change(&cfg)

@@ -15,6 +15,7 @@ type peer struct {
 	remote   string // network:address
 	listen   string
 	protocol Protocol     // of the listener
+	tls      TLSMode      // of the listener
 	last     atomic.Int64 // ms since hlc.Epoch of the last bytes
 }
 
@@ -26,7 +27,7 @@ type peers struct {
 }
 
 func (p *peers) add(remote string, l *listener, now int64) *peer {
-	c := &peer{remote: remote, listen: l.label, protocol: l.Protocols}
+	c := &peer{remote: remote, listen: l.label, protocol: l.Protocols, tls: l.TLS}
 	c.last.Store(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -63,6 +63,9 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 	if cfg.MaxConns <= 0 || cfg.MaxPending <= 0 || cfg.MaxPendingTotal <= 0 || cfg.MaxValue <= 0 || cfg.FirstByteTimeout <= 0 || cfg.RequestTimeout <= 0 {
 		return nil, errors.New("max-conns, max-pending, max-pending-total, max-value, first-byte-timeout and request-timeout: want more than 0")
 	}
+	if err := cfg.checkTLS(); err != nil {
+		return nil, err
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}

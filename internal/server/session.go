@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/users"
 )
 
 // feedStep is the output after which a feed pauses, so that it leaves before more is made. Bytes.
@@ -13,6 +14,8 @@ const feedStep = 1 << 20
 //
 // sent <= marks[0].pos <= ... <= len(out)
 type session struct {
+	peer  *peer
+	user  *users.User // nil: must authenticate, where users are known at all
 	dec   memcache.Decoder
 	bin   memcache.BinaryDecoder
 	out   []byte // replies; the first sent bytes have left
@@ -26,6 +29,9 @@ type session struct {
 	touch  int64       // its exptime
 
 	broken string // the line that ends the present get before its end; "": none does
+
+	slow slow // to be run by the carrier before anything else is executed; nil: nothing
+	away bool // slow runs in a goroutine
 
 	blocked bool // the client did not take all that was sent to it last
 	need    int  // size of the pending request as far as known, else 0
@@ -73,7 +79,7 @@ func (s *session) stuffed(srv *Server) bool {
 }
 
 // feed executes the requests at the front of in and appends their replies to out. It returns the number of bytes
-// consumed; the caller must give the others again, with more behind them or when more is set. Nothing of in is kept.
+// consumed; the caller must give the others again, with more behind them, when more is set, or once slow has run. Nothing of in is kept.
 func (s *session) feed(w *worker, in []byte) (n int) {
 	s.need, s.more = 0, false
 	s.fed = len(s.marks)
@@ -94,7 +100,7 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 			s.more = true
 			return n
 		}
-		size, need, err := s.dec.Decode(in[n:], &w.mreq)
+		size, need, err := s.decode(w, in[n:])
 		n += size
 		if err != nil {
 			s.need = need
@@ -108,6 +114,14 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 		}
 	}
 	return n
+}
+
+// decode reads a request into w.mreq.
+func (s *session) decode(w *worker, in []byte) (n, need int, err error) {
+	if s.locked(w) {
+		return s.dec.DecodeAuth(in, &w.mreq)
+	}
+	return s.dec.Decode(in, &w.mreq)
 }
 
 // resumeGet goes on with a get that paused; false when it has paused again.

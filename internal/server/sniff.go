@@ -8,6 +8,7 @@ const (
 	isMemcache
 	isBinary
 	isHTTP
+	isTLS
 	refused
 )
 
@@ -18,9 +19,13 @@ const (
 	magicTLS            = 0x16
 )
 
-// sniff decides by the first byte of a connection to a listener that serves set.
-func sniff(first byte, set Protocol) verdict {
+// sniff decides by the first byte of a connection to a listener that serves set. secure is the TLS that is still to come.
+func sniff(first byte, set Protocol, secure TLSMode) verdict {
 	switch {
+	case first == magicTLS && secure != NoTLS:
+		return isTLS
+	case secure == OnlyTLS, secure == MutualTLS:
+		return refused
 	case first == magicMemcacheBinary && set&Memcache != 0:
 		return isBinary
 	case first == magicMemcacheBinary, first == magicTyrant, first == magicTLS:

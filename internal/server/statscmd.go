@@ -148,8 +148,8 @@ func (s *Server) generalStats(l *statList, now int64) {
 	} {
 		l.num(c.name, n[c.value])
 	}
-	l.num("auth_cmds", 0)
-	l.num("auth_errors", 0)
+	l.num("auth_cmds", n[authCmds])
+	l.num("auth_errors", n[authErrors])
 	l.num("idle_kicks", n[idleKicks])
 	l.num("bytes_read", n[bytesRead])
 	l.num("bytes_written", n[bytesWritten])
@@ -161,6 +161,7 @@ func (s *Server) generalStats(l *statList, now int64) {
 	l.num("total_items", n[itemsStored])
 	l.num("evictions", uint64(st.Evicted))
 	l.num("reclaimed", 0)
+	s.tlsStats(l, n)
 	s.ackStats(l)
 }
 
@@ -199,14 +200,22 @@ func (s *Server) settingsStats(l *statList) {
 	l.num("num_threads", uint64(max(len(s.loops), 1)))
 	l.text("cas_enabled", "yes")
 	l.text("auth_enabled_sasl", "no")
-	l.text("auth_enabled_ascii", "no")
+	l.text("auth_enabled_ascii", yesNo(s.cfg.Users != nil))
 	l.num("item_size_max", uint64(s.cfg.MaxValue))
 	l.text("maxconns_fast", "yes")
 	l.text("flush_enabled", "yes")
 	l.text("dump_enabled", "no")
 	l.num("idle_timeout", uint64(s.cfg.IdleTimeout/time.Second))
 	l.text("binding_protocol", "auto-negotiate")
+	l.text("ssl_enabled", yesNo(s.cfg.TLS != nil))
 	l.num("client_flags_size", 4)
+}
+
+func yesNo(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
 }
 
 func cpuTime() (user, system time.Duration) {

@@ -29,18 +29,18 @@ type stream struct {
 	session
 	net.Conn
 	srv     *Server
-	peer    *peer
 	w       worker
 	in      []byte
 	counted int64
 
-	mu       sync.Mutex // orders deadlines against the drain
+	mu       sync.Mutex // orders deadlines, and the change of Conn for TLS, against the drain
 	draining bool
 	drainEnd time.Time // of the patience with a client that goes on sending
 }
 
-func (s *streams) start(srv *Server, c net.Conn, p *peer) {
-	st := &stream{Conn: c, srv: srv, peer: p, w: newWorker(srv, srv.totals[0])}
+// start serves c, of which first was read already, until it ends.
+func (s *streams) start(srv *Server, c net.Conn, first []byte, p *peer) {
+	st := &stream{session: session{peer: p}, Conn: c, srv: srv, w: newWorker(srv, srv.totals[0])}
 	st.dec.MaxValue, st.bin.MaxValue = int(srv.cfg.MaxValue), int(srv.cfg.MaxValue)
 	s.mu.Lock()
 	if s.open == nil {
@@ -48,6 +48,10 @@ func (s *streams) start(srv *Server, c net.Conn, p *peer) {
 	}
 	s.open[st] = struct{}{}
 	s.mu.Unlock()
+	st.in = append(make([]byte, 0, max(smallBuffer, len(first))), first...)
+	if srv.draining.Load() {
+		st.drain() // a loop may give a connection after all others were told
+	}
 	s.group.Go(func() {
 		handed := st.run()
 		s.mu.Lock()
@@ -55,7 +59,7 @@ func (s *streams) start(srv *Server, c net.Conn, p *peer) {
 		s.mu.Unlock()
 		srv.pending.Add(-st.counted)
 		if !handed {
-			c.Close()
+			st.Close()
 			srv.closed(p)
 		}
 	})
@@ -63,16 +67,22 @@ func (s *streams) start(srv *Server, c net.Conn, p *peer) {
 
 // drain makes every connection end as soon as nothing more has arrived.
 func (s *streams) drain() {
-	s.each(func(st *stream) {
-		st.mu.Lock()
-		st.draining, st.drainEnd = true, time.Now().Add(drainLoad)
-		_ = st.SetReadDeadline(time.Now().Add(drainGrace))
-		st.mu.Unlock()
-	})
+	s.each((*stream).drain)
+}
+
+func (st *stream) drain() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.draining, st.drainEnd = true, time.Now().Add(drainLoad)
+	_ = st.SetReadDeadline(time.Now().Add(drainGrace))
 }
 
 func (s *streams) closeAll() {
-	s.each(func(st *stream) { _ = st.SetDeadline(time.Unix(1, 0)) })
+	s.each(func(st *stream) {
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		_ = st.SetDeadline(time.Unix(1, 0))
+	})
 }
 
 func (s *streams) each(f func(*stream)) {
@@ -87,13 +97,19 @@ func (s *streams) wait() { s.group.Wait() }
 
 // run serves until the connection ends; true when net/http took it over.
 func (st *stream) run() (handed bool) {
-	w := &st.w
-	st.in = make([]byte, 0, smallBuffer)
-	n, err := st.fill(st.srv.cfg.FirstByteTimeout, firstByteTimeouts)
-	if n == 0 || err != nil && n == 0 {
+	if len(st.in) == 0 && !st.begin() {
 		return false
 	}
-	switch sniff(st.in[0], st.peer.protocol) {
+	verdict := sniff(st.in[0], st.peer.protocol, st.peer.tls)
+	if verdict == isTLS {
+		if !st.handshake() || !st.begin() {
+			return false
+		}
+		verdict = sniff(st.in[0], st.peer.protocol, NoTLS)
+	}
+	switch verdict {
+	case isMemcache:
+		st.converse()
 	case isHTTP:
 		if st.SetDeadline(time.Time{}) != nil {
 			return false
@@ -102,9 +118,20 @@ func (st *stream) run() (handed bool) {
 		return true
 	case isBinary:
 		st.binary = true
-	case refused:
-		return false
+		st.converse()
 	}
+	return false
+}
+
+// begin reads the first bytes of a connection, or of what is inside TLS; false when none come.
+func (st *stream) begin() bool {
+	n, _ := st.fill(st.srv.cfg.FirstByteTimeout, firstByteTimeouts)
+	return n > 0
+}
+
+// converse serves memcached until the connection ends.
+func (st *stream) converse() {
+	w := &st.w
 	var window time.Time // in which a half-sent request must make progress; zero = there is none
 	arrived := 0
 	for {
@@ -114,13 +141,20 @@ func (st *stream) run() (handed bool) {
 		w.flush()
 		st.account()
 		if !st.sendAll() || st.closing {
-			return false
+			return
+		}
+		if job := st.slow; job != nil {
+			st.slow = nil
+			rest := job(st.srv.ctx)
+			w.now = st.srv.store.Now()
+			rest(&st.session, w)
+			continue
 		}
 		if st.more {
 			continue
 		}
 		if len(st.in) == 0 && st.isLate() {
-			return false // what was sent before the drain is answered
+			return // what was sent before the drain is answered
 		}
 		if cap(st.in) > keptBuffer && len(st.in) == 0 {
 			st.in = make([]byte, 0, smallBuffer)
@@ -138,7 +172,7 @@ func (st *stream) run() (handed bool) {
 		n, err := st.fill(limit, why)
 		arrived += n
 		if err != nil && n == 0 {
-			return false
+			return
 		}
 	}
 }
