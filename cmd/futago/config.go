@@ -21,7 +21,11 @@ func serveSettings(c *serveConfig) *settings {
 	s := &settings{}
 	s.withFile()
 
-	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
+	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http][,tls|tls=optional|tls=mutual]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
+	s.add("users", textValue(&n.Users), "let only the users in this `FILE` use the node; futago users makes it, SIGHUP reads it again")
+	s.add("tls-cert", textValue(&n.TLSCert), "show clients the certificate in this PEM `FILE`, at addresses with the option tls; SIGHUP reads it again")
+	s.add("tls-key", textValue(&n.TLSKey), "the key of that certificate, a PEM `FILE`")
+	s.add("tls-client-ca", textValue(&n.TLSClientCA), "accept clients at addresses with tls=mutual whose certificate is signed by an authority in this PEM `FILE`")
 	s.add("data", textValue(&n.Data), "keep the log in this `DIR`, or none for memory only")
 	s.add("node", intValue(&n.Node), "id of this node, 1 to 1023, different on each node; required with --peer, otherwise 1")
 	s.add("peer", listValue(&n.Peer), "follow another node at its peer `ADDR`, its --peer-listen; of a mesh one is enough, all may be named, this node too")

@@ -72,6 +72,7 @@ Exit codes:
 		newSetCommand(),
 		newStatusCommand(),
 		newTouchCommand(),
+		newUsersCommand(),
 		newVerifyCommand(),
 		newVersionCommand(),
 	)

@@ -25,7 +25,8 @@ one of a pair. It listens on loopback unless told otherwise.
 Settings come, the stronger after the weaker, from defaults, the file named by --config, FUTAGO_ variables
 and flags; 'futago config show' prints what is in force. Sizes are bytes, or 64MiB; durations 300ms or 2s.
 
-The first SIGTERM or SIGINT drains: no new clients, running requests finish, the peer gets the last
+SIGHUP reads the file of users and the certificates for clients again; what is wrong in them is logged and
+changes nothing. The first SIGTERM or SIGINT drains: no new clients, running requests finish, the peer gets the last
 entries, exit code 0. The second exits at once with code 1; nothing acknowledged is lost by that. Under
 systemd the unit is ready when clients are served.`,
 		Example: `  # one node, records in ./futago-data
@@ -44,6 +45,10 @@ systemd the unit is ready when clients are served.`,
   # a pair over a network that is not trusted; futago peer certs makes the files
   futago serve --node 1 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212 --peer-compress zstd \
     --peer-tls-cert 10.0.0.1.pem --peer-tls-key 10.0.0.1-key.pem --peer-tls-ca ca.pem
+
+  # only users with a password, over TLS; on loopback without TLS as well
+  futago users add users shop --prefix shop:
+  futago serve --users users --listen :11211,tls --listen 127.0.0.1:11213 --tls-cert cert.pem --tls-key key.pem
 
   # a port for memcached clients only beside one for everything
   futago serve --listen 127.0.0.1:11211 --listen :11213,protocols=memcache`,
@@ -69,6 +74,8 @@ func (c *serveConfig) serve(ctx context.Context, logger *slog.Logger) error {
 		return serveError(err)
 	}
 
+	stopReloads := onReload(n.Reload)
+	defer stopReloads()
 	// The service manager is told what happens beside the node, which must not wait for it.
 	var telling sync.WaitGroup
 	defer telling.Wait()
@@ -104,7 +111,7 @@ func serveError(err error) error {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return withHint(err, "This machine does not have that address. Choose one that it has, or :PORT for all.")
 	case errors.Is(err, fs.ErrPermission):
-		return withHint(err, "Run as the user who owns the data folder and the files of the peer link, or choose others; ports below 1024 need a privilege.")
+		return withHint(err, "Run as the user who owns the data folder and the files of users, certificates and the peer link, or choose others; ports below 1024 need a privilege.")
 	case errors.Is(err, syscall.ENOSPC):
 		return withHint(err, "Free some disk space, or choose a folder on another disk with --data.")
 	}

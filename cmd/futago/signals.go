@@ -21,6 +21,24 @@ func untilSignal(parent context.Context, logger *slog.Logger, exit func(code int
 	}
 }
 
+// onReload calls reload for each SIGHUP, one after the other, until stop is called.
+func onReload(reload func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range signals {
+			reload()
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-ended
+	}
+}
+
 // watchSignals is untilSignal on a channel. Cancelling ends the watch and waits for its end.
 func watchSignals(parent context.Context, logger *slog.Logger, signals <-chan os.Signal, exit func(code int)) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)

@@ -16,8 +16,14 @@ import (
 // Config says what a node serves and promises. DefaultConfig gives every default; Validate must pass before New.
 type Config struct {
 	// Listen are the client addresses: host:port, [v6]:port, :port, unix:/path, each optionally followed by
-	// ",protocols=memcache+http". Port 0 takes a free one.
+	// ",protocols=memcache+http" and by ",tls", ",tls=optional" or ",tls=mutual". Port 0 takes a free one.
 	Listen []string
+	// Users is the file of users that may use the client addresses; empty lets everybody do everything.
+	Users string
+	// TLSCert and TLSKey are PEM files for the client addresses that want TLS: the certificate with its chain, and its key.
+	TLSCert, TLSKey string
+	// TLSClientCA is a PEM file of the authorities that sign the certificates of clients, for addresses with tls=mutual.
+	TLSClientCA string
 	// Data is the folder of the log, or "none" for a store in anonymous memory.
 	Data string
 	// Node is this node's id, 1..1023, different on each node of a mesh. 0 means 1 for a node without a peer.
@@ -151,10 +157,21 @@ func (c *Config) Validate() error {
 	if len(c.Listen) == 0 {
 		bad("listen", "(none)", "at least one address")
 	}
+	var secure, mutual bool
 	for _, text := range c.Listen {
-		if _, err := server.ParseListen(text); err != nil {
+		l, err := server.ParseListen(text)
+		if err != nil {
 			errs = append(errs, err)
 		}
+		secure, mutual = secure || l.TLS != server.NoTLS, mutual || l.TLS == server.MutualTLS
+	}
+	if n := countSet(c.TLSCert, c.TLSKey); n == 1 || n == 0 && secure {
+		bad("tls-cert, tls-key", fmt.Sprintf("%q, %q", c.TLSCert, c.TLSKey), "two files, or none where no listen address has the option tls")
+	} else if n == 2 && !secure {
+		bad("tls-cert", fmt.Sprintf("%q", c.TLSCert), "empty, for no listen address has the option tls")
+	}
+	if mutual != (c.TLSClientCA != "") {
+		bad("tls-client-ca", fmt.Sprintf("%q", c.TLSClientCA), "a file where a listen address has the option tls=mutual, otherwise empty")
 	}
 	// The other addresses are plain ones, without options; what links nodes is TCP.
 	address := func(key, text, allowed string, unix bool) {

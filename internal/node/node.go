@@ -16,6 +16,7 @@ import (
 	"github.com/futago/futago/internal/server"
 	"github.com/futago/futago/internal/store"
 	"github.com/futago/futago/internal/ulog"
+	"github.com/futago/futago/internal/users"
 	"github.com/futago/futago/internal/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -36,6 +37,8 @@ type Node struct {
 	store  *store.Store
 	server *server.Server
 	source *replication.Source // nil without a peer listener
+	users  *users.Users        // nil: everybody may do everything
+	tls    *server.TLS         // nil: no client address wants it
 	links  links
 	admin  *adminServer // nil when turned off
 	peerLn net.Listener
@@ -125,6 +128,9 @@ func (n *Node) open() error {
 	if err := n.openLink(); err != nil {
 		return err
 	}
+	if err := n.openClients(); err != nil {
+		return err
+	}
 	fs, err := n.fileSystem()
 	if err != nil {
 		return err
@@ -201,6 +207,7 @@ func (n *Node) newServer() (*server.Server, error) {
 	c.FirstByteTimeout, c.IdleTimeout, c.RequestTimeout = n.cfg.FirstByteTimeout, n.cfg.IdleTimeout, n.cfg.RequestTimeout
 	c.MaxPending, c.MaxPendingTotal = n.cfg.MaxPending, n.cfg.MaxPendingTotal
 	c.MaxMemory, c.Evict = n.cfg.MaxMemory, n.cfg.Evict
+	c.Users, c.TLS = n.users, n.tls
 	c.Version, c.Logger, c.Registerer = n.cfg.Version, n.logger, n.registry
 	return server.New(c, n.store)
 }
