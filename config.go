@@ -2,6 +2,7 @@ package futago
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -106,6 +107,13 @@ type Config struct {
 	// KeyPrefix is put before every key. It counts towards the 250 bytes and is hashed with the key.
 	KeyPrefix string
 
+	// User and Password authenticate each connection to a server that asks for it, in memcached's text convention. A
+	// server that does not ask never sees them. An empty User does not authenticate.
+	User, Password string
+	// TLS encrypts all connections; nil leaves them plain. Without a ServerName the certificate must be for the host of
+	// Server.Addr. The configuration is not changed, and must not be changed by others any more.
+	TLS *tls.Config
+
 	// MaxIdle is the number of unused connections kept to each server. 0 means DefaultMaxIdle, negative none.
 	// Open connections in use are bounded by the number of concurrent calls only.
 	MaxIdle int
@@ -188,6 +196,12 @@ func (c Config) validate() error {
 	}
 	if c.Strategy > Ketama {
 		errs = append(errs, fmt.Errorf("unknown strategy %d", c.Strategy))
+	}
+	if strings.ContainsAny(c.User, " \r\n") {
+		errs = append(errs, fmt.Errorf("user %q holds a space or a line end", c.User))
+	}
+	if c.User == "" && c.Password != "" {
+		errs = append(errs, errors.New("a password is given, and no user"))
 	}
 	if c.Hash > FNV {
 		errs = append(errs, fmt.Errorf("unknown hash %d", c.Hash))

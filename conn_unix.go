@@ -3,6 +3,7 @@
 package futago
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"syscall"
@@ -12,6 +13,9 @@ import (
 // request asked for. It does not block. Without it, the first request after a restart of the server would find
 // out, and an increment could not be told from a lost one.
 func silent(nc net.Conn) bool {
+	if secured, ok := nc.(*tls.Conn); ok {
+		nc = secured.NetConn() // between requests nothing is on its way to us but the end
+	}
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return true

@@ -24,6 +24,8 @@ var (
 	// ErrServerDown says that one server does not work: it refused, hung up, sent nonsense, did not answer in time,
 	// or is still marked failed for that.
 	ErrServerDown = errors.New("server down")
+	// ErrAuth says that a server refused Config.User and Config.Password. The server counts as failed.
+	ErrAuth = errors.New("user or password refused")
 	// ErrNoServers says that no server was left for the key. Errors of the servers tried come with it.
 	ErrNoServers = errors.New("no working server")
 	// ErrClosed says that the Client was closed.

@@ -40,6 +40,8 @@ type fake struct {
 	deaf  bool
 	line  string
 	conns map[net.Conn]bool
+	// login is what a connection must authenticate with, "user password"; "" is nothing.
+	login string
 	// received is told of every request, if it is not nil.
 	received chan memcache.Op
 }
@@ -101,8 +103,14 @@ func (f *fake) serve(nc net.Conn) {
 	var req memcache.Request
 	var in []byte
 	chunk := make([]byte, 64<<10)
+	known := ""
 	for {
-		n, _, err := decoder.Decode(in, &req)
+		decode := decoder.Decode
+		locked := known != f.required()
+		if locked {
+			decode = decoder.DecodeAuth
+		}
+		n, _, err := decode(in, &req)
 		if err != nil {
 			in = in[n:]
 			if n, err = nc.Read(chunk); err != nil {
@@ -114,12 +122,37 @@ func (f *fake) serve(nc net.Conn) {
 		if f.received != nil {
 			f.received <- req.Op
 		}
-		reply, more := f.answer(&req)
+		var reply []byte
+		more := true
+		if locked {
+			reply = f.authenticate(&req, &known)
+		} else {
+			reply, more = f.answer(&req)
+		}
 		if _, err := nc.Write(reply); err != nil || !more {
 			return
 		}
 		in = in[n:]
 	}
+}
+
+// required is what a connection must have authenticated with.
+func (f *fake) required() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.login
+}
+
+// authenticate answers before a connection has authenticated.
+func (f *fake) authenticate(req *memcache.Request, known *string) []byte {
+	switch {
+	case req.Op == memcache.OpError:
+		return []byte(req.Reply)
+	case string(req.Value) != f.required():
+		return []byte(memcache.ReplyAuthFailure)
+	}
+	*known = string(req.Value)
+	return []byte(memcache.ReplyStored)
 }
 
 // answer returns the reply, and false if the connection is to be closed after it.

@@ -74,6 +74,12 @@ func (s *server) do(ctx context.Context, req request) (f *failure, answer error)
 			s.release(c, clean)
 			return nil, answer
 		}
+		if c.reused && s.client.cfg.User != "" && unauthenticated(err) {
+			// The server has new users. It executed nothing; a new connection shows whether it still takes ours.
+			c.close()
+			s.dropIdle()
+			continue
+		}
 		var reply *memcache.ErrorReply
 		if errors.As(err, &reply) {
 			answer, failed := s.judge(reply)
@@ -145,10 +151,9 @@ func (s *server) acquire(ctx context.Context, fresh bool) (*conn, error) {
 	s.mu.Unlock()
 	dialCtx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	nc, err := s.client.cfg.Dial(dialCtx, s.at.network, s.at.dial)
+	c, err := s.connect(dialCtx)
 	switch {
 	case err == nil:
-		c := newConn(nc, s.Timeout, s.client.cfg.MaxValue)
 		c.epoch = epoch
 		return c, nil
 	case ctx.Err() != nil:
@@ -235,11 +240,10 @@ func (s *server) close() {
 func (s *server) check(ctx context.Context) error {
 	dialCtx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	nc, err := s.client.cfg.Dial(dialCtx, s.at.network, s.at.dial)
+	c, err := s.connect(dialCtx)
 	if err != nil {
 		return err
 	}
-	c := newConn(nc, s.Timeout, s.client.cfg.MaxValue)
 	s.mu.Lock()
 	c.epoch = s.epoch
 	s.mu.Unlock()

@@ -21,6 +21,7 @@ type clientConfig struct {
 	Addr []string
 	// Timeout bounds connecting, and every wait for bytes.
 	Timeout time.Duration
+	login   loginConfig
 	table   settings
 }
 
@@ -29,6 +30,7 @@ func newClientConfig(cmd *cobra.Command) *clientConfig {
 	c := &clientConfig{Addr: []string{futago.DefaultAddr}, Timeout: futago.DefaultTimeout}
 	c.table.add("addr", listValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it fails")
 	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for a node after so long")
+	c.login.add(&c.table)
 	c.table.bind(cmd)
 	return c
 }
@@ -49,6 +51,9 @@ func (c *clientConfig) with(cmd *cobra.Command, do func(ctx context.Context, cli
 	config := futago.Config{Selector: firstServer{}, MaxValue: maxClientValue}
 	for _, addr := range c.Addr {
 		config.Servers = append(config.Servers, futago.Server{Addr: clientAddr(addr), Timeout: c.Timeout})
+	}
+	if err := c.login.apply(&config); err != nil {
+		return usageError{err}
 	}
 	client, err := futago.New(config)
 	if err != nil {
@@ -78,6 +83,10 @@ func clientError(err error) error {
 	switch {
 	case errors.Is(err, futago.ErrKeyInvalid):
 		return usageError{withHint(err, "A key is 1 to 250 bytes without spaces and control characters.")}
+	case errors.Is(err, futago.ErrAuth):
+		return withHint(err, "Give another user or password: --user, --password-file or FUTAGO_PASSWORD.")
+	case strings.HasSuffix(err.Error(), "CLIENT_ERROR unauthenticated"):
+		return withHint(err, "The node wants to know who asks: --user with --password-file or FUTAGO_PASSWORD.")
 	case errors.Is(err, futago.ErrUnknown):
 		return withHint(err, "The node was lost before it answered. Read the key to see whether it happened.")
 	case errors.Is(err, futago.ErrNoServers):
