@@ -41,6 +41,9 @@ func (n *node) dial(t *testing.T) *conn {
 		t.Fatalf("connect to node %s: %v", n.name, err)
 	}
 	t.Cleanup(func() { c.Close() })
+	if n.login != "" {
+		c.expect(t, setCommand("auth", n.login), "STORED")
+	}
 	return c
 }
 
@@ -139,10 +142,7 @@ func (c *conn) get(key string) (string, bool, error) {
 // readAll is read on a connection of its own, and fails the test on errors.
 func (n *node) readAll(t *testing.T, keys []string) map[string]item {
 	t.Helper()
-	c, err := dial(n.client)
-	if err != nil {
-		t.Fatalf("connect to node %s: %v", n.name, err)
-	}
+	c := n.dial(t)
 	defer c.Close()
 	items, err := c.read(keys)
 	if err != nil {

@@ -27,6 +27,7 @@ type node struct {
 	admin  string
 	data   string
 	flags  []string // besides those of addresses, folder and id
+	login  string   // user and password of its clients, a space between; empty for none
 	follow string   // where this node follows the other; empty for a single node
 	output *output
 	proc   *process

@@ -85,7 +85,7 @@ func clientError(err error) error {
 		return usageError{withHint(err, "A key is 1 to 250 bytes without spaces and control characters.")}
 	case errors.Is(err, futago.ErrAuth):
 		return withHint(err, "Give another user or password: --user, --password-file or FUTAGO_PASSWORD.")
-	case strings.HasSuffix(err.Error(), "CLIENT_ERROR unauthenticated"):
+	case strings.HasSuffix(err.Error(), "CLIENT_ERROR unauthenticated"), strings.HasSuffix(err.Error(), "CLIENT_ERROR bad authentication token format"):
 		return withHint(err, "The node wants to know who asks: --user with --password-file or FUTAGO_PASSWORD.")
 	case errors.Is(err, futago.ErrUnknown):
 		return withHint(err, "The node was lost before it answered. Read the key to see whether it happened.")

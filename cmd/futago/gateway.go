@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -14,7 +15,26 @@ import (
 // gatewayConfig nests the configuration of everything that `futago gateway` runs.
 type gatewayConfig struct {
 	Gateway gateway.Config
-	Log     logConfig
+	// UserFile holds user and password for the upstreams, with a colon between.
+	UserFile string
+	Log      logConfig
+}
+
+// readUser reads UserFile.
+func (c *gatewayConfig) readUser() error {
+	if c.UserFile == "" {
+		return nil
+	}
+	line, err := readPassword(c.UserFile)
+	if err != nil {
+		return err
+	}
+	name, password, found := strings.Cut(line, ":")
+	if !found || name == "" {
+		return fmt.Errorf("read user: the first line of %s is not NAME:PASSWORD", c.UserFile)
+	}
+	c.Gateway.User, c.Gateway.Password = name, password
+	return nil
 }
 
 func defaultGatewayConfig() *gatewayConfig {
@@ -32,6 +52,7 @@ func gatewaySettings(c *gatewayConfig) *settings {
 	s.add("listen", textValue(&g.Listen), "serve HTTP clients at `ADDR`: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
 	s.add("admin-listen", textValue(&g.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
 	s.add("upstream", upstreamsValue(&g.Upstreams), "pass requests to `ADDR`[,check=ADDR][,weight=1][,max_fails=1][,fail_timeout=10s]; check= is a node's admin address")
+	s.add("upstream-user-file", textValue(&c.UserFile), "for clients without credentials of their own, authenticate upstream with the first line of this `FILE`, NAME:PASSWORD")
 	s.add("allow-path", listValue(&g.AllowPaths), "let only this `PATH` through, judged decoded: /prefix, or ~REGEX for the whole path; without any, every path")
 
 	s.add("check-interval", durationValue(&g.CheckInterval), "time between two checks of an upstream; 0 turns checks off")
@@ -105,7 +126,7 @@ client port is asked OPTIONS *, which a node answers once it is ready.`,
 			if config.Gateway.AccessLogPath == "-" {
 				config.Gateway.AccessLogPath, config.Gateway.AccessLog = "", cmd.OutOrStdout()
 			}
-			if err := errors.Join(loadErr, config.Gateway.Validate()); err != nil {
+			if err := errors.Join(loadErr, config.readUser(), config.Gateway.Validate()); err != nil {
 				return usageError{err}
 			}
 			return runGateway(cmd, config)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/futago/futago/internal/users"
 	"github.com/spf13/cobra"
@@ -178,6 +179,7 @@ type usersFile struct {
 	lines []string
 	table *users.Table
 	mode  fs.FileMode
+	owner *syscall.Stat_t // nil for a new file
 }
 
 func readUsersFile(path string) (*usersFile, error) {
@@ -194,6 +196,7 @@ func readUsersFile(path string) (*usersFile, error) {
 		return nil, err
 	}
 	f := &usersFile{path: path, table: table, mode: info.Mode().Perm()}
+	f.owner, _ = info.Sys().(*syscall.Stat_t)
 	if text = bytes.TrimSuffix(text, []byte("\n")); len(text) > 0 {
 		f.lines = strings.Split(string(text), "\n")
 	}
@@ -205,7 +208,14 @@ func (f *usersFile) write() error {
 	for _, line := range f.lines {
 		text.WriteString(line + "\n")
 	}
-	return replaceFile(f.path, []byte(text.String()), f.mode)
+	if err := replaceFile(f.path, []byte(text.String()), f.mode); err != nil || f.owner == nil {
+		return err
+	}
+	// The new file would be the caller's, and a node that runs as somebody else could not read it.
+	if err := os.Chown(f.path, int(f.owner.Uid), int(f.owner.Gid)); err != nil {
+		return fmt.Errorf("keep owner of file of users: %w", err)
+	}
+	return nil
 }
 
 // newPassword asks for a password twice, or reads it from what is no terminal.

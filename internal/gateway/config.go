@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,9 @@ type Config struct {
 	AdminListen string
 	// Upstreams are the servers behind, at least one.
 	Upstreams []Upstream
+	// User and Password are sent to the servers with the requests of clients that bring no Authorization of their own;
+	// an empty User sends nothing.
+	User, Password string
 	// AllowPaths are the paths let through, by decoded path: "/prefix", or "~REGEX" (RE2, anchored at both ends
 	// by the gateway). None lets every path through.
 	AllowPaths []string
@@ -111,6 +115,9 @@ func (c *Config) Validate() error {
 		inRange("max conns", c.MaxConns, 1, 1<<20),
 		inRange("max header bytes", c.MaxHeaderBytes, 1<<10, 16<<20),
 	)
+	if strings.ContainsAny(c.User, ":\r\n") {
+		errs = append(errs, fmt.Errorf("user %q: holds a colon or a line end", c.User))
+	}
 	if c.AccessLog != nil && c.AccessLogPath != "" {
 		errs = append(errs, fmt.Errorf("access log path %q: a writer is given too, want one of them", c.AccessLogPath))
 	}

@@ -43,6 +43,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 // forward tries upstreams until one answers, each at most once and all within the retry budget.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, t target, ex *exchange) {
 	out := outgoing(r, t)
+	if _, own := out.Header["Authorization"]; !own && g.cfg.User != "" {
+		out.SetBasicAuth(g.cfg.User, g.cfg.Password)
+	}
 	var tried peerSet
 	for {
 		k, ok := g.balancer.pick(tried)
