@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -254,4 +255,41 @@ func TestReaderRenewsNothing(t *testing.T) {
 	reader.expect("VA 1 X\r\nx\r\n")
 	root.send("mg k v\r\n")
 	root.expect("VA 1 X W\r\nx\r\n")
+}
+
+// Whatever the first byte says, nobody gets a value, stores one, or empties the node without having authenticated.
+func TestUsersGuardEveryProtocol(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		people, _ := openUsers(t, "foo")
+		s := startServer(t, openStore(t, nil), func(c *Config) {
+			c.Users = people
+			carrier(c)
+		})
+		owner := dial(t, s)
+		owner.send(authSet("foo secret") + "set k 0 0 5\r\nvalue\r\n")
+		owner.expect("STORED\r\nSTORED\r\n")
+		packet := func(magic, opcode byte, extras, key, value string) string {
+			size := len(extras) + len(key) + len(value)
+			header := []byte{magic, opcode, 0, byte(len(key)), byte(len(extras)), 0, 0, 0, 0, 0, 0, byte(size), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+			return string(header) + extras + key + value
+		}
+		for name, input := range map[string]string{
+			"text get": "get k\r\n", "text set": "set k 0 0 3\r\nbad\r\n", "text flush": "flush_all\r\n", "meta get": "mg k v\r\n", "meta set": "ms k 3\r\nbad\r\n",
+			"HTTP get": get("/k", "Connection: close\r\n"), "HTTP put": put("/k", "Connection: close\r\n", "bad"), "HTTP delete": plainRequest("DELETE", "/k", "Connection: close\r\n"),
+			"binary get": packet(0x80, 0x00, "", "k", ""), "binary set": packet(0x80, 0x01, "\x00\x00\x00\x00\x00\x00\x00\x00", "k", "bad"),
+			"binary delete": packet(0x80, 0x04, "", "k", ""), "binary flush": packet(0x80, 0x08, "", "", ""),
+			"Tyrant get": "\xc8\x30\x00\x00\x00\x01k", "Tyrant vanish": "\xc8\x72",
+		} {
+			c := dial(t, s)
+			c.send(input)
+			if err := c.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if reply, _ := io.ReadAll(c.r); strings.Contains(string(reply), "value") {
+				t.Errorf("%s: got %q", name, reply)
+			}
+			owner.send("get k\r\n")
+			owner.expect("VALUE k 0 5\r\nvalue\r\nEND\r\n")
+		}
+	})
 }
