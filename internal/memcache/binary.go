@@ -133,22 +133,23 @@ type BinaryStatus uint16
 
 // The statuses.
 const (
-	BinaryOK          BinaryStatus = 0x00
-	BinaryNotFound    BinaryStatus = 0x01
-	BinaryExists      BinaryStatus = 0x02
-	BinaryTooLarge    BinaryStatus = 0x03
-	BinaryInvalid     BinaryStatus = 0x04
-	BinaryNotStored   BinaryStatus = 0x05
-	BinaryNotNumeric  BinaryStatus = 0x06
-	BinaryAuthError   BinaryStatus = 0x20
-	BinaryUnknown     BinaryStatus = 0x81
-	BinaryOutOfMemory BinaryStatus = 0x82 // for all that the server cannot do now: memcached has no other
+	BinaryOK           BinaryStatus = 0x00
+	BinaryNotFound     BinaryStatus = 0x01
+	BinaryExists       BinaryStatus = 0x02
+	BinaryTooLarge     BinaryStatus = 0x03
+	BinaryInvalid      BinaryStatus = 0x04
+	BinaryNotStored    BinaryStatus = 0x05
+	BinaryNotNumeric   BinaryStatus = 0x06
+	BinaryAuthError    BinaryStatus = 0x20
+	BinaryAuthContinue BinaryStatus = 0x21 // SASL goes on
+	BinaryUnknown      BinaryStatus = 0x81
+	BinaryOutOfMemory  BinaryStatus = 0x82 // for all that the server cannot do now: memcached has no other
 )
 
 // Text is what stands in the body of an error reply, unless there is more to say.
 func (s BinaryStatus) Text() string {
 	switch s {
-	case BinaryOK:
+	case BinaryOK, BinaryAuthContinue:
 		return ""
 	case BinaryNotFound:
 		return "Not found"

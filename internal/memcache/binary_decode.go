@@ -19,6 +19,10 @@ type BinaryDecoder struct {
 	// larger value is swallowed as it arrives.
 	MaxValue int
 
+	// Locked says that the client has not authenticated: all but version and SASL is refused by its header. It may change
+	// between calls.
+	Locked bool
+
 	swallow int // bytes of a refused body still to come
 }
 
@@ -53,6 +57,10 @@ func (d *BinaryDecoder) Decode(b []byte, r *BinaryRequest) (n, need int, err err
 	c := &shapes[r.Opcode]
 	if r.Op = r.Opcode; c.name != "" {
 		r.Op, r.Quiet = c.op, c.op != r.Opcode
+	}
+	if d.Locked && !r.Op.early() {
+		r.Status, r.Close = BinaryAuthError, true
+		return n + binaryHeader, 0, nil
 	}
 	if r.Status, r.Close = d.check(c, l); r.Close {
 		return n + binaryHeader, 0, nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/users"
 )
 
 // binaryStoreOps are the writes of the binary protocol as store operations, by their loud opcodes.
@@ -21,6 +22,7 @@ func (s *session) feedBinary(w *worker, in []byte, start int) (n int) {
 			s.more = true
 			return n
 		}
+		s.bin.Locked = s.locked(w)
 		size, need, err := s.bin.Decode(in[n:], &w.breq)
 		n += size
 		if err != nil {
@@ -29,7 +31,7 @@ func (s *session) feedBinary(w *worker, in []byte, start int) (n int) {
 		}
 		s.executeBinary(w)
 		s.answeredBinary(w.breq.Echo)
-		if s.closing {
+		if s.closing || s.slow != nil {
 			return n
 		}
 	}
@@ -42,6 +44,11 @@ func (s *session) executeBinary(w *worker) {
 	if r.Status != memcache.BinaryOK || r.Close {
 		w.tally[cmdOther]++
 		s.refusePacket(w)
+		return
+	}
+	if w.srv.cfg.Users != nil && !s.bin.Locked && !s.permittedBinary(w) {
+		w.tally[cmdDenied]++
+		s.out = memcache.AppendBinaryError(s.out, r.Echo, memcache.BinaryAuthError, binaryDenied)
 		return
 	}
 	switch r.Op {
@@ -81,15 +88,10 @@ func (s *session) binaryAdmin(w *worker) {
 	}
 }
 
-// authenticate answers the SASL opcodes: as memcached without SASL does, it does not know them.
-func (s *session) authenticate(w *worker) {
-	s.out = memcache.AppendBinaryError(s.out, w.breq.Echo, memcache.BinaryUnknown, "")
-}
-
 // refusePacket answers what is no valid command.
 func (s *session) refusePacket(w *worker) {
 	r := &w.breq
-	if r.Drop {
+	if r.Drop && w.srv.allowed(s.user, users.Write, r.Key) {
 		// Whatever comes of it, the reply is an error already.
 		w.tally[storeTooLarge]++
 		w.req.Op, w.req.Key, w.req.CAS = store.Delete, r.Key, 0

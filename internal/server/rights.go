@@ -70,12 +70,12 @@ func textRights(r *memcache.Request) users.Rights {
 	return users.Admin // flush_all, verbosity, refresh_certs, and what is not listed
 }
 
-// statsRights are what stats with this argument needs.
+// statsRights are what stats with this argument needs. The binary protocol looks at the beginning alone.
 func statsRights(arg []byte) users.Rights {
-	name, _, _ := bytes.Cut(arg, []byte(" "))
-	switch string(name) {
-	case "reset", "detail", "cachedump", "conns":
-		return users.Admin
+	for _, name := range []string{"reset", "detail", "cachedump", "conns"} {
+		if bytes.HasPrefix(arg, []byte(name)) {
+			return users.Admin
+		}
 	}
 	return users.Read
 }

@@ -38,7 +38,8 @@ type session struct {
 	more    bool // the last feed paused before the end of its input: feed again
 	closing bool // nothing more is to be executed; close once the replies have left
 
-	binary bool // the client speaks the binary protocol: bin decodes, not dec
+	challenged bool // SASL has begun without data
+	binary     bool // the client speaks the binary protocol: bin decodes, not dec
 }
 
 // unsent is the number of bytes that have not left.

@@ -199,7 +199,7 @@ func (s *Server) settingsStats(l *statList) {
 	l.text("evictions", evictions)
 	l.num("num_threads", uint64(max(len(s.loops), 1)))
 	l.text("cas_enabled", "yes")
-	l.text("auth_enabled_sasl", "no")
+	l.text("auth_enabled_sasl", yesNo(s.cfg.Users != nil))
 	l.text("auth_enabled_ascii", yesNo(s.cfg.Users != nil))
 	l.num("item_size_max", uint64(s.cfg.MaxValue))
 	l.text("maxconns_fast", "yes")
