@@ -27,6 +27,7 @@ type layer struct {
 // layers is the package map of ARCHITECTURE.md. A package that is not listed here does not belong to the project.
 var layers = map[string]layer{
 	"internal/nearest": {level: -1},
+	"internal/addr":    {level: -1},
 
 	"internal/hlc":      {level: 0},
 	"internal/vfs":      {level: 0},

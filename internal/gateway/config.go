@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/futago/futago/internal/addr"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -89,11 +90,11 @@ func DefaultConfig() Config {
 // Validate returns all problems at once, each naming the field, its value and what is allowed.
 func (c *Config) Validate() error {
 	var errs []error
-	if _, _, err := splitAddr(c.Listen); err != nil {
+	if _, _, err := addr.Split(c.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("listen: %w", err))
 	}
 	if c.adminOn() {
-		if _, _, err := splitAddr(c.AdminListen); err != nil {
+		if _, _, err := addr.Split(c.AdminListen); err != nil {
 			errs = append(errs, fmt.Errorf("admin listen: %w", err))
 		}
 	}

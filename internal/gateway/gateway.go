@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/futago/futago/internal/addr"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -96,14 +97,14 @@ func (g *Gateway) AdminHandler() http.Handler { return g.adminHandler(g.gatherer
 func (g *Gateway) Addr() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return addrOf(g.listener)
+	return addr.Of(g.listener)
 }
 
 // AdminAddr is the address for operators; "" before Listen, or when off.
 func (g *Gateway) AdminAddr() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return addrOf(g.adminListener)
+	return addr.Of(g.adminListener)
 }
 
 // Listen opens the listeners and the access log. From its return on, clients connect, and are answered once Run
@@ -114,13 +115,13 @@ func (g *Gateway) Listen() (err error) {
 	if g.listener != nil {
 		return nil
 	}
-	listener, err := listen(g.cfg.Listen)
+	listener, err := addr.Listen(g.cfg.Listen)
 	if err != nil {
 		return err
 	}
 	var admin net.Listener
 	if g.cfg.adminOn() {
-		if admin, err = listen(g.cfg.AdminListen); err != nil {
+		if admin, err = addr.Listen(g.cfg.AdminListen); err != nil {
 			listener.Close()
 			return fmt.Errorf("admin: %w", err)
 		}

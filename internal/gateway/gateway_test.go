@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/futago/futago/internal/addr"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -329,7 +330,7 @@ func TestListenAddresses(t *testing.T) {
 	if err := os.WriteFile(file, []byte("keep"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := listen("unix:" + file); err == nil {
+	if l, err := addr.Listen("unix:" + file); err == nil {
 		l.Close()
 		t.Error("listen at a plain file: got no error")
 	}

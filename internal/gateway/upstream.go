@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/nearest"
 )
 
@@ -106,11 +107,11 @@ func hint(name string) string {
 
 // problems returns what is wrong with u, each naming the field, its value and what is allowed.
 func (u Upstream) problems() (errs []error) {
-	if err := checkDialAddr(u.Addr); err != nil {
+	if err := addr.CheckDial(u.Addr); err != nil {
 		errs = append(errs, err)
 	}
 	if u.Check != "" {
-		if err := checkDialAddr(u.Check); err != nil {
+		if err := addr.CheckDial(u.Check); err != nil {
 			errs = append(errs, fmt.Errorf("check: %w", err))
 		}
 	}

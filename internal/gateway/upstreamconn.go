@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/futago/futago/internal/addr"
 )
 
 // idleConnsMax is how many idle connections to an upstream are kept, idleConnTimeout for how long. The time must
@@ -31,7 +33,7 @@ type upstream struct {
 
 func newUpstream(u Upstream, cfg *Config) *upstream {
 	up := &upstream{Upstream: u, urlHost: "localhost"}
-	if network, address, _ := splitAddr(u.Addr); network == "tcp" {
+	if network, address, _ := addr.Split(u.Addr); network == "tcp" {
 		up.urlHost = address
 	}
 	up.client = newTransport(u.Addr, cfg)
@@ -44,9 +46,9 @@ func newUpstream(u Upstream, cfg *Config) *upstream {
 	return up
 }
 
-// newTransport returns a transport whose every connection goes to addr, whatever the URL says.
-func newTransport(addr string, cfg *Config) *http.Transport {
-	network, address, _ := splitAddr(addr) // Config.Validate has passed
+// newTransport returns a transport whose every connection goes to at, whatever the URL says.
+func newTransport(at string, cfg *Config) *http.Transport {
+	network, address, _ := addr.Split(at) // Config.Validate has passed
 	// A dial may outlive the request that began it, so it needs a limit of its own.
 	dialer := &net.Dialer{Timeout: cfg.UpstreamTimeout}
 	return &http.Transport{

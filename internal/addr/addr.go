@@ -1,4 +1,6 @@
-package gateway
+// Package addr reads the addresses that settings name, and listens at them: host:port, [v6]:port, :port (all interfaces) and
+// unix:/path.
+package addr
 
 import (
 	"errors"
@@ -15,8 +17,8 @@ import (
 // unixPathMax is the longest path of a unix socket: sun_path of Linux, less its closing NUL.
 const unixPathMax = 107
 
-// splitAddr turns host:port, [v6]:port, :port or unix:/path into the arguments of net.Dial and net.Listen.
-func splitAddr(addr string) (network, address string, err error) {
+// Split turns host:port, [v6]:port, :port or unix:/path into the arguments of net.Dial and net.Listen.
+func Split(addr string) (network, address string, err error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		switch {
 		case path == "" || strings.ContainsRune(path, 0):
@@ -41,9 +43,9 @@ func splitAddr(addr string) (network, address string, err error) {
 	return "tcp", net.JoinHostPort(host, port), nil
 }
 
-// checkDialAddr says why addr cannot be connected to, if so.
-func checkDialAddr(addr string) error {
-	network, address, err := splitAddr(addr)
+// CheckDial says why addr cannot be connected to, if so.
+func CheckDial(addr string) error {
+	network, address, err := Split(addr)
 	if err != nil {
 		return err
 	}
@@ -53,9 +55,9 @@ func checkDialAddr(addr string) error {
 	return nil
 }
 
-// listen opens addr. A unix socket that a dead process left behind is replaced; one that answers is not.
-func listen(addr string) (net.Listener, error) {
-	network, address, err := splitAddr(addr)
+// Listen opens addr. A unix socket that a dead process left behind is replaced; one that answers is not.
+func Listen(addr string) (net.Listener, error) {
+	network, address, err := Split(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +88,8 @@ func abandonedSocket(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// addrOf writes a listener's address in the form that splitAddr reads; "" for none.
-func addrOf(l net.Listener) string {
+// Of writes a listener's address in the form that Split reads; "" for none.
+func Of(l net.Listener) string {
 	switch {
 	case l == nil:
 		return ""
