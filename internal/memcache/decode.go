@@ -82,6 +82,9 @@ func (d *Decoder) Decode(b []byte, r *Request) (n, need int, err error) {
 	return n + end + 1 + size, 0, nil
 }
 
+// Swallowing returns how many of the next bytes belong to the data block of a request that was refused already.
+func (d *Decoder) Swallowing() int { return d.swallow }
+
 func (d *Decoder) setDefaults() {
 	d.ready = true
 	for _, l := range []struct {
