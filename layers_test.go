@@ -53,7 +53,7 @@ var layers = map[string]layer{
 
 	"internal/node":  {level: 5},
 	"internal/bench": {level: 5, may: []string{".", "internal/memcache", "internal/tyrant"}},
-	"internal/proxy": {level: 5, may: []string{".", "internal/memcache", "internal/tyrant"}},
+	"internal/proxy": {level: 5, may: []string{".", "internal/addr", "internal/memcache", "internal/nearest", "internal/tyrant"}},
 
 	"cmd/futago": {level: 6},
 

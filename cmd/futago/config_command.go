@@ -10,11 +10,11 @@ import (
 func newConfigCommand() *cobra.Command {
 	cmd := asGroup(&cobra.Command{
 		Use:   "config",
-		Short: "Check or show the configuration of a node or a gateway",
-		Long: `Check or show the configuration of a node or a gateway.
+		Short: "Check or show the configuration of a node, a gateway or a proxy",
+		Long: `Check or show the configuration of a node, a gateway or a proxy.
 
-The commands take the same flags, variables and file as 'futago serve', or with the word gateway as
-'futago gateway', and start nothing.`,
+The commands take the same flags, variables and file as 'futago serve', or with the word gateway or
+proxy as that command, and start nothing.`,
 	})
 	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand())
 	return cmd
@@ -38,7 +38,10 @@ flags together. Nothing is opened but the file. Exit code 2 means that something
   FUTAGO_NODE=2 futago config check --config /etc/futago.toml`
 	ofGateway := check("gateway", "a gateway", gatewaySettings(gateway), gateway.Gateway.Validate)
 	ofGateway.Example = `  futago config check gateway --config /etc/futago-gateway.toml`
-	cmd.AddCommand(ofGateway)
+	proxy := defaultProxyConfig()
+	ofProxy := check("proxy", "a proxy", proxySettings(proxy), proxy.Proxy.Validate)
+	ofProxy.Example = `  futago config check proxy --config /etc/futago-proxy.toml`
+	cmd.AddCommand(ofGateway, ofProxy)
 	return cmd
 }
 
@@ -59,7 +62,10 @@ variable or flag. Secrets are not printed. The output is a configuration file it
   futago config show --data none > futago.toml`
 	ofGateway := show("gateway", "a gateway", gatewaySettings(gateway), gateway.Gateway.Validate)
 	ofGateway.Example = `  futago config show gateway --upstream 10.0.0.1:11211 --upstream 10.0.0.2:11211`
-	cmd.AddCommand(ofGateway)
+	proxy := defaultProxyConfig()
+	ofProxy := show("proxy", "a proxy", proxySettings(proxy), proxy.Proxy.Validate)
+	ofProxy.Example = `  futago config show proxy --upstream 10.0.0.1:11211 --upstream 10.0.0.2:11211`
+	cmd.AddCommand(ofGateway, ofProxy)
 	return cmd
 }
 

@@ -68,6 +68,7 @@ Exit codes:
 		newIncrCommand(),
 		newLogCommand(),
 		newPeerCommand(),
+		newProxyCommand(),
 		newServeCommand(),
 		newSetCommand(),
 		newStatusCommand(),

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"github.com/futago/futago/internal/proxy"
+)
+
+// proxyConfig nests the configuration of everything that `futago proxy` runs.
+type proxyConfig struct {
+	Proxy proxy.Config
+	Log   logConfig
+}
+
+func defaultProxyConfig() *proxyConfig {
+	c := &proxyConfig{Proxy: proxy.DefaultConfig(), Log: defaultLogConfig()}
+	c.Proxy.Version = thisBuild().Version
+	return c
+}
+
+// proxySettings is the table of every setting of a proxy, bound to c.
+func proxySettings(c *proxyConfig) *settings {
+	p := &c.Proxy
+	s := &settings{}
+	s.withFile()
+
+	s.add("listen", textValue(&p.Listen), "serve memcached clients at `ADDR`: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
+	s.add("admin-listen", textValue(&p.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
+	s.add("upstream", proxyUpstreamsValue(&p.Upstreams), "pass requests to `ADDR`[,check=ADDR][,weight=1]; check= is a node's admin address")
+	s.add("choice", choiceValue(&p.Choice, proxy.ChoosePrimary, proxy.ChooseConsistent), "primary: the first upstream that is up, for everything; consistent: by key, as the Go client")
+
+	s.add("timeout", durationValue(&p.Timeout), "time within which a request is answered, tries at other upstreams included")
+	s.add("check-interval", durationValue(&p.CheckInterval), "time between two checks of an upstream")
+	s.add("pool", intValue(&p.Pool), "connections to each upstream, for each of the two protocols")
+
+	s.add("max-conns", intValue(&p.MaxConns), "client connections at once")
+	s.add("max-value", sizeValue(&p.MaxValue), "largest value that a client may store")
+	s.add("idle-timeout", durationValue(&p.IdleTimeout), "close a client connection without requests; 0 never does")
+	s.addRare("max-pending-total", sizeValue(&p.MaxPending), "memory that large requests and replies of all clients may take together")
+	s.addRare("write-timeout", durationValue(&p.WriteTimeout), "how long a client may take to read its replies before it is dropped")
+	s.addRare("drain-timeout", durationValue(&p.DrainTimeout), "how long a stop may take to finish requests")
+
+	addLogSettings(s, &c.Log)
+	return s
+}
+
+// proxyUpstreamsValue is a list of a proxy's upstreams in their text form.
+func proxyUpstreamsValue(p *[]proxy.Upstream) value {
+	return value{
+		kind: "text",
+		list: true,
+		set: func(words []string) error {
+			*p = nil
+			var errs []error
+			for _, w := range words {
+				u, err := proxy.ParseUpstream(w)
+				if err != nil {
+					// With its address alone it still counts as one, so that nothing is said of it twice.
+					errs = append(errs, err)
+					address, _, _ := strings.Cut(w, ",")
+					u, err = proxy.ParseUpstream(address)
+				}
+				if err == nil {
+					*p = append(*p, u)
+				}
+			}
+			return errors.Join(errs...)
+		},
+		words: func() []string {
+			var words []string
+			for _, u := range *p {
+				words = append(words, u.String())
+			}
+			return words
+		},
+	}
+}
+
+func newProxyCommand() *cobra.Command {
+	config := defaultProxyConfig()
+	table := proxySettings(config)
+	cmd := &cobra.Command{
+		Use:   "proxy",
+		Short: "Run a local memcached port in front of a pair, for clients without failover",
+		Long: `Run a local memcached port in front of a pair, for clients without failover.
+
+The proxy speaks memcached's text protocol, its meta commands and its binary protocol, and passes requests
+over few connections to an upstream that is up. One that refuses, hangs up or does not answer is left alone
+at once, and its requests go to the next upstream where that does no harm: reads, what was not sent yet, and
+writes that may be repeated. Of an add, an increment or the like that was sent and not answered the client
+learns 'SERVER_ERROR effect unknown'. An upstream is used again when check=, a node's admin address, answers
+GET /readyz and the client port a version command; without check= the latter alone.`,
+		Example: `  futago proxy --upstream 10.0.0.1:11211,check=10.0.0.1:11280 --upstream 10.0.0.2:11211,check=10.0.0.2:11280
+  futago proxy --listen unix:/run/futago-proxy/clients --timeout 300ms --upstream a:11211 --upstream b:11211
+  futago proxy --choice consistent --upstream a:11211,weight=2 --upstream b:11211
+  curl http://127.0.0.1:11283/status`,
+		Args: noWords,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(table.load(cmd), config.Proxy.Validate()); err != nil {
+				return usageError{err}
+			}
+			return runProxy(cmd, config)
+		},
+	}
+	table.bind(cmd)
+	return cmd
+}
+
+// runProxy serves until a signal, or the end of the command's context.
+func runProxy(cmd *cobra.Command, config *proxyConfig) error {
+	config.Proxy.Logger = config.Log.newLogger(cmd.ErrOrStderr())
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	config.Proxy.Registerer = registry
+	p, err := proxy.New(config.Proxy)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(cmd.Context(), config.Proxy.Logger, os.Exit)
+	defer stop()
+	return p.Run(ctx)
+}

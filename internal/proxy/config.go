@@ -1,0 +1,158 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/futago/futago"
+	"github.com/futago/futago/internal/addr"
+)
+
+// upstreamsMax is the width of a set of upstreams.
+const upstreamsMax = 64
+
+// The ways to choose an upstream.
+const (
+	// ChoosePrimary takes the first upstream that is up, in the order of the configuration, for everything.
+	ChoosePrimary = "primary"
+	// ChooseConsistent takes the upstream that the Go client's Consistent strategy gives the key, and while that is down the
+	// next one.
+	ChooseConsistent = "consistent"
+)
+
+// Config is everything a proxy needs to know. Start from DefaultConfig: a zero limit is refused, not replaced.
+type Config struct {
+	// Listen is the address for clients: host:port, :port, [v6]:port or unix:/path; port 0 takes a free one.
+	Listen string
+	// AdminListen serves /healthz, /readyz, /metrics and /status; "none" turns it off. It has no access control.
+	AdminListen string
+	// Upstreams are the nodes behind, at least one.
+	Upstreams []Upstream
+	// Choice is ChoosePrimary or ChooseConsistent.
+	Choice string
+
+	// Timeout is the time within which a request is answered, all tries together. A try gets an equal part of what is
+	// left of it; the last upstream gets all.
+	Timeout time.Duration
+	// CheckInterval is the time between two checks of an upstream. One that is down is checked at least each 500 ms.
+	CheckInterval time.Duration
+	// Pool is the number of connections to each upstream, for each of the two protocols. They are opened when needed.
+	Pool int
+
+	// MaxConns is the number of client connections; one more gets an error line and is closed.
+	MaxConns int
+	// MaxValue is the largest value that a client may store. Nodes have a limit of their own.
+	MaxValue int
+	// MaxPending bounds the memory, in bytes, that large requests and replies of all clients take together.
+	MaxPending int64
+	// WriteTimeout is how long a client may take to read the replies of a round; then it is dropped.
+	WriteTimeout time.Duration
+	// IdleTimeout closes client connections without a request; 0 never does.
+	IdleTimeout time.Duration
+	// DrainTimeout bounds how long Run waits for requests in progress after its context ended.
+	DrainTimeout time.Duration
+
+	// Logger gets state changes; nil discards.
+	Logger *slog.Logger
+	// Registerer gets the metrics as well; nil leaves them to /metrics alone. When it is also a Gatherer, as
+	// *prometheus.Registry is, /metrics shows all that it gathers.
+	Registerer prometheus.Registerer
+	// Version is the answer to a version command, and shown on /status.
+	Version string
+}
+
+// DefaultConfig returns the configuration that holds without any flag, but for the upstreams.
+func DefaultConfig() Config {
+	return Config{
+		Listen:        "127.0.0.1:11211",
+		AdminListen:   "127.0.0.1:11283",
+		Choice:        ChoosePrimary,
+		Timeout:       time.Second,
+		CheckInterval: 500 * time.Millisecond,
+		Pool:          2,
+		MaxConns:      4096,
+		MaxValue:      64 << 20,
+		MaxPending:    1 << 30,
+		WriteTimeout:  30 * time.Second,
+		DrainTimeout:  10 * time.Second,
+	}
+}
+
+// Validate returns all problems at once, each naming the field, its value and what is allowed.
+func (c *Config) Validate() error {
+	var errs []error
+	if _, _, err := addr.Split(c.Listen); err != nil {
+		errs = append(errs, fmt.Errorf("listen: %w", err))
+	}
+	if c.adminOn() {
+		if _, _, err := addr.Split(c.AdminListen); err != nil {
+			errs = append(errs, fmt.Errorf("admin listen: %w", err))
+		}
+	}
+	errs = append(errs, c.upstreamProblems()...)
+	if c.Choice != ChoosePrimary && c.Choice != ChooseConsistent {
+		errs = append(errs, fmt.Errorf("choice %q: want %s or %s", c.Choice, ChoosePrimary, ChooseConsistent))
+	}
+	if c.IdleTimeout != 0 {
+		errs = append(errs, inRange("idle timeout", c.IdleTimeout, time.Millisecond, 24*time.Hour))
+	}
+	errs = append(errs,
+		inRange("timeout", c.Timeout, 10*time.Millisecond, time.Minute),
+		inRange("check interval", c.CheckInterval, 10*time.Millisecond, time.Minute),
+		inRange("pool", c.Pool, 1, 64),
+		inRange("max conns", c.MaxConns, 1, 1<<20),
+		inRange("max value", c.MaxValue, 1<<10, 1<<30),
+		inRange("max pending", int(c.MaxPending), 1<<20, 1<<40),
+		inRange("write timeout", c.WriteTimeout, time.Millisecond, time.Hour),
+		inRange("drain timeout", c.DrainTimeout, 0, time.Hour),
+	)
+	return errors.Join(errs...)
+}
+
+func (c *Config) adminOn() bool { return c.AdminListen != "" && c.AdminListen != "none" }
+
+func (c *Config) upstreamProblems() (errs []error) {
+	if n := len(c.Upstreams); n < 1 || n > upstreamsMax {
+		errs = append(errs, fmt.Errorf("%d upstreams: want 1 to %d", n, upstreamsMax))
+	}
+	seen := make(map[string]bool)
+	for _, u := range c.Upstreams {
+		for _, err := range u.problems() {
+			errs = append(errs, fmt.Errorf("upstream %q: %w", u, err))
+		}
+		if seen[u.Addr] {
+			errs = append(errs, fmt.Errorf("upstream %q: address given twice", u.Addr))
+		}
+		seen[u.Addr] = true
+	}
+	return errs
+}
+
+// selector returns what gives a key its upstream, nil where keys do not matter.
+func (c *Config) selector() (futago.Selector, error) {
+	if c.Choice != ChooseConsistent || len(c.Upstreams) == 1 {
+		return nil, nil
+	}
+	servers := make([]futago.Server, len(c.Upstreams))
+	for i, u := range c.Upstreams {
+		at := u.Addr
+		if path, ok := strings.CutPrefix(at, "unix:"); ok {
+			at = "unix://" + path // the client's form
+		}
+		servers[i] = futago.Server{Addr: at, Weight: u.Weight}
+	}
+	return futago.NewSelector(futago.Consistent, futago.CRC32, servers)
+}
+
+// inRange returns nil when low <= v <= high.
+func inRange[T time.Duration | int](name string, v, low, high T) error {
+	if v < low || v > high {
+		return fmt.Errorf("%s %v: want %v to %v", name, v, low, high)
+	}
+	return nil
+}

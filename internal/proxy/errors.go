@@ -1,0 +1,22 @@
+package proxy
+
+import "errors"
+
+var (
+	// ErrRunTwice says that Run was called again.
+	ErrRunTwice = errors.New("proxy runs already, or has run: make a new one")
+
+	// errTimeout says that an upstream did not answer within its share of the timeout.
+	errTimeout = errors.New("no answer in time")
+	// errSlow says the same of an upstream whose bytes keep coming: its connection carries more than it can in that time.
+	// It is not down.
+	errSlow = errors.New("no answer in time, for large replies before it")
+	// errNoUpstream says that no upstream was left for a request.
+	errNoUpstream = errors.New("no upstream is up")
+	// errNoBinary says that an upstream does not speak the binary protocol. It works otherwise.
+	errNoBinary = errors.New("upstream does not speak the binary protocol")
+	// errLinkEnded says that a connection ended before a request was handed to it.
+	errLinkEnded = errors.New("connection ended")
+	// errStopped ends the links of a proxy that stops.
+	errStopped = errors.New("proxy stops")
+)

@@ -1,0 +1,352 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestFailover: what becomes of a request whose first node misbehaves.
+func TestFailover(t *testing.T) {
+	const unknown = "SERVER_ERROR effect unknown: "
+	tests := []struct {
+		name    string
+		conduct conduct
+		send    string
+		want    string // "unknown": the effect is unknown
+		second  string // of key k at the second node afterwards
+	}{
+		{"get, hang", hang, "get k\r\n", "VALUE k 0 1\r\n2\r\nEND\r\n", "2"},
+		{"get, vanish", vanish, "get k\r\n", "VALUE k 0 1\r\n2\r\nEND\r\n", "2"},
+		{"get, nonsense", nonsense, "get k\r\n", "VALUE k 0 1\r\n2\r\nEND\r\n", "2"},
+		{"mg, vanish", vanish, "mg k v\r\n", "VA 1\r\n2\r\n", "2"},
+		{"mg that may win, vanish", vanish, "mg k v N30\r\n", "unknown", "2"},
+		{"set, hang", hang, "set k 0 0 1\r\n9\r\n", "STORED\r\n", "9"},
+		{"set, forget", forget, "set k 0 0 1\r\n9\r\n", "STORED\r\n", "9"},
+		{"set, full", full, "set k 0 0 1\r\n9\r\n", "STORED\r\n", "9"},
+		{"incr, full", full, "incr k 1\r\n", "3\r\n", "3"},
+		{"delete, forget", forget, "delete k\r\n", "DELETED\r\n", ""},
+		{"touch, vanish", vanish, "touch k 0\r\n", "TOUCHED\r\n", "2"},
+		{"ms, vanish", vanish, "ms k 1\r\n9\r\n", "HD\r\n", "9"},
+		{"ms that compares, vanish", vanish, "ms k 1 C7\r\n9\r\n", "unknown", "2"},
+		{"ms that appends, forget", forget, "ms k 1 MA\r\n9\r\n", "unknown", "2"},
+		{"incr, forget", forget, "incr k 1\r\n", "unknown", "2"},
+		{"incr, hang", hang, "incr k 1\r\n", "unknown", "2"},
+		{"add, vanish", vanish, "add k 0 0 1\r\n9\r\n", "unknown", "2"},
+		{"append, nonsense", nonsense, "append k 0 0 1\r\n9\r\n", "unknown", "2"},
+		{"cas, vanish", vanish, "cas k 0 0 1 7\r\n9\r\n", "unknown", "2"},
+		{"incr noreply, vanish", vanish, "incr k 1 noreply\r\nget k\r\n", "VALUE k 0 1\r\n2\r\nEND\r\n", "2"},
+		{"a round in order, vanish", vanish, "set k 0 0 1\r\n7\r\nincr k 1\r\nset k 0 0 1\r\n8\r\nget k\r\n", "", "8"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			first, second := newFakeNode(t), newFakeNode(t)
+			first.put("k", "1")
+			second.put("k", "2")
+			p := startProxy(t, nil, first, second)
+			c := p.dial()
+			c.talk("get warm\r\n", "END\r\n") // a connection that works
+			first.behave(test.conduct, "")
+			begin := time.Now()
+			c.send(test.send)
+			switch test.want {
+			case "unknown":
+				if line := c.line(); !strings.HasPrefix(line, unknown) || !strings.Contains(line, first.addr) {
+					t.Errorf("got %q, want that the effect at %s is unknown", line, first.addr)
+				}
+			case "":
+				c.want("STORED\r\n")
+				if line := c.line(); !strings.HasPrefix(line, unknown) {
+					t.Errorf("incr: got %q", line)
+				}
+				c.want("STORED\r\nVALUE k 0 1\r\n8\r\nEND\r\n")
+			default:
+				c.want(test.want)
+			}
+			if took := time.Since(begin); took > p.cfg.Timeout+200*time.Millisecond {
+				t.Errorf("answered after %v, the timeout is %v", took, p.cfg.Timeout)
+			}
+			if got := second.value("k"); got != test.second {
+				t.Errorf("second node: got %q, want %q", got, test.second)
+			}
+			var effects uint64
+			for _, u := range p.Status().Upstreams {
+				effects += u.UnknownEffects
+			}
+			if want := strings.Contains(test.want, "unknown") || test.want == "" || strings.Contains(test.name, "noreply"); (effects == 1) != want {
+				t.Errorf("unknown effects counted: %d, want one: %v", effects, want)
+			}
+		})
+	}
+}
+
+// TestOnlyEndMissing: a get that has all its values is answered, though the node goes away before the END.
+func TestOnlyEndMissing(t *testing.T) {
+	first, second := newFakeNode(t), newFakeNode(t)
+	first.put("k", "1")
+	second.put("k", "2")
+	p := startProxy(t, nil, first, second)
+	first.behave(breakOff, "get")
+	p.dial().talk("get k\r\nversion\r\n", "VALUE k 0 1\r\n1\r\nEND\r\nVERSION 9.9.9\r\n")
+}
+
+// TestDead: a node that is gone costs nothing, and is used again only when it is ready.
+func TestDead(t *testing.T) {
+	first, second := newFakeNode(t), newFakeNode(t)
+	first.put("who", "1")
+	second.put("who", "2")
+	p := startProxy(t, nil, first, second)
+	c := p.dial()
+	c.talk("get who\r\n", "VALUE who 0 1\r\n1\r\nEND\r\n")
+	first.ready.Store(false)
+	at := first.addr
+	first.stop()
+	eventually(t, "the connection is seen to be closed", func() bool {
+		links := 0
+		p.upstreams[0].each(func(*link) { links++ })
+		return links == 0
+	})
+	c.talk("incr who 0\r\n", "2\r\n") // it cannot be sent, so it is safe
+	first.start(at)
+	c.talk("get who\r\n", "VALUE who 0 1\r\n2\r\nEND\r\n")
+
+	// Its port is open, but it is not ready: it is left alone for many checks.
+	var failed uint64
+	checks := func() uint64 { return p.upstreams[0].checkFailures.Load() }
+	failed = checks()
+	eventually(t, "several checks", func() bool { return checks() >= failed+5 })
+	c.talk("get who\r\n", "VALUE who 0 1\r\n2\r\nEND\r\n")
+	first.ready.Store(true)
+	p.waitUp(2)
+	c.talk("get who\r\n", "VALUE who 0 1\r\n1\r\nEND\r\n")
+
+	// Both away: an error at once, and service as soon as one is back.
+	second.stop()
+	first.stop()
+	begin := time.Now()
+	c.send("get who\r\n")
+	if line := c.line(); !strings.HasPrefix(line, "SERVER_ERROR no upstream is up") || time.Since(begin) > p.cfg.Timeout {
+		t.Errorf("got %q after %v", line, time.Since(begin))
+	}
+	first.start(at)
+	p.waitUp(1)
+	c.talk("get who\r\n", "VALUE who 0 1\r\n1\r\nEND\r\n")
+}
+
+// TestNotReady: a node that says so gets no requests, and those on their way are answered.
+func TestNotReady(t *testing.T) {
+	first, second := newFakeNode(t), newFakeNode(t)
+	second.put("k", "2")
+	p := startProxy(t, nil, first, second)
+	first.ready.Store(false)
+	p.waitUp(1)
+	p.dial().talk("get k\r\n", "VALUE k 0 1\r\n2\r\nEND\r\n")
+	if got := first.requests(); len(got) > 0 {
+		t.Errorf("the node that is not ready saw %q", got)
+	}
+	if state, reason := p.state(); state != "ready" || reason != "1 of 2 upstreams up" {
+		t.Errorf("state %s: %s", state, reason)
+	}
+	second.ready.Store(false)
+	p.waitUp(0)
+	if state, _ := p.state(); state != "down" {
+		t.Errorf("state %s, want down", state)
+	}
+}
+
+// TestRepeatedHang: a node that hangs again soon after it came back is left alone for a while.
+func TestRepeatedHang(t *testing.T) {
+	for _, test := range []struct {
+		hold, up time.Duration
+		err      error
+		want     time.Duration
+	}{
+		{0, time.Second, errTimeout, holdFirst},
+		{holdFirst, time.Second, fmt.Errorf("x: %w", errTimeout), 2 * holdFirst},
+		{holdMax, time.Second, errTimeout, holdMax},
+		{holdMax, time.Minute, errTimeout, 0},
+		{holdFirst, time.Second, io.EOF, 0},
+	} {
+		if got := nextHold(test.hold, test.up, test.err); got != test.want {
+			t.Errorf("hold %v, up %v, %v: got %v, want %v", test.hold, test.up, test.err, got, test.want)
+		}
+	}
+}
+
+// TestConsistent: keys are spread as the Go client does, a get over several nodes keeps its order, and the keys of a node
+// that is away go to the next one.
+func TestConsistent(t *testing.T) {
+	nodes := []*fakeNode{newFakeNode(t), newFakeNode(t), newFakeNode(t)}
+	p := startProxy(t, func(c *Config) { c.Choice = ChooseConsistent }, nodes...)
+	c := p.dial()
+	get, want := "get", ""
+	held := make(map[*fakeNode]int)
+	for i := range 60 {
+		key := fmt.Sprintf("key-%d", i)
+		c.talk(fmt.Sprintf("set %s 0 0 2\r\n%02d\r\n", key, i), "STORED\r\n")
+		home := nodes[p.selector.Select(key)]
+		if got := home.value(key); got != fmt.Sprintf("%02d", i) {
+			t.Errorf("%s: its node has %q", key, got)
+		}
+		held[home]++
+		get += " " + key + " absent-" + key
+		want += fmt.Sprintf("VALUE %s 0 2\r\n%02d\r\n", key, i)
+	}
+	if len(held) != 3 {
+		t.Errorf("keys are at %d nodes, want 3", len(held))
+	}
+	c.talk(get+"\r\n", want+"END\r\n")
+
+	nodes[1].stop()
+	for i := range 60 {
+		key := fmt.Sprintf("key-%d", i)
+		c.talk(fmt.Sprintf("set %s 0 0 1\r\nx\r\n", key), "STORED\r\n")
+		home := p.selector.Select(key)
+		if home == 1 {
+			home = 2
+		}
+		if got := nodes[home].value(key); got != "x" {
+			t.Errorf("%s without node 1: node %d has %q", key, home, got)
+		}
+	}
+
+	// An error ends the whole get, as it does at a node.
+	nodes[0].behave(nonsense, "get")
+	nodes[2].behave(nonsense, "get")
+	c.send(get + "\r\nversion\r\n")
+	if line := c.line(); !strings.HasPrefix(line, "SERVER_ERROR ") {
+		t.Errorf("got %q", line)
+	}
+	c.want("VERSION 9.9.9\r\n")
+}
+
+// TestLargeReplies: a client that asks for more than a round keeps gets all of it, and the proxy never holds much of it.
+func TestLargeReplies(t *testing.T) {
+	n := newFakeNode(t)
+	value := strings.Repeat("v", 300_000)
+	get, want := "get", ""
+	for i := range 30 {
+		key := fmt.Sprintf("k%d", i%10)
+		n.put(key, value)
+		get += " absent " + key
+		want += fmt.Sprintf("VALUE %s 0 300000\r\n%s\r\n", key, value)
+	}
+	p := startProxy(t, func(c *Config) { c.Timeout = 5 * time.Second }, n)
+	c := p.dial()
+	go io.WriteString(c.nc, get+"\r\nmg k1 v\r\n"+get+"\r\nget k1\r\n")
+	most := int64(0)
+	for round := range 2 {
+		for i := 0; i < len(want); i += 600_000 {
+			most = max(most, p.pending.Load())
+			c.want(want[i:min(i+600_000, len(want))])
+		}
+		c.want("END\r\n")
+		if most > 4<<20 {
+			t.Errorf("the proxy held %d bytes", most)
+		}
+		if round == 0 {
+			c.want("VA 300000\r\n" + value + "\r\n")
+		}
+	}
+	c.want(fmt.Sprintf("VALUE k1 0 300000\r\n%s\r\nEND\r\n", value))
+	eventually(t, "all memory is given back", func() bool { return p.pending.Load() == 0 })
+}
+
+// TestMemoryLimit: beyond the memory for all clients, large values are refused and small ones pass.
+func TestMemoryLimit(t *testing.T) {
+	n := newFakeNode(t)
+	n.put("large", strings.Repeat("v", 2<<20))
+	p := startProxy(t, func(c *Config) { c.MaxPending, c.MaxValue = 1<<20, 8<<20 }, n)
+	c := p.dial()
+	c.talk("get large\r\nset a 0 0 1\r\n1\r\nget a\r\n", replyStarved+"STORED\r\nVALUE a 0 1\r\n1\r\nEND\r\n")
+	go io.WriteString(c.nc, "set b 0 0 4000000\r\n"+strings.Repeat("x", 4000000)+"\r\n")
+	if line := c.line(); line != "SERVER_ERROR out of memory storing object" {
+		t.Errorf("got %q", line)
+	}
+	eventually(t, "all memory is given back", func() bool { return p.pending.Load() == 0 })
+}
+
+// TestSlowClient: one that does not read holds up nobody who shares its connection, and is dropped in the end.
+func TestSlowClient(t *testing.T) {
+	n := newFakeNode(t)
+	n.put("large", strings.Repeat("v", 8<<20))
+	n.put("small", "s")
+	p := startProxy(t, func(c *Config) { c.Timeout, c.Pool, c.WriteTimeout = 5*time.Second, 1, 300*time.Millisecond }, n)
+	slow, other := p.dial(), p.dial()
+	for range 8 {
+		slow.send("get large\r\n")
+	}
+	eventually(t, "the slow client's values wait", func() bool { return p.pending.Load() >= 8<<20 })
+	for range 100 {
+		other.talk("get small\r\n", "VALUE small 0 1\r\ns\r\nEND\r\n")
+	}
+	eventually(t, "the slow client is dropped", func() bool { return p.open.Load() == 1 && p.pending.Load() == 0 })
+	other.talk("get small\r\n", "VALUE small 0 1\r\ns\r\nEND\r\n")
+}
+
+// TestManyClients: replies find their clients.
+func TestManyClients(t *testing.T) {
+	first, second := newFakeNode(t), newFakeNode(t)
+	p := startProxy(t, nil, first, second)
+	var all sync.WaitGroup
+	for i := range 30 {
+		c := p.dial()
+		all.Go(func() {
+			for j := range 50 {
+				key := fmt.Sprintf("k-%d-%d", i, j%7)
+				value := strings.Repeat(fmt.Sprint(i), j)
+				fmt.Fprintf(c.nc, "set %s 0 0 %d\r\n%s\r\nget %s none\r\nms m%s 1 q\r\n1\r\nincr none 1\r\n", key, len(value), value, key, key)
+				want := fmt.Sprintf("STORED\r\nVALUE %s 0 %d\r\n%s\r\nEND\r\nNOT_FOUND\r\n", key, len(value), value)
+				b := make([]byte, len(want))
+				if _, err := io.ReadFull(c.r, b); err != nil || string(b) != want {
+					t.Errorf("got %q, %v, want %q", b, err, want)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	links := 0
+	p.upstreams[0].each(func(*link) { links++ })
+	if links > p.cfg.Pool {
+		t.Errorf("%d connections to the node, the pool is %d", links, p.cfg.Pool)
+	}
+}
+
+// TestMaxConns: one client too many is told so.
+func TestMaxConns(t *testing.T) {
+	p := startProxy(t, func(c *Config) { c.MaxConns = 1 }, newFakeNode(t))
+	first := p.dial()
+	first.talk("get a\r\n", "END\r\n")
+	more := p.dial()
+	more.want("ERROR Too many open connections\r\n")
+	more.wantClosed()
+	first.talk("get a\r\n", "END\r\n")
+}
+
+// TestDrain: a stop lets a request on its way end, and closes who has none.
+func TestDrain(t *testing.T) {
+	n := newFakeNode(t)
+	p := startProxy(t, func(c *Config) { c.Timeout = 10 * time.Second }, n)
+	idle, busy := p.dial(), p.dial()
+	idle.talk("get a\r\n", "END\r\n")
+	busy.talk("get a\r\n", "END\r\n")
+	n.mu.Lock() // the node stands still
+	busy.send("set a 0 0 1\r\n1\r\n")
+	eventually(t, "the request is on its way", func() bool { return p.active.Load() == 1 })
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.stop() }()
+	idle.wantClosed()
+	n.mu.Unlock()
+	busy.want("STORED\r\n")
+	busy.wantClosed()
+	if err := <-stopped; err != nil {
+		t.Errorf("run: %v", err)
+	}
+	if err := p.Run(t.Context()); err != ErrRunTwice {
+		t.Errorf("second run: %v", err)
+	}
+}

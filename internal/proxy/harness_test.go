@@ -1,0 +1,493 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/futago/futago/internal/memcache"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// conduct is what a fake node does with a request.
+type conduct int
+
+const (
+	serve    conduct = iota
+	hang             // neither execute nor answer, until the test ends
+	vanish           // close the connection without executing
+	forget           // execute, and close the connection without an answer
+	nonsense         // answer what is no reply
+	full             // refuse for want of disk
+	breakOff         // execute, and close the connection before the last line of the answer
+)
+
+// fakeNode is a node of few words: a map behind the text protocol, and an admin address.
+type fakeNode struct {
+	t     *testing.T
+	addr  string
+	admin *httptest.Server
+	ready atomic.Bool
+	done  chan struct{}
+	wg    sync.WaitGroup
+
+	mu       sync.Mutex
+	listener net.Listener
+	conns    map[net.Conn]bool
+	data     map[string]string
+	conduct  conduct
+	only     string // the command that conduct is about; "" means all but version and mn
+	seen     []string
+	noMeta   bool
+}
+
+func newFakeNode(t *testing.T) *fakeNode {
+	t.Helper()
+	n := &fakeNode{t: t, data: make(map[string]string), conns: make(map[net.Conn]bool), done: make(chan struct{})}
+	n.ready.Store(true)
+	n.start("127.0.0.1:0")
+	n.admin = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !n.ready.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			io.WriteString(w, "catching up: test\n")
+			return
+		}
+		io.WriteString(w, "ready: test\n")
+	}))
+	t.Cleanup(func() {
+		close(n.done)
+		n.stop()
+		n.admin.Close()
+		n.wg.Wait()
+	})
+	return n
+}
+
+// start listens; a node that was stopped comes back with its data.
+func (n *fakeNode) start(at string) {
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.mu.Lock()
+	n.listener, n.addr = l, l.Addr().String()
+	n.mu.Unlock()
+	n.wg.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			n.mu.Lock()
+			n.conns[nc] = true
+			n.mu.Unlock()
+			n.wg.Go(func() { n.session(nc) })
+		}
+	})
+}
+
+// stop closes the listener and all connections, as the death of a process does.
+func (n *fakeNode) stop() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.listener.Close()
+	for nc := range n.conns {
+		nc.Close()
+	}
+}
+
+func (n *fakeNode) behave(c conduct, only string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.conduct, n.only = c, only
+}
+
+func (n *fakeNode) value(key string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.data[key]
+}
+
+func (n *fakeNode) put(key, value string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.data[key] = value
+}
+
+// requests returns the command lines seen, without those of checks and greetings.
+func (n *fakeNode) requests() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]string(nil), n.seen...)
+}
+
+func (n *fakeNode) upstream() Upstream {
+	return Upstream{Addr: n.addr, Check: strings.TrimPrefix(n.admin.URL, "http://"), Weight: 1}
+}
+
+func (n *fakeNode) session(nc net.Conn) {
+	defer func() {
+		nc.Close()
+		n.mu.Lock()
+		delete(n.conns, nc)
+		n.mu.Unlock()
+	}()
+	r, w := bufio.NewReaderSize(nc, 1<<21), bufio.NewWriter(nc)
+	if first, err := r.Peek(1); err == nil && first[0] == binaryRequest {
+		n.binarySession(r, nc)
+		return
+	}
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		words := strings.Fields(line)
+		var data string
+		size := -1
+		switch {
+		case words[0] == "ms":
+			size, _ = strconv.Atoi(words[2])
+		case len(words) >= 5:
+			switch words[0] {
+			case "set", "add", "append", "prepend", "replace", "cas":
+				size, _ = strconv.Atoi(words[4])
+			}
+		}
+		n.mu.Lock()
+		noMeta := n.noMeta
+		n.mu.Unlock()
+		if noMeta && len(words[0]) == 2 {
+			size = -1 // it does not know about the data
+		}
+		if size >= 0 {
+			b := make([]byte, size+2)
+			if _, err := io.ReadFull(r, b); err != nil {
+				return
+			}
+			data = string(b[:size])
+		}
+		reply, ok := n.answer(words, data)
+		if reply != "" {
+			w.WriteString(reply)
+		}
+		if !ok || r.Buffered() == 0 && w.Flush() != nil {
+			w.Flush()
+			return
+		}
+	}
+}
+
+// answer executes a command. false closes the connection.
+func (n *fakeNode) answer(words []string, data string) (reply string, ok bool) {
+	n.mu.Lock()
+	c := n.conduct
+	if words[0] == "version" || words[0] == "mn" || n.only != "" && n.only != words[0] {
+		c = serve
+	}
+	if c == hang {
+		n.mu.Unlock()
+		<-n.done
+		return "", false
+	}
+	defer n.mu.Unlock()
+	if words[0] != "version" && words[0] != "mn" {
+		n.seen = append(n.seen, strings.Join(words, " "))
+	}
+	switch c {
+	case vanish:
+		return "", false
+	case nonsense:
+		return "HTTP/1.1 200 OK\r\n", true
+	case full:
+		return "SERVER_ERROR disk is nearly full: free space or lower min-free\r\n", true
+	}
+	if n.noMeta && len(words[0]) == 2 {
+		return "ERROR\r\n", true
+	}
+	reply = n.run(words, data)
+	switch c {
+	case forget:
+		return "", false
+	case breakOff:
+		return strings.TrimSuffix(reply, "END\r\n"), false
+	}
+	return reply, true
+}
+
+func (n *fakeNode) run(words []string, data string) string {
+	switch words[0] {
+	case "version":
+		return "VERSION 1.6.18\r\n"
+	case "mn":
+		return "MN\r\n"
+	case "get", "gets", "gat":
+		keys := words[1:]
+		if words[0] == "gat" {
+			keys = words[2:]
+		}
+		var b strings.Builder
+		for _, k := range keys {
+			if v, ok := n.data[k]; ok {
+				fmt.Fprintf(&b, "VALUE %s 0 %d", k, len(v))
+				if words[0] == "gets" {
+					b.WriteString(" 7")
+				}
+				fmt.Fprintf(&b, "\r\n%s\r\n", v)
+			}
+		}
+		return b.String() + "END\r\n"
+	case "set":
+		n.data[words[1]] = data
+		return "STORED\r\n"
+	case "add":
+		if _, ok := n.data[words[1]]; ok {
+			return "NOT_STORED\r\n"
+		}
+		n.data[words[1]] = data
+		return "STORED\r\n"
+	case "append":
+		n.data[words[1]] += data
+		return "STORED\r\n"
+	case "incr":
+		v, err := strconv.Atoi(n.data[words[1]])
+		if err != nil {
+			return "NOT_FOUND\r\n"
+		}
+		d, _ := strconv.Atoi(words[2])
+		n.data[words[1]] = strconv.Itoa(v + d)
+		return n.data[words[1]] + "\r\n"
+	case "delete":
+		if _, ok := n.data[words[1]]; !ok {
+			return "NOT_FOUND\r\n"
+		}
+		delete(n.data, words[1])
+		return "DELETED\r\n"
+	case "touch":
+		return "TOUCHED\r\n"
+	case "flush_all":
+		clear(n.data)
+		return "OK\r\n"
+	case "ms":
+		n.data[words[1]] = data
+		if strings.Contains(" "+strings.Join(words[3:], " ")+" ", " q ") {
+			return ""
+		}
+		return "HD\r\n"
+	case "mg":
+		v, ok := n.data[words[1]]
+		quiet := strings.Contains(" "+strings.Join(words[2:], " ")+" ", " q ")
+		switch {
+		case !ok && quiet:
+			return ""
+		case !ok:
+			return "EN\r\n"
+		}
+		return fmt.Sprintf("VA %d\r\n%s\r\n", len(v), v)
+	}
+	return "ERROR\r\n"
+}
+
+// testProxy is a proxy that runs until the test ends.
+type testProxy struct {
+	*Proxy
+	t    *testing.T
+	stop func() error
+}
+
+func startProxy(t *testing.T, change func(*Config), nodes ...*fakeNode) *testProxy {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Listen, cfg.AdminListen, cfg.Version = "127.0.0.1:0", "127.0.0.1:0", "9.9.9"
+	cfg.Timeout, cfg.CheckInterval = 400*time.Millisecond, 20*time.Millisecond
+	for _, n := range nodes {
+		cfg.Upstreams = append(cfg.Upstreams, n.upstream())
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- p.Run(ctx) }()
+	stop := sync.OnceValue(func() error {
+		cancel()
+		return <-result
+	})
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	tp := &testProxy{Proxy: p, t: t, stop: stop}
+	tp.waitUp(len(nodes))
+	return tp
+}
+
+// waitUp waits until so many upstreams are up.
+func (p *testProxy) waitUp(want int) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprintf("%d upstreams are up", want), func() bool {
+		up := 0
+		for _, u := range p.Status().Upstreams {
+			if u.State == "up" {
+				up++
+			}
+		}
+		return up == want
+	})
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 10 s for: %s", what)
+		}
+	}
+}
+
+// testClient is a client that sees bytes.
+type testClient struct {
+	t  *testing.T
+	nc net.Conn
+	r  *bufio.Reader
+}
+
+func (p *testProxy) dial() *testClient {
+	p.t.Helper()
+	nc, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	return &testClient{p.t, nc, bufio.NewReader(nc)}
+}
+
+func (c *testClient) send(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.nc, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// want reads as many bytes as want has and compares them.
+func (c *testClient) want(want string) {
+	c.t.Helper()
+	b := make([]byte, len(want))
+	n, err := io.ReadFull(c.r, b)
+	if string(b[:n]) != want {
+		more, _ := c.r.Peek(c.r.Buffered())
+		c.t.Fatalf("got %.200q and %.200q, error %v, want %.200q", b[:n], more, err, want)
+	}
+}
+
+// talk sends text and expects exactly the reply.
+func (c *testClient) talk(text, want string) {
+	c.t.Helper()
+	c.send(text)
+	c.want(want)
+}
+
+func (c *testClient) line() string {
+	c.t.Helper()
+	line, err := c.r.ReadString('\n')
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return strings.TrimSuffix(line, "\r\n")
+}
+
+// wantClosed expects the end of the connection.
+func (c *testClient) wantClosed() {
+	c.t.Helper()
+	rest, err := io.ReadAll(c.r)
+	var netErr net.Error
+	if len(rest) > 0 || errors.As(err, &netErr) && netErr.Timeout() {
+		c.t.Fatalf("got %q, error %v, want the end", rest, err)
+	}
+}
+
+// frontCalls decodes what a client sends, in pieces of the given sizes, and returns what would go to upstreams or
+// back, one string for each call.
+func frontCalls(p *Proxy, input []byte, piece func(left int) int) (calls []string, closed bool) {
+	c := newClient(p, nil, 0)
+	for {
+		c.decode()
+		for i := range c.calls {
+			k := &c.calls[i]
+			out := k.reply
+			if k.shape != shapeLocal {
+				k.begin()
+				out = k.appendTo(nil)
+			}
+			calls = append(calls, fmt.Sprintf("%d mute=%v safe=%v key=%q part=%v %q", k.shape, k.mute, k.safe, k.key, k.part, out))
+		}
+		if len(c.calls) > 0 {
+			c.endRound()
+			continue
+		}
+		if c.closing {
+			return calls, true
+		}
+		if len(input) == 0 {
+			return calls, false
+		}
+		n := min(max(piece(len(input)), 1), len(input))
+		c.have = copy(c.in, c.in[c.read:c.have])
+		c.read = 0
+		for c.have+n > len(c.in) {
+			if !c.grow() {
+				return calls, true
+			}
+		}
+		c.have += copy(c.in[c.have:], input[:n])
+		input = input[n:]
+	}
+}
+
+// offlineProxy is one that never runs.
+func offlineProxy(t testing.TB, change func(*Config)) *Proxy {
+	cfg := DefaultConfig()
+	cfg.Upstreams = []Upstream{{Addr: "127.0.0.1:1", Weight: 1}, {Addr: "127.0.0.1:2", Weight: 1}}
+	cfg.MaxValue = 1 << 10
+	cfg.Version = "9.9.9"
+	if change != nil {
+		change(&cfg)
+	}
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// oneRequest says whether a server sees exactly one request in b.
+func oneRequest(b []byte) bool {
+	var d memcache.Decoder
+	var r memcache.Request
+	n, _, err := d.Decode(b, &r)
+	return err == nil && n == len(b) && r.Op != memcache.OpError && !bytes.HasPrefix(b, []byte(" "))
+}

@@ -1,0 +1,99 @@
+package proxy
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// responseBuckets are in seconds: a request in one machine room takes a fraction of a millisecond, a time-out a second.
+var responseBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+
+// register makes the metrics and puts them into the registry that /metrics shows, and into the caller's.
+func (p *Proxy) register() error {
+	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "futago_proxy_upstream_response_seconds", Help: "Time from a request to an upstream to its reply.", Buckets: responseBuckets,
+	}, []string{"upstream"})
+	for _, u := range p.upstreams {
+		u.latency = latency.WithLabelValues(u.Addr)
+	}
+	var registerers []prometheus.Registerer
+	if own, ok := p.cfg.Registerer.(prometheus.Gatherer); ok {
+		p.gatherer = own
+	} else {
+		registry := prometheus.NewRegistry()
+		p.gatherer = registry
+		registerers = append(registerers, registry)
+	}
+	if p.cfg.Registerer != nil {
+		registerers = append(registerers, p.cfg.Registerer)
+	}
+	for _, r := range registerers {
+		for _, c := range []prometheus.Collector{latency, &collector{p}} {
+			if err := r.Register(c); err != nil {
+				return fmt.Errorf("register metrics: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// collector shows the numbers of the proxy and its upstreams. It reads them when somebody asks, so that /metrics and
+// /status cannot differ.
+type collector struct{ p *Proxy }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("futago_proxy_"+name, help, labels, nil)
+}
+
+var (
+	descOpen     = desc("open_connections", "Client connections at present.")
+	descAccepted = desc("connections_total", "Client connections accepted.")
+	descRefused  = desc("refused_connections_total", "Client connections above the limit.")
+	descPending  = desc("pending_bytes", "Memory that large requests and replies take at present.")
+
+	descUp       = desc("upstream_up", "1 while requests go to an upstream.", "upstream")
+	descLinks    = desc("upstream_connections", "Connections to an upstream at present.", "upstream")
+	descRequests = desc("upstream_requests_total", "Tries at an upstream, repetitions included.", "upstream")
+	descFailures = desc("upstream_failures_total", "Tries that an upstream failed.", "upstream")
+	descOver     = desc("upstream_failovers_total", "Tries at an upstream after another one had failed the same request.", "upstream")
+	descUnknown  = desc("upstream_unknown_effects_total", "Requests lost at an upstream that may have been executed and were not repeated.", "upstream")
+	descChecks   = desc("upstream_check_failures_total", "Checks that did not find an upstream ready.", "upstream")
+)
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descOpen, descAccepted, descRefused, descPending, descUp, descLinks, descRequests, descFailures, descOver, descUnknown, descChecks,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, n float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, n, labels...)
+	}
+	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	gauge(descOpen, float64(c.p.open.Load()))
+	counter(descAccepted, c.p.accepted.Load())
+	counter(descRefused, c.p.refused.Load())
+	gauge(descPending, float64(c.p.pending.Load()))
+	for _, u := range c.p.upstreams {
+		s := u.status()
+		up := 0.0
+		if s.State == "up" {
+			up = 1
+		}
+		gauge(descUp, up, u.Addr)
+		gauge(descLinks, float64(s.Connections), u.Addr)
+		counter(descRequests, s.Requests, u.Addr)
+		counter(descFailures, s.Failures, u.Addr)
+		counter(descOver, s.Failovers, u.Addr)
+		counter(descUnknown, s.UnknownEffects, u.Addr)
+		counter(descChecks, u.checkFailures.Load(), u.Addr)
+	}
+}

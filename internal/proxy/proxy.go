@@ -1,0 +1,264 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/futago/futago"
+	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/memcache"
+)
+
+// Proxy is the port and what is behind it. Use New, optionally Listen, then Run once.
+type Proxy struct {
+	cfg       Config
+	log       *slog.Logger
+	selector  futago.Selector // nil: keys do not matter
+	upstreams []*upstream
+	up        atomic.Uint64 // the set of upstreams that requests go to, by number
+	gatherer  prometheus.Gatherer
+	started   time.Time
+	running   atomic.Bool
+	draining  atomic.Bool
+	pending   atomic.Int64 // of Config.MaxPending
+	links     sync.WaitGroup
+
+	open, accepted, refused atomic.Uint64 // connections of clients
+	active                  atomic.Int32  // clients in a round
+
+	mu            sync.Mutex
+	listener      net.Listener // nil before Listen
+	adminListener net.Listener // nil before Listen, or when off
+	clients       map[net.Conn]struct{}
+	serving       sync.WaitGroup // the clients
+}
+
+// New returns a proxy that neither listens nor checks yet. The error is that of Config.Validate, or says that the metrics'
+// names are taken in cfg.Registerer.
+func New(cfg Config) (*Proxy, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	p := &Proxy{cfg: cfg, log: cfg.Logger, started: time.Now(), clients: make(map[net.Conn]struct{})}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if p.selector, err = cfg.selector(); err != nil {
+		return nil, err
+	}
+	for i, u := range cfg.Upstreams {
+		p.upstreams = append(p.upstreams, newUpstream(p, i, u))
+	}
+	return p, p.register()
+}
+
+// clock returns nanoseconds since the proxy was made; it never goes back.
+func (p *Proxy) clock() int64 { return int64(time.Since(p.started)) }
+
+// tick is the time between two looks of the watch.
+func (p *Proxy) tick() time.Duration { return max(p.cfg.Timeout/40, time.Millisecond) }
+
+// reserve takes n bytes of the memory for large requests and replies, or with n < 0 gives them back. false: it is used up.
+func (p *Proxy) reserve(n int64) bool {
+	if p.pending.Add(n) <= p.cfg.MaxPending || n <= 0 {
+		return true
+	}
+	p.pending.Add(-n)
+	return false
+}
+
+// hurry asks for early checks of all upstreams that are down, because a request found none.
+func (p *Proxy) hurry() {
+	for _, u := range p.upstreams {
+		if p.up.Load()&u.bit == 0 {
+			u.hurry()
+		}
+	}
+}
+
+// Addr is the address for clients, with the real port, in the form of Config.Listen; "" before Listen.
+func (p *Proxy) Addr() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return addr.Of(p.listener)
+}
+
+// AdminAddr is the address for operators; "" before Listen, or when off.
+func (p *Proxy) AdminAddr() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return addr.Of(p.adminListener)
+}
+
+// Listen opens the listeners. Clients that connect are answered once Run runs and has checked every upstream. A second
+// call does nothing. Run must follow, or nothing closes them.
+func (p *Proxy) Listen() (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener != nil {
+		return nil
+	}
+	listener, err := addr.Listen(p.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	if p.cfg.adminOn() {
+		if p.adminListener, err = addr.Listen(p.cfg.AdminListen); err != nil {
+			listener.Close()
+			return fmt.Errorf("admin: %w", err)
+		}
+	}
+	p.listener = listener
+	return nil
+}
+
+// Run serves until ctx ends, then stops accepting, lets requests in progress end (at most Config.DrainTimeout) and returns
+// nil; or the error of a listener. It calls Listen if nobody has. A proxy runs once.
+func (p *Proxy) Run(ctx context.Context) error {
+	if !p.running.CompareAndSwap(false, true) {
+		return ErrRunTwice
+	}
+	if err := p.Listen(); err != nil {
+		return err
+	}
+	failed := make(chan error, 2)
+	var servers sync.WaitGroup
+	admin := p.adminServer()
+	if p.adminListener != nil {
+		servers.Go(func() {
+			if err := admin.Serve(p.adminListener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", p.adminListener.Addr(), err)
+			}
+		})
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var loops, checked sync.WaitGroup
+	checked.Add(len(p.upstreams))
+	for _, u := range p.upstreams {
+		loops.Go(func() { u.checkLoop(background, checked.Done) })
+	}
+	loops.Go(func() { p.watch(background) })
+	p.log.Info("proxy started", "listen", p.Addr(), "admin", p.AdminAddr(), "upstreams", len(p.upstreams), "choice", p.cfg.Choice)
+	checked.Wait() // a second at most
+	servers.Go(func() {
+		if err := p.accept(); !p.draining.Load() {
+			failed <- fmt.Errorf("serve %s: %w", p.listener.Addr(), err)
+		}
+	})
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	p.drain()
+	stop()
+	loops.Wait()
+	for _, u := range p.upstreams {
+		u.each(func(l *link) { l.fail(errStopped) })
+	}
+	p.links.Wait()
+	admin.Close()
+	servers.Wait()
+	p.log.Info("proxy stopped")
+	return err
+}
+
+// watch ends the links that let a request wait too long.
+func (p *Proxy) watch(ctx context.Context) {
+	ticker := time.NewTicker(p.tick())
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := p.clock()
+		for _, u := range p.upstreams {
+			u.each(func(l *link) {
+				if err := l.overdue(now); err != nil {
+					l.fail(err)
+				}
+			})
+		}
+	}
+}
+
+// acceptPause is the wait after an accept that failed for want of resources.
+const acceptPause = 20 * time.Millisecond
+
+// accept serves clients until the listener is closed.
+func (p *Proxy) accept() error {
+	for number := uint64(0); ; number++ {
+		nc, err := p.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		if err != nil {
+			p.log.Warn("accept failed", "err", err)
+			time.Sleep(acceptPause)
+			continue
+		}
+		if p.open.Load() >= uint64(p.cfg.MaxConns) {
+			p.refused.Add(1)
+			// A fresh socket takes these bytes without blocking; the deadline is for the case that it does not.
+			nc.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+			nc.Write([]byte(memcache.ReplyTooManyConns))
+			nc.Close()
+			continue
+		}
+		p.admit(nc, number)
+	}
+}
+
+// admit starts the goroutine of a client.
+func (p *Proxy) admit(nc net.Conn, number uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.draining.Load() {
+		nc.Close()
+		return
+	}
+	p.open.Add(1)
+	p.accepted.Add(1)
+	p.clients[nc] = struct{}{}
+	p.serving.Go(func() {
+		newClient(p, nc, number).serve()
+		p.mu.Lock()
+		delete(p.clients, nc)
+		p.mu.Unlock()
+		p.open.Add(^uint64(0))
+		nc.Close()
+	})
+}
+
+// drain ends the clients: those without a request soon, others when they have their replies, all in the end.
+func (p *Proxy) drain() {
+	p.mu.Lock()
+	p.draining.Store(true)
+	p.listener.Close()
+	for nc := range p.clients {
+		nc.SetReadDeadline(time.Now().Add(drainPatience))
+	}
+	p.mu.Unlock()
+	cut := time.AfterFunc(p.cfg.DrainTimeout, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.log.Warn("requests cut at shutdown", "clients", len(p.clients))
+		for nc := range p.clients {
+			nc.Close()
+		}
+	})
+	p.serving.Wait()
+	cut.Stop()
+}

@@ -1,0 +1,89 @@
+package proxy
+
+import (
+	"fmt"
+	"math/bits"
+	"time"
+)
+
+// Status is the document of /status.
+type Status struct {
+	Version       string           `json:"version"`
+	State         string           `json:"state"` // ready, down or draining
+	Reason        string           `json:"reason"`
+	UptimeSeconds float64          `json:"uptime_seconds"`
+	Listen        string           `json:"listen"`
+	AdminListen   string           `json:"admin_listen"`
+	Choice        string           `json:"choice"`
+	Connections   uint64           `json:"connections"` // of clients, at present
+	Upstreams     []UpstreamStatus `json:"upstreams"`
+}
+
+// UpstreamStatus is the part of Status about one upstream.
+type UpstreamStatus struct {
+	Addr           string       `json:"addr"`
+	State          string       `json:"state"`  // up or down
+	Reason         string       `json:"reason"` // why it is in that state
+	Since          time.Time    `json:"since"`
+	Weight         int          `json:"weight"`
+	Connections    int          `json:"connections"` // to it, at present
+	Requests       uint64       `json:"requests"`    // tries, repetitions included
+	Failures       uint64       `json:"failures"`
+	Failovers      uint64       `json:"failovers"` // tries here after another upstream had failed
+	UnknownEffects uint64       `json:"unknown_effects"`
+	LastCheck      *CheckStatus `json:"last_check"` // null before the first
+}
+
+// CheckStatus is the result of a check.
+type CheckStatus struct {
+	At          time.Time `json:"at"`
+	TookSeconds float64   `json:"took_seconds"`
+	Ready       bool      `json:"ready"`
+	Answer      string    `json:"answer"` // first line of the reply, or the error
+}
+
+// Status returns a copy of the proxy's state.
+func (p *Proxy) Status() Status {
+	s := Status{
+		Version: p.cfg.Version, UptimeSeconds: time.Since(p.started).Seconds(), Listen: p.Addr(), AdminListen: p.AdminAddr(),
+		Choice: p.cfg.Choice, Connections: p.open.Load(),
+	}
+	s.State, s.Reason = p.state()
+	for _, u := range p.upstreams {
+		s.Upstreams = append(s.Upstreams, u.status())
+	}
+	return s
+}
+
+func (u *upstream) status() UpstreamStatus {
+	s := UpstreamStatus{
+		Addr: u.Addr, State: "down", Weight: u.Weight, Requests: u.requests.Load(), Failures: u.failures.Load(),
+		Failovers: u.failovers.Load(), UnknownEffects: u.unknown.Load(),
+	}
+	u.each(func(*link) { s.Connections++ })
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.up {
+		s.State = "up"
+	}
+	s.Reason, s.Since = u.reason, u.since
+	if r := u.check; r != nil {
+		s.LastCheck = &CheckStatus{At: r.at, TookSeconds: r.took.Seconds(), Ready: r.err == nil, Answer: r.answer}
+		if r.err != nil {
+			s.LastCheck.Answer = r.err.Error()
+		}
+	}
+	return s
+}
+
+// state condenses the upstreams' states into that of the proxy, and its reason.
+func (p *Proxy) state() (state, reason string) {
+	up := bits.OnesCount64(p.up.Load())
+	switch {
+	case p.draining.Load():
+		return "draining", "shutting down"
+	case up > 0:
+		return "ready", fmt.Sprintf("%d of %d upstreams up", up, len(p.upstreams))
+	}
+	return "down", fmt.Sprintf("none of %d upstreams up", len(p.upstreams))
+}

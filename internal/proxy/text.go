@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"strconv"
+
+	"github.com/futago/futago/internal/memcache"
+)
+
+// keyMax is the longest key.
+const keyMax = memcache.MaxKeyLength
+
+// decodeText makes calls of the request at the front of b. false: it is not complete, or the connection ends.
+func (c *client) decodeText(b []byte) bool {
+	r := &c.request
+	if n := min(c.decoder.Swallowing(), len(b)); n > 0 {
+		c.decoder.Decode(b[:n], r)
+		c.read += n
+		return true
+	}
+	n, need, err := c.decoder.Decode(b, r)
+	if err != nil {
+		c.read += n
+		c.need = need
+		return false
+	}
+	if r.Op == memcache.OpFlushAll && len(c.calls) > 0 {
+		c.stop = true // what came before must be done first; then the line is decoded again
+		return false
+	}
+	c.read += n
+	c.need = 0
+	switch r.Op {
+	case memcache.OpGet, memcache.OpGets, memcache.OpGat, memcache.OpGats:
+		c.get(r)
+	case memcache.OpSet, memcache.OpAdd, memcache.OpReplace, memcache.OpAppend, memcache.OpPrepend, memcache.OpCAS:
+		c.store(r)
+	case memcache.OpDelete, memcache.OpTouch, memcache.OpIncr, memcache.OpDecr, memcache.OpFlushAll:
+		c.simple(r)
+	case memcache.OpVersion:
+		c.say("VERSION " + c.p.cfg.Version + "\r\n")
+	case memcache.OpVerbosity:
+		if !r.Noreply {
+			c.say(memcache.ReplyOK)
+		}
+	case memcache.OpStats:
+		c.stats(string(r.Arg))
+	case memcache.OpError:
+		c.refuse(r)
+	case memcache.OpQuit:
+		c.closing = true
+	default:
+		c.meta(r)
+	}
+	return !c.closing
+}
+
+// get adds a get, gets, gat or gats. Where the key chooses, neighbours with the same upstream are one call.
+func (c *client) get(r *memcache.Request) {
+	at := len(c.enc)
+	c.enc = append(c.enc, r.Op.String()...)
+	if r.Op == memcache.OpGat || r.Op == memcache.OpGats {
+		c.enc = strconv.AppendInt(append(c.enc, ' '), r.Exptime, 10)
+	}
+	head := c.enc[at:len(c.enc):len(c.enc)]
+	first, home := len(c.keys), -1
+	emit := func(part bool) {
+		k := c.add()
+		k.shape, k.head, k.keys, k.safe, k.part = shapeValues, head, c.keys[first:len(c.keys):len(c.keys)], true, part
+		if len(k.keys) > 0 {
+			k.key = k.keys[0]
+		} else {
+			k.shape, k.reply = shapeLocal, append(k.reply, replyEnd...) // a gat without keys finds nothing
+		}
+		first = len(c.keys)
+	}
+	for keys := r.Keys; ; {
+		key, ok := keys.Next()
+		if !ok {
+			emit(false)
+			return
+		}
+		if at := c.p.home(key); at != home {
+			if home >= 0 {
+				emit(true)
+			}
+			home = at
+		}
+		c.keys = append(c.keys, key)
+	}
+}
+
+// home is the number of the upstream that a key belongs to while all are up.
+func (p *Proxy) home(key []byte) int {
+	if p.selector == nil {
+		return 0
+	}
+	return p.choose(key, 1<<len(p.upstreams)-1).index
+}
+
+// store adds a command with a data block.
+func (c *client) store(r *memcache.Request) {
+	k := c.keyed(r)
+	c.enc = strconv.AppendUint(append(c.enc, ' '), uint64(r.Flags), 10)
+	c.enc = strconv.AppendInt(append(c.enc, ' '), r.Exptime, 10)
+	c.enc = strconv.AppendInt(append(c.enc, ' '), int64(len(r.Value)), 10)
+	if r.Op == memcache.OpCAS {
+		c.enc = strconv.AppendUint(append(c.enc, ' '), r.CAS, 10)
+	}
+	k.body, k.data = r.Value, true
+	k.safe = r.Op == memcache.OpSet || r.Op == memcache.OpReplace
+	c.endHead(k)
+}
+
+// simple adds a command of one line with a reply of one line.
+func (c *client) simple(r *memcache.Request) {
+	k := c.keyed(r)
+	switch r.Op {
+	case memcache.OpTouch:
+		c.enc = strconv.AppendInt(append(c.enc, ' '), r.Exptime, 10)
+	case memcache.OpIncr, memcache.OpDecr:
+		c.enc = strconv.AppendUint(append(c.enc, ' '), r.Delta, 10)
+	case memcache.OpFlushAll:
+		if r.Exptime != 0 {
+			c.enc = strconv.AppendInt(append(c.enc, ' '), r.Exptime, 10)
+		}
+		c.stop = true
+	}
+	k.safe = r.Op != memcache.OpIncr && r.Op != memcache.OpDecr
+	c.endHead(k)
+}
+
+// keyed adds a call and begins its line with command and key. endHead must follow.
+func (c *client) keyed(r *memcache.Request) *call {
+	k := c.add()
+	k.shape, k.key, k.mute = shapeLine, r.Key, r.Noreply
+	c.headAt = len(c.enc)
+	c.enc = append(c.enc, r.Op.String()...)
+	if len(r.Key) > 0 {
+		c.enc = append(append(c.enc, ' '), r.Key...)
+	}
+	return k
+}
+
+func (c *client) endHead(k *call) { k.head = c.enc[c.headAt:len(c.enc):len(c.enc)] }
+
+// refuse answers a line that is no valid command.
+func (c *client) refuse(r *memcache.Request) {
+	if r.Drop {
+		// A value too large must not leave the old one readable.
+		c.drop(r.Key)
+	}
+	if r.Reply != "" {
+		c.say(r.Reply)
+	}
+	c.closing = r.Close
+}

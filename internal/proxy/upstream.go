@@ -1,0 +1,147 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/futago/futago/internal/addr"
+)
+
+const (
+	// holdFirst is how long an upstream that hung is left alone when it hangs again soon after it was back; each further
+	// time it is twice as long, up to holdMax. Every hang costs clients time.
+	holdFirst = time.Second
+	holdMax   = 10 * time.Second
+)
+
+// upstream is one node with its links, its state and its counters.
+type upstream struct {
+	Upstream
+	proxy            *Proxy
+	index            int
+	bit              uint64 // 1 << index
+	network, address string // of Addr
+	admin            *http.Transport
+	links            [protocols][]atomic.Pointer[link] // as many of each as Config.Pool; nil: not connected
+
+	mu sync.Mutex
+	// up says that requests go to it; the proxy's set of upstreams says the same for those who do not lock.
+	up bool
+	// epoch counts failures. That of a link which was made in an earlier one says nothing new.
+	epoch  uint64
+	since  time.Time     // of up being what it is
+	reason string        // for that, for people
+	failed time.Time     // the last failure of a request
+	hold   time.Duration // how long after it no check brings it back
+	check  *checkRecord  // the last one; nil before
+
+	kick chan struct{} // asks for an early check; holds one wish
+
+	requests, failures, failovers, unknown, checkFailures atomic.Uint64
+	latency                                               prometheus.Observer
+}
+
+func newUpstream(p *Proxy, i int, described Upstream) *upstream {
+	u := &upstream{
+		Upstream: described, proxy: p, index: i, bit: 1 << i, since: time.Now(), reason: "not checked yet", kick: make(chan struct{}, 1),
+	}
+	u.network, u.address, _ = addr.Split(u.Addr) // Config.Validate has passed
+	for protocol := range u.links {
+		u.links[protocol] = make([]atomic.Pointer[link], p.cfg.Pool)
+	}
+	if u.Check != "" {
+		u.admin = newAdminTransport(u.Check)
+	}
+	return u
+}
+
+// link returns the connection of a slot, and begins a new one if there is none.
+func (u *upstream) link(p protocol, slot int) *link {
+	at := &u.links[p][slot]
+	if l := at.Load(); l != nil {
+		return l
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if l := at.Load(); l != nil {
+		return l
+	}
+	l := newLink(u, p, at, u.epoch)
+	at.Store(l)
+	return l
+}
+
+// each calls fn for every link that there is.
+func (u *upstream) each(fn func(*link)) {
+	for p := range u.links {
+		for slot := range u.links[p] {
+			if l := u.links[p][slot].Load(); l != nil {
+				fn(l)
+			}
+		}
+	}
+}
+
+// fail takes the upstream out after a failure in its given epoch, and ends its links.
+func (u *upstream) fail(epoch uint64, err error) {
+	u.mu.Lock()
+	if epoch != u.epoch {
+		u.mu.Unlock()
+		return
+	}
+	u.epoch++
+	now := time.Now()
+	if u.up {
+		u.hold = nextHold(u.hold, now.Sub(u.since), err)
+	}
+	u.failed = now
+	changed := u.setLocked(false, err.Error())
+	u.mu.Unlock()
+	if changed {
+		u.proxy.log.Warn("upstream out", "upstream", u.Addr, "by", "request", "err", err)
+	}
+	u.each(func(l *link) { l.fail(fmt.Errorf("upstream is down: %w", err)) })
+	u.hurry()
+}
+
+// nextHold is the time for which no check brings back an upstream that was up for the given time and hung.
+func nextHold(hold, up time.Duration, err error) time.Duration {
+	if !errors.Is(err, errTimeout) || up > holdMax {
+		return 0
+	}
+	return min(max(2*hold, holdFirst), holdMax)
+}
+
+// setLocked changes the state, and says whether it was another one.
+func (u *upstream) setLocked(up bool, reason string) (changed bool) {
+	u.reason = reason
+	if u.up == up {
+		return false
+	}
+	u.up, u.since = up, time.Now()
+	if up {
+		u.proxy.up.Or(u.bit)
+	} else {
+		u.proxy.up.And(^u.bit)
+	}
+	return true
+}
+
+// hurry asks for an early check.
+func (u *upstream) hurry() {
+	select {
+	case u.kick <- struct{}{}:
+	default:
+	}
+}
+
+// observe takes the time in nanoseconds from a request to its reply.
+func (u *upstream) observe(took int64) {
+	u.latency.Observe(float64(took) / 1e9)
+}
