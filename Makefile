@@ -17,7 +17,7 @@ SEEDS ?= 3000
 TORTURE_TIME ?= 10m
 TORTURE_SEED ?= 0
 
-.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture bench bench-pair demo clean
+.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture bench bench-pair bench-proxy demo clean
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -84,6 +84,10 @@ bench: build
 
 bench-pair: build
 	scripts/bench pair
+
+# Needs twemproxy, Debian package nutcracker.
+bench-proxy: build
+	scripts/bench proxy
 
 demo: build
 	bin/futago demo

@@ -75,39 +75,55 @@ was due: that shows what users see while the server stalls.`,
 	f.IntSliceVar(&config.CPUs, "cpus", nil, "processors that load threads may run on (default all)")
 	f.BoolVar(&noFill, "no-fill", false, "do not set the keys first")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
-	cmd.AddCommand(newBenchLagCommand(), newBenchPairCommand(), newBenchCompareCommand())
+	cmd.AddCommand(newBenchLagCommand(), newBenchPairCommand(), newBenchCompareCommand(), newBenchProxyCommand())
 	return cmd
 }
 
 // newBenchCompareCommand is for developers and hidden: it needs other servers on this machine.
 func newBenchCompareCommand() *cobra.Command {
-	config := bench.DefaultCompareConfig()
-	var rawPath string
-	cmd := &cobra.Command{
+	return compareCommand(&cobra.Command{
 		Use:   "compare",
 		Short: "Measure futago beside memcached and Redis on this machine",
 		Long: `Measure futago beside memcached and Redis on this machine, pinned to processors and free. All servers are
 started on free loopback ports with data in temporary folders, and stopped at the end. 'make bench' runs it;
 docs/performance.md explains the table.`,
 		Example: `  futago bench compare --rounds 5 --window 2s --raw results.jsonl`,
-		Hidden:  true,
-		Args:    noWords,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := selfUnlessNamed(&config.Futago); err != nil {
-				return err
-			}
-			if err := config.Validate(); err != nil {
-				return usageError{err}
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			config.Log = cmd.ErrOrStderr()
-			report, err := compareTo(ctx, config, rawPath)
-			if report != nil { // with an error: what was measured before it
-				err = errors.Join(err, report.Write(cmd.OutOrStdout()))
-			}
+	}, bench.Compare)
+}
+
+// newBenchProxyCommand is for developers and hidden: it needs twemproxy on this machine.
+func newBenchProxyCommand() *cobra.Command {
+	return compareCommand(&cobra.Command{
+		Use:   "proxy",
+		Short: "Measure a node directly, through futago proxy and through twemproxy on this machine",
+		Long: `Measure a node directly, through futago proxy and through twemproxy (Debian package nutcracker) on this
+machine. All are started on free loopback ports with data in temporary folders, and stopped at the end.
+'make bench-proxy' runs it; docs/performance.md explains the table.`,
+		Example: `  futago bench proxy --rounds 5 --window 2s`,
+	}, bench.CompareProxy)
+}
+
+// compareCommand completes a command that prints a comparison.
+func compareCommand(cmd *cobra.Command, compare func(context.Context, bench.CompareConfig) (*bench.Report, error)) *cobra.Command {
+	config := bench.DefaultCompareConfig()
+	var rawPath string
+	cmd.Hidden = true
+	cmd.Args = noWords
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := selfUnlessNamed(&config.Futago); err != nil {
 			return err
-		},
+		}
+		if err := config.Validate(); err != nil {
+			return usageError{err}
+		}
+		ctx, stop := interruptible(cmd)
+		defer stop()
+		config.Log = cmd.ErrOrStderr()
+		report, err := compareTo(ctx, config, rawPath, compare)
+		if report != nil { // with an error: what was measured before it
+			err = errors.Join(err, report.Write(cmd.OutOrStdout()))
+		}
+		return err
 	}
 	f := cmd.Flags()
 	f.IntVar(&config.Rounds, "rounds", config.Rounds, "measurements of each case and server")
@@ -130,7 +146,8 @@ func selfUnlessNamed(path *string) (err error) {
 }
 
 // compareTo compares and writes single results to the file rawPath; "" means to none.
-func compareTo(ctx context.Context, config bench.CompareConfig, rawPath string) (report *bench.Report, err error) {
+func compareTo(ctx context.Context, config bench.CompareConfig, rawPath string,
+	compare func(context.Context, bench.CompareConfig) (*bench.Report, error)) (report *bench.Report, err error) {
 	if rawPath != "" {
 		f, createErr := os.Create(rawPath)
 		if createErr != nil {
@@ -139,7 +156,7 @@ func compareTo(ctx context.Context, config bench.CompareConfig, rawPath string) 
 		config.Raw = f
 		defer func() { err = errors.Join(err, f.Close()) }()
 	}
-	return bench.Compare(ctx, config)
+	return compare(ctx, config)
 }
 
 // interruptible returns the command's context, which an interrupt or SIGTERM ends. stop must be called.

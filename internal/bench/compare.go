@@ -184,12 +184,17 @@ func comparePlacement(ctx context.Context, c CompareConfig, pl placement, report
 		}
 		servers = append(servers, s)
 	}
+	return measureRounds(ctx, c, pl, benchCases, servers, report)
+}
+
+// measureRounds measures all cases in all rounds on servers that run.
+func measureRounds(ctx context.Context, c CompareConfig, pl placement, cases []benchCase, servers []*process, report *Report) error {
 	for round := range c.Rounds {
-		for _, bc := range benchCases {
+		for _, bc := range cases {
 			for _, s := range servers {
 				// Keys are set once; later rounds find them.
 				config := caseConfig(c, pl, bc, s)
-				config.Fill = round == 0 && bc.name == benchCases[0].name
+				config.Fill = round == 0 && bc.name == cases[0].name
 				config.Seed = uint64(round + 1)
 				result, err := Run(ctx, config)
 				if err != nil {
