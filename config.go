@@ -60,12 +60,17 @@ const (
 	Consistent Strategy = iota
 	// Standard is PHP's hash modulo weights. The order of the servers matters.
 	Standard
-	// Ketama is the weighted ring of libmemcached (OPT_LIBKETAMA_COMPATIBLE of php-memcached). It has one hash, md5;
-	// Config.Hash does not matter.
+	// Ketama is the weighted ring of libmemcached (OPT_LIBKETAMA_COMPATIBLE of php-memcached). Config.Hash is what
+	// OPT_HASH set after that option is: it changes the hash of the keys and not the ring.
 	Ketama
+	// Modula is libmemcached's default: hash modulo number of servers. The order of the servers matters, weights do not.
+	Modula
+	// Continuum is libmemcached's ring without weights (DISTRIBUTION_CONSISTENT of php-memcached). As there, a
+	// weight above 1 makes it the ring of Ketama, with Config.Hash for the keys.
+	Continuum
 )
 
-// String returns PHP's name of the strategy, "ketama" for libmemcached's.
+// String returns PHP's name of the strategy, or libmemcached's.
 func (s Strategy) String() string {
 	switch s {
 	case Consistent:
@@ -74,8 +79,24 @@ func (s Strategy) String() string {
 		return "standard"
 	case Ketama:
 		return "ketama"
+	case Modula:
+		return "modula"
+	case Continuum:
+		return "continuum"
 	}
 	return fmt.Sprintf("Strategy(%d)", uint8(s))
+}
+
+func (s Strategy) ofLibmemcached() bool { return s >= Ketama }
+
+func (s Strategy) defaultHash() Hash {
+	switch s {
+	case Ketama:
+		return MD5
+	case Modula, Continuum:
+		return OneAtATime
+	}
+	return CRC32
 }
 
 // Config describes a Client. Its zero value is usable: one server at DefaultAddr, and the default behaviour.
@@ -84,7 +105,7 @@ type Config struct {
 	Servers []Server
 	// Strategy spreads the keys over the servers. The zero value is Consistent.
 	Strategy Strategy
-	// Hash is the hash function of Consistent and Standard. The zero value is CRC32.
+	// Hash is the hash function of the strategy. The zero value is DefaultHash.
 	Hash Hash
 	// Selector replaces Strategy and Hash when it is not nil. It must return numbers below len(Servers).
 	Selector Selector
@@ -106,6 +127,8 @@ type Config struct {
 	PHPCompatible bool
 	// KeyPrefix is put before every key. It counts towards the 250 bytes and is hashed with the key.
 	KeyPrefix string
+	// HashWithoutPrefix leaves KeyPrefix out of the hash, as libmemcached does unless OPT_HASH_WITH_PREFIX_KEY is set.
+	HashWithoutPrefix bool
 
 	// User and Password authenticate each connection to a server that asks for it, in memcached's text convention. A
 	// server that does not ask never sees them. An empty User does not authenticate.
@@ -157,6 +180,7 @@ func (c Config) withDefaults() Config {
 			c.Servers[i].Timeout = c.Servers[0].Timeout
 		}
 	}
+	c.Hash = orDefault(c.Hash, c.Strategy.defaultHash())
 	c.MaxFailoverAttempts = orDefault(c.MaxFailoverAttempts, DefaultMaxFailoverAttempts)
 	c.Redundancy = orDefault(c.Redundancy, 1)
 	c.MaxIdle = orDefault(c.MaxIdle, DefaultMaxIdle)
@@ -194,7 +218,7 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("server %q: timeout %v is negative", s.Addr, s.Timeout))
 		}
 	}
-	if c.Strategy > Ketama {
+	if c.Strategy > Continuum {
 		errs = append(errs, fmt.Errorf("unknown strategy %d", c.Strategy))
 	}
 	if strings.ContainsAny(c.User, " \r\n") {
@@ -203,8 +227,11 @@ func (c Config) validate() error {
 	if c.User == "" && c.Password != "" {
 		errs = append(errs, errors.New("a password is given, and no user"))
 	}
-	if c.Hash > FNV {
+	if c.Hash > Murmur {
 		errs = append(errs, fmt.Errorf("unknown hash %d", c.Hash))
+	}
+	if c.Strategy <= Continuum && c.Hash <= Murmur && c.Strategy.ofLibmemcached() != (c.Hash > FNV) {
+		errs = append(errs, fmt.Errorf("hash %v does not go with strategy %v: one is of PHP's memcache extension, the other of libmemcached", c.Hash, c.Strategy))
 	}
 	for _, f := range []struct {
 		name  string

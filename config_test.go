@@ -45,17 +45,30 @@ func TestConfigErrors(t *testing.T) {
 		Servers: []Server{
 			{Addr: "a:1", Weight: -1}, {Addr: "b:x"}, {Addr: "a:01"}, {Addr: "c:1", Timeout: -1, Weight: 10_001},
 		},
-		Strategy: 3, Hash: 2, MaxFailoverAttempts: -1, Redundancy: -1, MaxValue: -1,
+		Strategy: 5, Hash: 11, MaxFailoverAttempts: -1, Redundancy: -1, MaxValue: -1,
 	})
 	if err == nil {
 		t.Fatal("got no error")
 	}
 	for _, problem := range []string{
 		`"a:1": weight -1`, `"b:x": port "x"`, `"a:01" is there twice`, `"c:1": timeout`, `"c:1": weight 10001`,
-		"strategy 3", "hash 2", "max failover attempts -1", "redundancy -1", "max value -1",
+		"strategy 5", "hash 11", "max failover attempts -1", "redundancy -1", "max value -1",
 	} {
 		if !strings.Contains(err.Error(), problem) {
 			t.Errorf("no word of %q in: %v", problem, err)
+		}
+	}
+}
+
+// TestConfigHashOfStrategy: each strategy has the hash functions of its origin.
+func TestConfigHashOfStrategy(t *testing.T) {
+	for strategy := Consistent; strategy <= Continuum; strategy++ {
+		for hash := DefaultHash; hash <= Murmur; hash++ {
+			_, err := NewSelector(strategy, hash, nil)
+			php := strategy == Consistent || strategy == Standard
+			if goes := hash == DefaultHash || php == (hash == CRC32 || hash == FNV); goes != (err == nil) {
+				t.Errorf("strategy %v, hash %v: got error %v", strategy, hash, err)
+			}
 		}
 	}
 }

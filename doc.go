@@ -1,6 +1,6 @@
 // Package futago is a client for pairs of equal key-value servers that speak the memcached text protocol: futago
-// itself, and memcached. It spreads keys over its servers exactly as the Memcache class of PHP does (the same
-// server for the same key, proven with recorded choices), and goes on with another server when one fails.
+// itself, and memcached. It spreads keys over its servers exactly as the Memcache class of PHP does, or libmemcached (the
+// same server for the same key, proven with recorded choices), and goes on with another server when one fails.
 //
 //	c, err := futago.New(futago.Config{Servers: []futago.Server{
 //		{Addr: "192.168.0.177:11211"},

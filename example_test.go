@@ -171,3 +171,25 @@ func ExampleNewSelector() {
 	// foo 192.168.0.177:11211
 	// user:1001 192.168.0.178:11211
 }
+
+// The server of every key is the one that PHP's Memcached class takes with OPT_LIBKETAMA_COMPATIBLE, and with no option at
+// all.
+func ExampleNewSelector_libmemcached() {
+	servers := []futago.Server{{Addr: "192.168.0.177:11211"}, {Addr: "192.168.0.178:11211"}}
+	for _, strategy := range []futago.Strategy{futago.Ketama, futago.Modula} {
+		selector, err := futago.NewSelector(strategy, futago.DefaultHash, servers)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, key := range []string{"count_key2", "foo", "user:1"} {
+			fmt.Println(strategy, key, servers[selector.Select(key)].Addr)
+		}
+	}
+	// Output:
+	// ketama count_key2 192.168.0.178:11211
+	// ketama foo 192.168.0.177:11211
+	// ketama user:1 192.168.0.177:11211
+	// modula count_key2 192.168.0.178:11211
+	// modula foo 192.168.0.178:11211
+	// modula user:1 192.168.0.178:11211
+}

@@ -24,6 +24,14 @@ type route struct {
 	failures []error
 }
 
+// number returns the number of the server that the selector gives to a key on the wire.
+func (p *pool) number(key string) int {
+	if p.cfg.HashWithoutPrefix {
+		key = key[min(len(p.cfg.KeyPrefix), len(key)):]
+	}
+	return p.selector.Select(key)
+}
+
 func (p *pool) route(key string) route { return route{pool: p, key: key} }
 
 // next returns the next server to try. When ok is false none is left; the server is then the last one that was
@@ -84,7 +92,7 @@ func (r *route) copies(s *server) []*server {
 // clients agree on it.
 func (r *route) others() []*server {
 	var others []*server
-	first := r.pool.selector.Select(r.key)
+	first := r.pool.number(r.key)
 	for i := range r.pool.servers {
 		s := r.pool.servers[(first+i)%len(r.pool.servers)]
 		if !slices.Contains(r.tried, s) && s.usable() {
@@ -104,5 +112,5 @@ func (r *route) find(key string) *server {
 	if len(r.pool.servers) == 1 {
 		return r.pool.servers[0]
 	}
-	return r.pool.servers[r.pool.selector.Select(key)]
+	return r.pool.servers[r.pool.number(key)]
 }

@@ -11,7 +11,7 @@ import (
 // It must be safe for concurrent use.
 type Selector interface {
 	// Select returns the number of the server of key, in 0..len(servers)-1. The key has the form that goes to the
-	// server, prefix included.
+	// server, prefix included unless Config.HashWithoutPrefix is set.
 	Select(key string) int
 }
 
@@ -39,7 +39,11 @@ func newSelector(cfg Config) (Selector, error) {
 	case Standard:
 		return newStandard(cfg.Hash, weights), nil
 	case Ketama:
-		return newKetama(endpoints, weights), nil
+		return newKetama(cfg.Hash, endpoints, weights), nil
+	case Modula:
+		return modula{cfg.Hash, uint32(len(endpoints))}, nil
+	case Continuum:
+		return newContinuum(cfg.Hash, endpoints, weights), nil
 	default:
 		return newConsistent(cfg.Hash, endpoints, weights), nil
 	}

@@ -9,8 +9,12 @@ import (
 
 // TestSelectorContract is what every Selector must keep.
 func TestSelectorContract(t *testing.T) {
-	for _, strategy := range []Strategy{Consistent, Standard, Ketama} {
-		for _, hash := range []Hash{CRC32, FNV} {
+	for strategy, hashes := range map[Strategy][]Hash{
+		Consistent: {CRC32, FNV}, Standard: {CRC32, FNV},
+		Ketama: {MD5, OneAtATime, Murmur}, Modula: {OneAtATime, MD5, CRC15, FNV1_64, FNV1A_64, FNV1_32, FNV1A_32, Murmur},
+		Continuum: {OneAtATime, MD5, Murmur}, // the others spread badly on a ring, in libmemcached too
+	} {
+		for _, hash := range hashes {
 			t.Run(fmt.Sprintf("%v/%v", strategy, hash), func(t *testing.T) { selectorContract(t, strategy, hash) })
 		}
 	}
@@ -45,11 +49,17 @@ func selectorContract(t *testing.T, strategy Strategy, hash Hash) {
 		}
 		// Every server gets keys; how many is a weak point of PHP's consistent strategy with fnv.
 		total := 0
+		weight := func(s Server) int {
+			if strategy == Modula {
+				return 1
+			}
+			return max(s.Weight, 1)
+		}
 		for _, server := range servers {
-			total += max(server.Weight, 1)
+			total += weight(server)
 		}
 		for i, server := range servers {
-			share := float64(max(server.Weight, 1)) / float64(total)
+			share := float64(weight(server)) / float64(total)
 			if got := float64(counts[i]) / keys; got < share/3 || math.Abs(got-share) > 0.35 {
 				t.Errorf("%v: server %d got %.2f of the keys, its weight asks for %.2f", servers, i, got, share)
 			}
@@ -66,12 +76,12 @@ func selectorContract(t *testing.T, strategy Strategy, hash Hash) {
 // points that fall together.
 func TestRingStrategiesKeepMostKeys(t *testing.T) {
 	servers := []Server{{Addr: "a:1"}, {Addr: "b:1"}, {Addr: "c:1"}, {Addr: "d:1"}}
-	for _, strategy := range []Strategy{Consistent, Ketama} {
-		small, err := NewSelector(strategy, CRC32, servers[:3])
+	for _, strategy := range []Strategy{Consistent, Ketama, Continuum} {
+		small, err := NewSelector(strategy, DefaultHash, servers[:3])
 		if err != nil {
 			t.Fatal(err)
 		}
-		large, err := NewSelector(strategy, CRC32, servers)
+		large, err := NewSelector(strategy, DefaultHash, servers)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,17 +94,17 @@ func TestRingStrategiesKeepMostKeys(t *testing.T) {
 	}
 }
 
-// TestOrderOfServers: it matters for the standard strategy alone.
+// TestOrderOfServers: it matters for the strategies without a ring.
 func TestOrderOfServers(t *testing.T) {
 	servers := []Server{{Addr: "a:1"}, {Addr: "b:1", Weight: 2}, {Addr: "c:1"}}
 	turned := slices.Clone(servers)
 	slices.Reverse(turned)
-	for _, strategy := range []Strategy{Consistent, Standard, Ketama} {
-		first, err := NewSelector(strategy, CRC32, servers)
+	for _, strategy := range []Strategy{Consistent, Standard, Ketama, Modula, Continuum} {
+		first, err := NewSelector(strategy, DefaultHash, servers)
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := NewSelector(strategy, CRC32, turned)
+		second, err := NewSelector(strategy, DefaultHash, turned)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +115,7 @@ func TestOrderOfServers(t *testing.T) {
 				moved++
 			}
 		}
-		if (moved > 0) != (strategy == Standard) {
+		if (moved > 0) != (strategy == Standard || strategy == Modula) {
 			t.Errorf("%v: %d of 1000 keys moved", strategy, moved)
 		}
 	}
@@ -122,6 +132,11 @@ func TestHashes(t *testing.T) {
 		{FNV, "", 0x811C9DC5},
 		{FNV, "a", 0xE40C292C},
 		{FNV, "\xff\xfe", 897126160}, // the textbook gives 3491674896
+		{MD5, "", 0xD98C1DD4},
+		{CRC15, "a", 0x68B7},
+		{FNV1_32, "a", 0x050C5D7E},
+		{FNV1A_32, "a", 0xE40C292C},
+		{OneAtATime, "a", 0xCA2E9442},
 	}
 	for _, tt := range tests {
 		if got := tt.hash.sum(tt.key); got != tt.want {
@@ -151,9 +166,9 @@ func (second) Select(string) int { return 1 }
 
 func BenchmarkSelect(b *testing.B) {
 	servers := []Server{{Addr: "192.168.0.177:11211"}, {Addr: "192.168.0.178:11211"}}
-	for _, strategy := range []Strategy{Consistent, Standard, Ketama} {
+	for _, strategy := range []Strategy{Consistent, Standard, Ketama, Modula, Continuum} {
 		b.Run(fmt.Sprintf("strategy=%v", strategy), func(b *testing.B) {
-			s, err := NewSelector(strategy, CRC32, servers)
+			s, err := NewSelector(strategy, DefaultHash, servers)
 			if err != nil {
 				b.Fatal(err)
 			}
