@@ -102,7 +102,7 @@ type Config struct {
 	// Threads is the number of network loops; 0 is half of the cores, at least one.
 	Threads int
 
-	// Version is shown to clients, as x.y.z.
+	// Version is that of the program, as x.y.z.
 	Version string
 	// Logger receives the node's log; nil discards it.
 	Logger *slog.Logger

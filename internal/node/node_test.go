@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -123,6 +124,29 @@ func fetch(t *testing.T, r *running, path string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
+// askVersion asks at the client port.
+func askVersion(t *testing.T, r *running) string {
+	t.Helper()
+	var s Status
+	_, body := fetch(t, r, "/status")
+	if err := json.Unmarshal([]byte(body), &s); err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", s.Listen[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("version\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line
+}
+
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
@@ -147,6 +171,9 @@ func TestSingleNode(t *testing.T) {
 	}
 	if code, _ := fetch(t, r, "/healthz"); code != 200 {
 		t.Fatalf("healthz: %d", code)
+	}
+	if got := askVersion(t, r); got != "VERSION 1.6.18 futago-"+r.cfg.Version+"\r\n" {
+		t.Errorf("version: %q", got)
 	}
 	r.set(t, "k", "v")
 	_, body := fetch(t, r, "/status")

@@ -33,7 +33,7 @@ type Config struct {
 	Evict bool
 	// Threads is the number of network loops; 0 is half of the cores, at least one.
 	Threads int
-	// Version is shown to clients, as x.y.z.
+	// Version is shown to clients. They expect x.y.z, alone or with more words behind.
 	Version string
 	// Users are who may use the port; nil lets everybody do everything.
 	Users *users.Users
