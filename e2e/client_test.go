@@ -373,22 +373,91 @@ func TestClientReadsWhatPHPStored(t *testing.T) {
 				if err != nil {
 					t.Fatalf("store with PHP: %v\n%s", err, out)
 				}
-				used := make(map[string]int)
-				for i := range keys {
-					key := fmt.Sprintf("php-%d", i)
-					if item, err := c.Get(t.Context(), key); err != nil || string(item.Value) != key {
-						t.Errorf("get %s: got %+v and error %v", key, item, err)
-					}
-					addr, err := c.ServerFor(key)
-					if err != nil {
-						t.Fatal(err)
-					}
-					used[addr]++
-				}
-				if len(used) != 2 {
-					t.Errorf("all keys lie on one server: %v", used)
-				}
+				checkFirstLook(t, c, keys)
 			})
 		}
+	}
+}
+
+// checkFirstLook expects the client to find php-0, php-1, ... at the first place where it looks, and both servers used.
+func checkFirstLook(t *testing.T, c *futago.Client, keys int) {
+	t.Helper()
+	used := make(map[string]int)
+	for i := range keys {
+		key := fmt.Sprintf("php-%d", i)
+		if item, err := c.Get(t.Context(), key); err != nil || string(item.Value) != key {
+			t.Errorf("get %s: got %+v and error %v", key, item, err)
+		}
+		addr, err := c.ServerFor(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used[addr]++
+	}
+	if len(used) != 2 {
+		t.Errorf("all keys lie on one server: %v", used)
+	}
+}
+
+// phpMemcachedStore does it with the Memcached class. Its arguments: number of keys, JSON of options by name, servers.
+const phpMemcachedStore = `<?php
+$pool = new Memcached;
+foreach (json_decode($argv[2], true) as $name => $value) {
+	$pool->setOption(constant("Memcached::$name"), is_string($value) ? constant("Memcached::$value") : $value);
+}
+foreach (array_slice($argv, 3) as $server) {
+	list($host, $port, $weight) = explode(":", $server);
+	$pool->addServer($host, (int)$port, (int)$weight);
+}
+for ($i = 0; $i < (int)$argv[1]; $i++) {
+	if (!$pool->set("php-$i", "php-$i")) {
+		fwrite(STDERR, "cannot store php-$i: " . $pool->getResultMessage() . "\n");
+		exit(1);
+	}
+}
+`
+
+// TestClientReadsWhatLibmemcachedStored is the same with PHP's other extension and its distributions.
+func TestClientReadsWhatLibmemcachedStored(t *testing.T) {
+	const keys = 200
+	php := findProgram(t, "php")
+	script := filepath.Join(t.TempDir(), "store.php")
+	if err := os.WriteFile(script, []byte(phpMemcachedStore), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nodes := [2]*clientNode{newClientMemcached(t), newClientMemcached(t)}
+	for _, tt := range []struct {
+		options  string
+		strategy futago.Strategy
+		hash     futago.Hash
+		weight   int
+	}{
+		{`{}`, futago.Modula, futago.DefaultHash, 2},
+		{`{"OPT_HASH":"HASH_MURMUR"}`, futago.Modula, futago.Murmur, 1},
+		{`{"OPT_HASH":"HASH_FNV1_64"}`, futago.Modula, futago.FNV1_64, 1},
+		{`{"OPT_DISTRIBUTION":"DISTRIBUTION_CONSISTENT"}`, futago.Continuum, futago.DefaultHash, 1},
+		{`{"OPT_DISTRIBUTION":"DISTRIBUTION_CONSISTENT"}`, futago.Continuum, futago.DefaultHash, 2},
+		{`{"OPT_LIBKETAMA_COMPATIBLE":true}`, futago.Ketama, futago.DefaultHash, 2},
+		{`{"OPT_LIBKETAMA_COMPATIBLE":true,"OPT_HASH":"HASH_DEFAULT"}`, futago.Ketama, futago.OneAtATime, 1},
+	} {
+		t.Run(fmt.Sprintf("%s/weight=%d", tt.options, tt.weight), func(t *testing.T) {
+			c, err := futago.New(futago.Config{
+				Servers:  []futago.Server{{Addr: nodes[0].addr, Weight: tt.weight}, {Addr: nodes[1].addr}},
+				Strategy: tt.strategy, Hash: tt.hash, NoFailover: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err := c.FlushAll(t.Context(), 0); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.Command(php, script, strconv.Itoa(keys), tt.options,
+				fmt.Sprintf("%s:%d", nodes[0].addr, tt.weight), nodes[1].addr+":1").CombinedOutput()
+			if err != nil {
+				t.Fatalf("store with PHP: %v\n%s", err, out)
+			}
+			checkFirstLook(t, c, keys)
+		})
 	}
 }
