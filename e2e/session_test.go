@@ -16,7 +16,7 @@ import (
 // sessionSetup is a way to keep PHP's sessions in a pair, as docs/php-sessions.md tells.
 type sessionSetup struct {
 	name     string
-	settings []string // lines of php.ini, with A and B for the nodes
+	settings []string // lines of php.ini, with A and B for the nodes, P for a proxy before them
 	// timeout is what a node that hangs costs a request; 0 if requests wait for it.
 	timeout time.Duration
 	// parallel is true if requests of one session may come at the same time while nodes come and go: where every client uses
@@ -25,6 +25,11 @@ type sessionSetup struct {
 }
 
 var sessionSetups = []sessionSetup{
+	{"memcached-proxy", []string{
+		"session.save_handler=memcached", `session.save_path="P"`, "memcached.sess_binary_protocol=Off",
+		"memcached.sess_locking=On", "memcached.sess_lock_expire=5",
+		"memcached.sess_lock_wait_min=5", "memcached.sess_lock_wait_max=50", "memcached.sess_lock_retries=400",
+	}, time.Second, true},
 	{"memcached", []string{
 		"session.save_handler=memcached", `session.save_path="A:1000000,B:1"`,
 		"memcached.sess_consistent_hash=On", "memcached.sess_consistent_hash_type=ketama_weighted",
@@ -45,14 +50,17 @@ type sessionSite struct {
 	busy string // where requests of one session would meet
 }
 
-// startSessionSite runs PHP's web server.
+// startSessionSite runs PHP's web server, beside it a proxy that takes the first node for everything.
 func startSessionSite(t *testing.T, settings []string, p [2]*node) *sessionSite {
 	t.Helper()
-	addr := freeAddr(t, newHost())
+	addr, proxy := freeAddr(t, newHost()), freeAddr(t, newHost())
+	startProcess(t, "proxy", newOutput(t, "proxy"), futagoProgram, "proxy", "--listen="+proxy, "--admin-listen=none",
+		"--upstream="+p[0].client+",check="+p[0].admin, "--upstream="+p[1].client+",check="+p[1].admin)
+	eventually(t, "the proxy listens", 10*time.Second, func() bool { return accepts(proxy) })
 	args := []string{"PHP_CLI_SERVER_WORKERS=16", findProgram(t, "php"), "-q", "-S", addr}
 	for _, s := range settings {
 		if path, ok := strings.CutPrefix(s, "session.save_path="); ok {
-			s = "session.save_path=" + strings.NewReplacer("A", p[0].client, "B", p[1].client).Replace(path)
+			s = "session.save_path=" + strings.NewReplacer("A", p[0].client, "B", p[1].client, "P", proxy).Replace(path)
 		}
 		args = append(args, "-d", s)
 	}
