@@ -17,7 +17,7 @@ SEEDS ?= 3000
 TORTURE_TIME ?= 10m
 TORTURE_SEED ?= 0
 
-.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture bench bench-pair bench-proxy demo clean
+.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture bench bench-pair bench-proxy bench-hitrate demo clean
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -88,6 +88,10 @@ bench-pair: build
 # Needs twemproxy, Debian package nutcracker.
 bench-proxy: build
 	scripts/bench proxy
+
+# memcached and futago --evict as caches of the same memory, about two minutes.
+bench-hitrate: build
+	bin/futago bench hitrate
 
 demo: build
 	bin/futago demo

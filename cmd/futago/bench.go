@@ -75,7 +75,8 @@ was due: that shows what users see while the server stalls.`,
 	f.IntSliceVar(&config.CPUs, "cpus", nil, "processors that load threads may run on (default all)")
 	f.BoolVar(&noFill, "no-fill", false, "do not set the keys first")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
-	cmd.AddCommand(newBenchLagCommand(), newBenchPairCommand(), newBenchCompareCommand(), newBenchProxyCommand())
+	cmd.AddCommand(newBenchLagCommand(), newBenchPairCommand(), newBenchCompareCommand(), newBenchProxyCommand(),
+		newBenchHitRateCommand())
 	return cmd
 }
 
