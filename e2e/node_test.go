@@ -191,10 +191,11 @@ type nodeStatus struct {
 		Unconfirmed int64
 	}
 	Store struct {
-		Items    int64
-		LastSeq  uint64 `json:"last_seq"`
-		LogBytes int64  `json:"log_bytes"`
-		Refusal  string
+		Items       int64
+		LastSeq     uint64 `json:"last_seq"`
+		LogBytes    int64  `json:"log_bytes"`
+		MemoryBytes int64  `json:"memory_bytes"`
+		Refusal     string
 	}
 	Peer struct {
 		State   string

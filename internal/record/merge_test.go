@@ -46,7 +46,7 @@ func writes(t *rapid.T) []Record {
 			}
 			states = append(states, r)
 		case op == 2 && !absent:
-			states = append(states, Record{Kind: Tombstone, Stamp: stamp, Replaced: cur.Stamp})
+			states = append(states, Record{Kind: Tombstone, Stamp: stamp, Replaced: cur.Stamp, Evicted: rapid.Bool().Draw(t, "evicted")})
 		case (op == 3 || op == 4) && number:
 			r, _ := Contribute(cur, by, op == 3, uint64(rapid.IntRange(0, 9).Draw(t, "delta")), nil)
 			states = append(states, r)

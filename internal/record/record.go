@@ -8,7 +8,7 @@
 //	16  expires   6   milliseconds since 2020-01-01 UTC, 0 = never
 //	22  key size  2
 //	24  flags     4   memcached client flags
-//	28  kind      1   low 4 bits kind, 0x10 stale, 0x20 won, 0x40 unique, 0x80 created
+//	28  kind      1   low 4 bits kind, 0x10 stale (of a tombstone: evicted), 0x20 won, 0x40 unique, 0x80 created
 //	29  type size 1
 //	30  key, type (HTTP Content-Type), unique (8, only with its bit), value up to the end
 package record
@@ -85,6 +85,7 @@ type Record struct {
 	Flags    uint32    // memcached client flags
 	Kind     Kind
 	Created  bool   // the write happened only because nothing was there
+	Evicted  bool   // of a tombstone: the record was given up for want of memory; a node where it is in use brings it back
 	Stale    bool   // memcached's meta commands: the value is out of date, and kept until somebody renews it
 	Won      bool   // memcached's meta commands: a client was told to renew the value; of the newest write, like Expires
 	Unique   uint64 // CAS unique that a client gave the value; 0 = it follows from the stamps
@@ -107,7 +108,7 @@ func (r *Record) bits() (b byte) {
 	if r.Created {
 		b |= createdBit
 	}
-	if r.Stale {
+	if r.Stale || r.Evicted {
 		b |= staleBit
 	}
 	if r.Won {
@@ -170,6 +171,9 @@ func Decode(b []byte) (Record, error) {
 }
 
 func (r *Record) check() error {
+	if r.Evicted && r.Kind != Tombstone {
+		return fmt.Errorf("%w: an evicted %v", ErrMalformed, r.Kind)
+	}
 	if (r.Stale || r.Won || r.Unique != 0) && r.Kind != Value && r.Kind != Counter {
 		return fmt.Errorf("%w: %v with bits of a value", ErrMalformed, r.Kind)
 	}
@@ -226,7 +230,9 @@ func (r Raw) Into(rec *Record) {
 	t := k + int(r[29])
 	rec.Stamp, rec.Replaced, rec.Expires, rec.Flags = r.Stamp(), r.Replaced(), r.Expires(), r.Flags()
 	b := r[28]
-	rec.Kind, rec.Created, rec.Stale, rec.Won, rec.Unique = Kind(b&kindMask), b&createdBit != 0, b&staleBit != 0, b&wonBit != 0, 0
+	rec.Kind, rec.Created, rec.Won, rec.Unique = Kind(b&kindMask), b&createdBit != 0, b&wonBit != 0, 0
+	rec.Stale = b&staleBit != 0 && rec.Kind != Tombstone
+	rec.Evicted = b&staleBit != 0 && rec.Kind == Tombstone
 	rec.Key, rec.Type = r[HeaderSize:k:k], r[k:t:t]
 	if b&uniqueBit != 0 {
 		rec.Unique = binary.LittleEndian.Uint64(r[t:])

@@ -50,6 +50,7 @@ type Request struct {
 	scratch []byte
 	stale   bool // Outdated: the token was an old one
 	creates bool // Incr, Decr: of an absent key
+	evicts  bool // Delete: for want of memory
 }
 
 // Result is what Commit did.

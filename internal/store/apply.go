@@ -70,7 +70,7 @@ func (s *Store) apply(r *record.Record, feed Feed) (bool, error) {
 		s.logger.Error("two records share a stamp but differ: was a data folder copied?", "stamp", r.Stamp, "node", r.Stamp.Node())
 	}
 	if feed.Stream != 0 {
-		if (v == lost || v == replace) && s.conflicting(&p.rec, r, v == lost) {
+		if (v == lost || v == replace) && !r.Evicted && !p.rec.Evicted && s.conflicting(&p.rec, r, v == lost) {
 			s.noteConflict(&p.rec, r, v == lost)
 		}
 		r.Stamps(func(st hlc.Stamp) {
@@ -81,6 +81,9 @@ func (s *Store) apply(r *record.Record, feed Feed) (bool, error) {
 	}
 	if v != merged && v != replace {
 		return false, nil
+	}
+	if s.inUse(sh, h, &p, r) {
+		return true, s.revive(sh, h, &p, r)
 	}
 	return true, s.put(sh, h, &p, &next)
 }

@@ -97,16 +97,17 @@ func (s *Store) CompactOnce() bool {
 	if len(ids) == 0 {
 		return false
 	}
-	return s.compact(ids, &pacer{rate: s.compactRate(), start: time.Now()})
+	return s.compact(ids, &pacer{rate: s.compactRate(), start: time.Now()}, true)
 }
 
-// compact copies what is live in the segments; true when it was finished. Without a pace it does so at once. The caller has
-// begun a compaction.
-func (s *Store) compact(ids []uint64, pace *pacer) bool {
+// compact copies what is live in the segments; true when it was finished. Without a pace it does so at once. keep says that
+// what was read still counts as read. The caller has begun a compaction.
+func (s *Store) compact(ids []uint64, pace *pacer, keep bool) bool {
 	finished := true
 	err := s.log.Compact(ids, ulog.Compaction{
-		Live:  s.isLive,
-		Moved: s.moved, Damaged: s.letGo,
+		Live:    s.isLive,
+		Moved:   func(raw record.Raw, old, new uint64) bool { return s.moved(raw, old, new, keep) },
+		Damaged: s.letGo,
 		Pace: func(n int64) bool {
 			if pace != nil {
 				pace.wait(n)
@@ -216,7 +217,7 @@ func (s *Store) isLive(e ulog.Entry) bool {
 }
 
 // moved points whatever pointed to old to new.
-func (s *Store) moved(raw record.Raw, old, new uint64) bool {
+func (s *Store) moved(raw record.Raw, old, new uint64, keep bool) bool {
 	switch raw.Kind() {
 	case record.Floor:
 		s.floors.mu.Lock()
@@ -254,7 +255,7 @@ func (s *Store) moved(raw record.Raw, old, new uint64) bool {
 	sh := s.shardOf(h)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if !sh.idx.Replace(h, old, new, true) {
+	if !sh.idx.Replace(h, old, new, keep) {
 		return false
 	}
 	s.log.AddLive(old, -int64(len(raw)))

@@ -17,8 +17,8 @@ import (
 const (
 	// evictEvery is how often the room is looked at: less than what a loop fills in that time must be free.
 	evictEvery = 5 * time.Millisecond
-	// evictBatch is how many segments the hand passes at once: what is left of them makes one.
-	evictBatch = 4
+	// evictBatch is how many segments the hand passes at once, what is left of them makes one; evictMost when it lags behind.
+	evictBatch, evictMost = 4, 32
 	// EvictSegments is in how many segments MaxMemory should be cut at least: the ones that are being filled, prepared and
 	// copied to are no room for records.
 	EvictSegments = 128
@@ -42,9 +42,14 @@ func (s *Store) evictLoop() {
 	}
 }
 
-// evictAbove is the memory above which records go: writes must find room while the hand moves.
+// evictAbove is the memory above which records go: writes must find room while the hand moves. Of nodes that follow each other
+// the one with the lowest id begins, so that they do not all move their hands for the same room.
 func (s *Store) evictAbove() int64 {
-	return s.cfg.MaxMemory - max(s.cfg.MaxMemory/32, 4*s.cfg.SegmentSize)
+	room := max(s.cfg.MaxMemory/32, 4*s.cfg.SegmentSize)
+	if s.gate.followedByLower(s.cfg.Node) {
+		return s.cfg.MaxMemory
+	}
+	return s.cfg.MaxMemory - room
 }
 
 // EvictOnce passes the oldest segments. It reports whether it freed anything: not while a compaction or a scan is on.
@@ -60,7 +65,7 @@ func (s *Store) EvictOnce() bool {
 			s.logger.Warn("evict the records of a segment", "err", err)
 		}
 	}
-	return len(ids) > 0 && s.compact(ids, nil)
+	return len(ids) > 0 && s.compact(ids, nil, false)
 }
 
 // oldest returns the segments that the hand passes next. What a peer still needs of the log is left alone as long as it is
@@ -69,8 +74,13 @@ func (s *Store) oldest() (ids []uint64) {
 	sealed := s.log.Sealed()
 	slices.SortFunc(sealed, func(a, b ulog.SegmentInfo) int { return cmp.Compare(a.ID, b.ID) })
 	// The young half is left alone, sealed or not: its readers must have had the time to come.
-	most := min(evictBatch, len(sealed)-s.log.Usage().Segments/2)
-	point := s.retentionPoint()
+	old := len(sealed) - s.log.Usage().Segments/2
+	if old > 0 {
+		s.youngFrom.Store(sealed[old-1].ID + 1)
+	}
+	lag := (s.Memory() - s.evictAbove()) / s.cfg.SegmentSize
+	most := min(int(max(evictBatch, min(evictMost, 2*lag))), old)
+	point := s.appliedPoint()
 	held := int64(0)
 	for _, g := range sealed {
 		if g.Log && g.Last >= point {
@@ -82,14 +92,24 @@ func (s *Store) oldest() (ids []uint64) {
 			break
 		}
 		if g.Log && g.Last >= point {
-			if held <= min(s.cfg.LogRetain, s.cfg.MaxMemory/4) {
-				continue
+			if held <= min(s.cfg.LogRetain, s.cfg.MaxMemory/2) {
+				break // going on with younger ones would take the hand round while it waits
 			}
 			held -= g.Size
 		}
 		ids = append(ids, g.ID)
 	}
 	return ids
+}
+
+// appliedPoint is the lowest position that a peer has not applied. One that loses power may come back with less: it gets a
+// snapshot.
+func (s *Store) appliedPoint() uint64 {
+	point := s.log.Last()
+	for _, node := range s.otherMembers() {
+		point = min(point, max(s.retained.of(node), s.gate.applied(node)))
+	}
+	return point
 }
 
 // evict gives up the record in an entry unless it was read since the hand passed it.
@@ -103,8 +123,8 @@ func (s *Store) evict(e ulog.Entry) {
 	defer sh.mu.Unlock()
 	p := present{found: true, live: true, loc: e.Loc}
 	e.Raw.Into(&p.rec)
-	if !sh.idx.Has(h, e.Loc) || sh.idx.WasRead(h, e.Loc, true) && s.alive(&p.rec) {
-		return
+	if !sh.idx.Has(h, e.Loc) || sh.idx.WasRead(h, e.Loc, false) && s.alive(&p.rec) {
+		return // it counts as read until it has arrived at the young end
 	}
 	if s.alone() {
 		s.drop(sh, h, e.Loc, &p.rec)
@@ -113,9 +133,36 @@ func (s *Store) evict(e ulog.Entry) {
 	}
 	// The other node, and a restart, must not take it for a record that is missing: it is deleted.
 	var res Result
-	if s.write(sh, h, &Request{Op: Delete, Key: p.rec.Key}, &p, &res) == nil {
+	if s.write(sh, h, &Request{Op: Delete, Key: p.rec.Key, evicts: true}, &p, &res) == nil {
 		s.counts.evicted.Add(1)
 	}
+}
+
+// inUse reports whether a record that another node has evicted is to stay: it was read here since the hand of this node passed
+// it, or before and was kept for that, or the other node did not know it as it is.
+func (s *Store) inUse(sh *shard, h uint64, p *present, r *record.Record) bool {
+	if !r.Evicted || !s.cfg.Evict || !p.live {
+		return false
+	}
+	young := s.youngFrom.Load()
+	return sh.idx.WasRead(h, p.loc, true) || p.rec.Stamp != r.Replaced || young != 0 && s.log.SegmentAt(p.loc) >= young
+}
+
+// revive stores the record anew, later than its eviction; its token stays. The caller holds the shard.
+func (s *Store) revive(sh *shard, h uint64, p *present, evicted *record.Record) error {
+	var number [24]byte
+	next := p.rec
+	next.Kind, next.Value, next.Unique = record.Value, p.rec.Bytes(number[:0]), p.rec.Token()
+	next.Created, next.Replaced = false, evicted.Stamp
+	s.log.Lock()
+	next.Stamp = s.clock.Next()
+	_, loc, err := s.log.Append(&next)
+	s.log.Unlock()
+	if err != nil {
+		return appendError(err)
+	}
+	s.point(sh, h, p, loc, &next, false)
+	return nil
 }
 
 // alone reports that nobody else will ever see what this node holds.

@@ -137,3 +137,43 @@ func TestEvictionTakesTheExpired(t *testing.T) {
 		t.Errorf("evicted %d of 500 expired", st.Evicted)
 	}
 }
+
+// What one node evicts and the other reads, or has changed meanwhile, comes back, with its token; what nobody reads goes.
+func TestEvictedElsewhereButInUse(t *testing.T) {
+	a, b := open(t, evictConfig(1, 1<<30)), open(t, evictConfig(2, 1<<30))
+	defer a.Close()
+	defer b.Close()
+	for _, k := range []string{"read", "unread", "counted", "changed"} {
+		set(t, a, k, "7")
+	}
+	do(t, a, Request{Op: Incr, Key: []byte("counted"), Delta: 1})
+	exchange(t, a, b)
+	var before, after View
+	a.Acquire([]byte("read"), &before)
+	before.Release()
+	get(a, "counted")
+	set(t, a, "changed", "new")
+	for _, k := range []string{"read", "unread", "counted", "changed"} {
+		do(t, b, Request{Op: Delete, Key: []byte(k), evicts: true})
+	}
+	exchange(t, b, a)
+	exchange(t, a, b)
+	for k, want := range map[string]string{"read": "7", "unread": "", "counted": "8", "changed": "new"} {
+		here, _ := get(a, k)
+		there, _ := get(b, k)
+		if here != want || there != want {
+			t.Errorf("%s: %q and %q, want %q", k, here, there, want)
+		}
+	}
+	for _, s := range []*Store{a, b} {
+		if s.Acquire([]byte("read"), &after) {
+			after.Release()
+		}
+		if after.Token != before.Token {
+			t.Errorf("node %d: token %d, was %d", s.cfg.Node, after.Token, before.Token)
+		}
+		if n := s.Stats().Conflicts; n != 0 {
+			t.Errorf("node %d: %d conflicts", s.cfg.Node, n)
+		}
+	}
+}

@@ -53,6 +53,28 @@ func (g *gate) confirmedLocked() (seq uint64) {
 	return seq
 }
 
+// applied is the position that a peer has applied, of its present link; 0 without one.
+func (g *gate) applied(node int) uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if f := g.followers[node]; f != nil {
+		return f.confirmed
+	}
+	return 0
+}
+
+// followedByLower reports whether a node with a lower id follows this one and lacks nothing.
+func (g *gate) followedByLower(id int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for node, f := range g.followers {
+		if node < id && !f.behind {
+			return true
+		}
+	}
+	return false
+}
+
 // countLocked notes whether a peer is left that can confirm, after the set of followers changed.
 func (g *gate) countLocked() {
 	was, is, why := g.within.Load(), false, "link to the peer is closed"

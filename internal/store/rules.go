@@ -112,7 +112,7 @@ func (req *Request) compose(p *present, b bounds) record.Record {
 		req.join(&p.rec)
 		next.Value = req.scratch
 	case Delete:
-		next = record.Record{Kind: record.Tombstone, Key: req.Key, Replaced: p.rec.Stamp}
+		next = record.Record{Kind: record.Tombstone, Key: req.Key, Replaced: p.rec.Stamp, Evicted: req.evicts}
 	}
 	return next
 }

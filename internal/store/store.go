@@ -105,6 +105,8 @@ type Store struct {
 	counts    counts
 	accesses  accesses
 
+	youngFrom atomic.Uint64 // segment from which on the hand of the eviction leaves records alone; 0: it has not moved
+
 	stop    chan struct{}
 	workers sync.WaitGroup
 }
@@ -309,7 +311,7 @@ func (s *Store) judge() {
 		why = ErrClockAhead
 	} else if free, err := s.cfg.FS.Free(); err == nil && free < s.cfg.MinFree {
 		why = ErrNoSpace
-	} else if s.cfg.MaxMemory > 0 && s.Memory() > s.cfg.MaxMemory {
+	} else if s.cfg.MaxMemory > 0 && s.Memory() > s.refuseAbove() {
 		why = ErrNoMemory
 	}
 	var old error
@@ -329,6 +331,14 @@ func (s *Store) judge() {
 	}
 	s.refusal.Store(&why)
 	s.logger.Warn("client writes are refused", "err", why)
+}
+
+// refuseAbove is the memory above which writes are refused. Eviction keeps well below MaxMemory but in bursts.
+func (s *Store) refuseAbove() int64 {
+	if s.cfg.Evict {
+		return s.cfg.MaxMemory + s.cfg.MaxMemory/8
+	}
+	return s.cfg.MaxMemory
 }
 
 // Memory is what MaxMemory bounds, in bytes.

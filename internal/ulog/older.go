@@ -12,6 +12,9 @@ func (l *Log) SeqAt(loc uint64) uint64 {
 	return binary.LittleEndian.Uint64(b[8:])
 }
 
+// SegmentAt is the id of the segment of a location, under the same conditions as At.
+func (l *Log) SegmentAt(loc uint64) uint64 { return l.slots[loc>>offsetBits].Load().id }
+
 // Oldest keeps of newest, which has the sequence of the newest entry of a key by the key's hash, only the keys of which no
 // older entry is left in the log: their entry may go without an older one coming back at the next start. It reads the
 // hints; compactions must not run meanwhile.
