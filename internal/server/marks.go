@@ -53,12 +53,13 @@ func (s *session) holdAlone(seq uint64) {
 	s.open = true
 }
 
-// answered ends the reply of a command, or what there is of it when a get has paused.
-func (s *session) answered() {
+// answered ends the reply of a command, or what there is of it when a get has paused. quiet says that it may have no reply, and
+// is answered all the same if it fails.
+func (s *session) answered(quiet bool) {
 	if s.open {
 		m := &s.marks[len(s.marks)-1]
 		m.end = len(s.out)
-		m.fallible = m.end > m.pos
+		m.fallible = quiet || m.end > m.pos
 		s.open = len(s.keys) > 0
 	}
 }

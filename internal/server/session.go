@@ -90,7 +90,7 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 	}
 	if len(s.keys) > 0 {
 		whole := s.resumeGet(w, start)
-		s.answered()
+		s.answered(false)
 		if !whole {
 			s.more = true
 			return 0
@@ -108,7 +108,7 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 			return n
 		}
 		goOn := s.execute(w, start)
-		s.answered()
+		s.answered(w.mreq.Op.IsMeta())
 		if !goOn {
 			s.more = len(s.keys) > 0
 			return n

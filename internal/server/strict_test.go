@@ -38,6 +38,12 @@ var allWrites = []struct{ command, reply string }{
 	{"touch b 100\r\n", "TOUCHED\r\n"},
 	{"gat 100 b none a\r\n", "VALUE b 0 3\r\n534\r\nVALUE a 0 1\r\n5\r\nEND\r\n"},
 	{"gat -1 b\r\n", "VALUE b 0 3\r\n534\r\nEND\r\n"},
+	{"ms m 1 T0\r\n1\r\n", "HD\r\n"},
+	{"ms m 1 MA q k\r\n2\r\n", ""},
+	{"ma m v k\r\n", "VA 2 km\r\n13\r\n"},
+	{"ma m N0 v q\r\n", ""},
+	{"md a I q\r\n", ""},
+	{"md m O1\r\n", "HD O1\r\n"},
 	{"delete a\r\n", "DELETED\r\n"},
 	{"flush_all\r\n", "OK\r\n"},
 }
@@ -342,4 +348,24 @@ func TestStrictSessionAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(200, run); n != 0 {
 		t.Errorf("got %v allocations, want 0", n)
 	}
+}
+
+// What mg changes fails like a write; what it only reads is answered, also where nothing is executed any more.
+func TestStrictMetaGet(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		st, confirm := strictStore(t, time.Hour)
+		s := startServer(t, st, carrier)
+		c := dial(t, s)
+		c.send("ms k 1 T100\r\nv\r\nmd k I\r\n")
+		eventually(t, "the replies are held", func() bool { return s.sum()[repliesHeld] > 0 })
+		confirm()
+		c.expect("HD\r\nHD\r\n")
+		held := s.sum()[repliesHeld]
+		c.send("mg k v\r\nmg k v\r\nmg k T50 q\r\nmg new N30\r\nmg none q\r\nmn\r\n")
+		eventually(t, "the replies are held", func() bool { return s.sum()[repliesHeld] > held })
+		st.Linked(2, false)
+		c.expect(unknownLine + "VA 1 Z X\r\nv\r\n" + unknownLine + unknownLine + "MN\r\n")
+		c.send("mg k v\r\nmg k T60 v\r\nmg newer N30\r\nmg none\r\n")
+		c.expect("VA 1 Z X\r\nv\r\n" + refusedLine + refusedLine + "EN\r\n")
+	})
 }
