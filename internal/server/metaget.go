@@ -1,0 +1,202 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/users"
+)
+
+// metaGet answers mg. What it changes (T, the win of R or of a stale value) is committed once the reply is composed, but
+// stands before it in the order of replies; when another client was faster, all is done again.
+func (s *session) metaGet(w *worker) {
+	r, m, v := &w.mreq, w.mreq.Meta, &w.view
+	w.tally[cmdGet]++
+	writes := w.srv.allowed(s.user, users.Write, r.Key) // who may only read renews nothing
+	for {
+		before := len(s.out)
+		acquire := w.store.Acquire
+		if m.Has('u') {
+			acquire = w.store.Peek
+		}
+		if !acquire(r.Key, v) {
+			if v.Damaged {
+				s.out = append(s.out, faultLine(store.ErrDamaged)...)
+				return
+			}
+			if !m.Has('N') {
+				s.metaMiss(w)
+				return
+			}
+			if s.vivify(w) {
+				return
+			}
+			continue
+		}
+		if m.Has('v') && len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
+			v.Release()
+			s.out = append(s.out, replyStarved...)
+			return
+		}
+		g := w.metaPlan(v, writes)
+		s.appendMetaHit(w, v, &g)
+		v.Release()
+		if !g.touch && !g.claim {
+			w.countMetaGet(true)
+			return
+		}
+		after := s.out
+		s.out = s.out[:before]
+		q := &w.req
+		q.Op, q.Key, q.CAS, q.Expires, q.KeepExpires, q.Claim = store.Touch, r.Key, 0, g.expires, !g.touch, g.claim
+		err := w.commit(s)
+		q.KeepExpires, q.Claim = false, false
+		switch {
+		case err == nil:
+			s.out = after
+			w.countMetaGet(true)
+			return
+		case errors.Is(err, store.ErrNoPeer):
+			s.out = append(s.out, memcacheReply(r.Op, err)...)
+			return
+		case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrNotFound):
+			writes = false // a node that takes no writes still answers reads
+		}
+	}
+}
+
+// metaHit is what mg makes of a record.
+type metaHit struct {
+	expires      uint64 // that the record gets
+	touch, claim bool   // it is given that expiry; this client is told to renew it
+	value        bool   // it is sent: v, and not what the client has, C
+	created      bool   // it was not there
+}
+
+// metaPlan reads the flags that change something, in their order.
+func (w *worker) metaPlan(v *store.View, writes bool) (g metaHit) {
+	m := w.mreq.Meta
+	g.expires = v.Expires
+	g.value = m.Has('v') && !(m.Has('C') && m.CAS == v.Token)
+	if !writes {
+		return g
+	}
+	list := m.List()
+	for flag, _, ok := list.Next(); ok; flag, _, ok = list.Next() {
+		switch flag {
+		case 'T':
+			g.expires, _ = w.expires(m.Exptime)
+			g.touch = true
+		case 'R':
+			below, _ := w.expires(m.Renew)
+			g.claim = g.claim || !v.Won && g.expires != 0 && g.expires < below
+		}
+	}
+	g.claim = g.claim || v.Stale && !v.Won
+	return g
+}
+
+// appendMetaHit appends the line of a hit, and the value where it is asked for.
+func (s *session) appendMetaHit(w *worker, v *store.View, g *metaHit) {
+	m := w.mreq.Meta
+	s.beginMetaLine(g.value, len(v.Value))
+	expires := v.Expires
+	list := m.List()
+	for flag, token, ok := list.Next(); ok; flag, token, ok = list.Next() {
+		switch flag {
+		case 'T':
+			if g.touch {
+				expires, _ = w.expires(m.Exptime)
+			}
+		case 'N':
+			if g.created {
+				expires, _ = w.expires(m.CreateExptime)
+			}
+		case 't':
+			s.appendTTL(w, expires)
+		case 'c':
+			s.out = memcache.AppendMetaNumber(s.out, flag, v.Token)
+		case 'f':
+			s.out = memcache.AppendMetaNumber(s.out, flag, uint64(v.Flags))
+		case 's':
+			s.out = memcache.AppendMetaNumber(s.out, flag, uint64(len(v.Value)))
+		case 'l':
+			s.out = memcache.AppendMetaNumber(s.out, flag, uint64(v.Idle(w.now)))
+		case 'h':
+			n := uint64(0)
+			if v.Read {
+				n = 1
+			}
+			s.out = memcache.AppendMetaNumber(s.out, flag, n)
+		default:
+			s.appendMetaEcho(m, flag, token)
+		}
+	}
+	if v.Won {
+		s.out = append(s.out, " Z"...)
+	}
+	if v.Stale {
+		s.out = append(s.out, " X"...)
+	}
+	if g.claim {
+		s.out = append(s.out, " W"...)
+	}
+	s.endMetaLine(g.value, v.Value)
+}
+
+// vivify makes the empty value that this client is to fill; false when somebody else has made one meanwhile.
+func (s *session) vivify(w *worker) bool {
+	r, m, q := &w.mreq, w.mreq.Meta, &w.req
+	expires := uint64(0)
+	list := m.List()
+	for flag, _, ok := list.Next(); ok; flag, _, ok = list.Next() {
+		switch flag {
+		case 'N':
+			expires, _ = w.expires(m.CreateExptime)
+		case 'T':
+			expires, _ = w.expires(m.Exptime)
+		}
+	}
+	q.Op, q.Key, q.Value, q.Type, q.Flags, q.CAS, q.Expires, q.Vivify, q.Unique = store.Add, r.Key, nil, nil, 0, 0, expires, true, m.Unique
+	err := w.commit(s)
+	q.Vivify, q.Unique = false, 0
+	switch {
+	case errors.Is(err, store.ErrExists):
+		return false
+	case err != nil:
+		s.out = append(s.out, memcacheReply(r.Op, err)...)
+		return true
+	}
+	w.countMetaGet(false)
+	v := store.View{Token: w.res.Token, Stamp: hlc.Make(w.now, 0, 0)}
+	v.Expires, _ = w.expires(m.CreateExptime)
+	s.appendMetaHit(w, &v, &metaHit{touch: m.Has('T'), claim: true, created: true, value: m.Has('v')})
+	return true
+}
+
+// metaMiss answers mg without a record.
+func (s *session) metaMiss(w *worker) {
+	w.countMetaGet(false)
+	if m := w.mreq.Meta; !m.Has('q') {
+		s.out = append(s.out, "EN"...)
+		s.appendMetaStatus(m, nil)
+	}
+}
+
+func (w *worker) countMetaGet(hit bool) {
+	touches := w.mreq.Meta.Has('T')
+	if touches {
+		w.tally[cmdTouch]++
+	}
+	switch {
+	case hit && touches:
+		w.tally[getHits]++
+		w.tally[touchHits]++
+	case hit:
+		w.tally[getHits]++
+	default:
+		w.tally[getMisses]++
+	}
+}
