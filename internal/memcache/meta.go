@@ -80,11 +80,23 @@ func (d *Decoder) decodeMeta(op Op, rest []byte, r *Request) {
 		fail(r, ReplyBadFormat, false)
 		return
 	}
+	if op == OpMetaDebug {
+		flags = debugFlags(flags)
+	}
 	if reply := d.parseMeta(op, key, flags, 2); reply != "" {
 		fail(r, reply, false)
 		return
 	}
 	*r = Request{Op: op, Key: d.metaKey(), Meta: &d.meta}
+}
+
+// debugFlags is what me reads of its flags: b, if it is the first one. memcached passes over all others, whatever they are.
+func debugFlags(flags []byte) []byte {
+	first, rest := nextToken(flags)
+	if string(first) != "b" {
+		return nil
+	}
+	return flags[:len(flags)-len(rest)]
 }
 
 // decodeMetaSet swallows the data block of every refused line whose size is a number.
@@ -136,7 +148,7 @@ func (d *Decoder) metaKey() []byte {
 }
 
 // parseMeta reads the flags behind the key into d.meta, and returns the error line of what is wrong with them; before is
-// the number of tokens in front of them. Of several errors memcached names the last, but ends at the first flag that is
+// the number of tokens in front of them. Of several errors memcached names the last that is not of F, but ends at the first flag that is
 // unknown or comes twice; so does this.
 func (d *Decoder) parseMeta(op Op, key, flags []byte, before int) (reply string) {
 	m := &d.meta
@@ -164,7 +176,7 @@ func (d *Decoder) parseMeta(op Op, key, flags []byte, before int) (reply string)
 		}
 		m.has |= bit
 		longOpaque = longOpaque || flag == 'O' && 1+len(token) > maxOpaque
-		if e := d.parseToken(flag, token); e != "" {
+		if e := d.parseToken(flag, token); e != "" && (reply == "" || flag != 'F') {
 			reply = metaError(op, e)
 		}
 	}

@@ -40,7 +40,7 @@ var metaCases = []struct {
 	{"md a q C5 I T3 x\r\n", []string{`md key="a" q C5 I T3 x T=3 C=5`}},
 	{"md a Z\r\nma a D-1\r\nma a Mx\r\n", []string{`error reply="CLIENT_ERROR invalid or duplicate flag\r\n"`, `error reply="CLIENT_ERROR invalid or duplicate flag\r\n"`, `error reply="CLIENT_ERROR invalid mode for ma M token\r\n"`}},
 	{"ma a\r\nma a MD D3 N0 J13\r\nma a M+\r\n", []string{`ma key="a"`, `ma key="a" MD D3 N0 J13 D=3 J=13 M=D`, `ma key="a" M+ M=+`}},
-	{"me a\r\nme YQ== b\r\nme a Z\r\nmn x y\r\n", []string{`me key="a"`, `me key="a" keytext="YQ==" b`, `error reply="CLIENT_ERROR bad command line format\r\n"`, `mn`}},
+	{"me a Z\r\nme YQ== b\r\nme Y b\r\nmn x y\r\n", []string{`me key="a"`, `me key="a" keytext="YQ==" b`, `error reply="CLIENT_ERROR bad command line format\r\n"`, `mn`}},
 }
 
 func TestDecodeMeta(t *testing.T) {

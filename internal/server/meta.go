@@ -56,13 +56,17 @@ func (s *session) appendMetaEcho(m *memcache.Meta, flag byte, token []byte) {
 	}
 }
 
-// appendTTL appends the seconds left, rounded up; -1 for ever.
+// appendTTL appends the seconds left.
 func (s *session) appendTTL(w *worker, expires uint64) {
-	ttl := int64(-1)
-	if expires != 0 {
-		ttl = max(0, (int64(expires)-w.now+999)/1000)
+	s.out = strconv.AppendInt(append(s.out, " t"...), w.secondsLeft(expires), 10)
+}
+
+// secondsLeft is the time until then in seconds, rounded up; -1 for ever.
+func (w *worker) secondsLeft(expires uint64) int64 {
+	if expires == 0 {
+		return -1
 	}
-	s.out = strconv.AppendInt(append(s.out, " t"...), ttl, 10)
+	return max(0, (int64(expires)-w.now+999)/1000)
 }
 
 // appendMetaStatus ends a status line with what the request asked back; own appends the flags that only its command has.
@@ -95,9 +99,9 @@ func (s *session) metaSet(w *worker) {
 	}
 	joins := q.Op == store.Append || q.Op == store.Prepend
 	if compares {
-		q.CAS = comparable(m.CAS)
+		q.CAS = m.CAS
 		if !joins {
-			q.Op, q.CAS, q.Outdated = store.CAS, m.CAS, m.Has('I')
+			q.Op, q.Outdated = store.CAS, m.Has('I') && m.CAS != 0
 		}
 	}
 	op := q.Op
@@ -171,7 +175,11 @@ func (s *session) metaDelete(w *worker) {
 	q.Remove, q.KeepExpires, q.Unique = false, false, 0
 	switch {
 	case err == nil:
-		w.tally[deleteHits]++
+		if q.Op == store.Invalidate { // counts as nothing, as in memcached
+			w.tally[cmdOther]++
+		} else {
+			w.tally[deleteHits]++
+		}
 		if m.Has('q') {
 			return
 		}
@@ -180,6 +188,7 @@ func (s *session) metaDelete(w *worker) {
 		w.tally[deleteMisses]++
 		s.out = append(s.out, "NF"...)
 	case errors.Is(err, store.ErrConflict):
+		w.tally[deleteMisses]++
 		s.out = append(s.out, "EX"...)
 	default:
 		s.out = append(s.out, memcacheReply(r.Op, err)...)
@@ -198,17 +207,21 @@ func (s *session) metaArith(w *worker) {
 	}
 	q.Key, q.CAS, q.Delta, q.Unique = r.Key, m.CAS, m.Delta, m.Unique
 	q.Create, q.Initial, q.Flags, q.Type = m.Has('N'), m.Initial, 0, nil
-	q.Expires, _ = w.expires(m.CreateExptime)
+	q.Expires = w.expiryOfNew()
 	if q.Retime = m.Has('T'); q.Retime {
 		q.RetimeTo, _ = w.expires(m.Exptime)
-		q.Expires = q.RetimeTo
 	}
 	was := s.expiryBefore(w)
 	err := w.commit(s)
 	q.Create, q.Retime, q.Unique = false, false, 0
 	switch {
 	case err == nil:
-		w.tally[hit]++
+		if w.res.Fresh { // neither a hit nor a miss, as in memcached
+			w.tally[cmdOther]++
+			w.tally[itemsStored]++
+		} else {
+			w.tally[hit]++
+		}
 		if !m.Has('q') {
 			s.appendNumber(w, was)
 		}
@@ -241,14 +254,21 @@ func (s *session) appendNumber(w *worker, was uint64) {
 	number := strconv.AppendUint(digits[:0], w.res.Number, 10)
 	s.beginMetaLine(m.Has('v'), len(number))
 	expires := w.res.Expires
-	if m.Has('T') && !w.res.Fresh {
+	switch {
+	case w.res.Fresh:
+		expires = 0
+	case m.Has('T'):
 		expires = was
 	}
 	list := m.List()
 	for flag, token, ok := list.Next(); ok; flag, token, ok = list.Next() {
 		switch flag {
 		case 'T':
-			expires = w.res.Expires
+			expires, _ = w.expires(m.Exptime)
+		case 'N':
+			if w.res.Fresh {
+				expires, _ = w.expires(m.CreateExptime)
+			}
 		case 't':
 			s.appendTTL(w, expires)
 		case 'c':
@@ -268,11 +288,7 @@ func (s *session) metaDebug(w *worker) {
 		return
 	}
 	s.out = append(append(append(s.out, "ME "...), m.KeyText...), " exp="...)
-	ttl := int64(-1)
-	if v.Expires != 0 {
-		ttl = max(0, (int64(v.Expires)-w.now+999)/1000)
-	}
-	s.out = strconv.AppendInt(s.out, ttl, 10)
+	s.out = strconv.AppendInt(s.out, w.secondsLeft(v.Expires), 10)
 	s.out = strconv.AppendInt(append(s.out, " la="...), v.Idle(w.now), 10)
 	s.out = strconv.AppendUint(append(s.out, " cas="...), v.Token, 10)
 	fetched := "no"

@@ -13,7 +13,6 @@ import (
 // stands before it in the order of replies; when another client was faster, all is done again.
 func (s *session) metaGet(w *worker) {
 	r, m, v := &w.mreq, w.mreq.Meta, &w.view
-	w.tally[cmdGet]++
 	writes := w.srv.allowed(s.user, users.Write, r.Key) // who may only read renews nothing
 	for {
 		before := len(s.out)
@@ -51,8 +50,9 @@ func (s *session) metaGet(w *worker) {
 		s.out = s.out[:before]
 		q := &w.req
 		q.Op, q.Key, q.CAS, q.Expires, q.KeepExpires, q.Claim = store.Touch, r.Key, 0, g.expires, !g.touch, g.claim
+		q.Unread = m.Has('u')
 		err := w.commit(s)
-		q.KeepExpires, q.Claim = false, false
+		q.KeepExpires, q.Claim, q.Unread = false, false, false
 		switch {
 		case err == nil:
 			s.out = after
@@ -91,7 +91,8 @@ func (w *worker) metaPlan(v *store.View, writes bool) (g metaHit) {
 			g.touch = true
 		case 'R':
 			below, _ := w.expires(m.Renew)
-			g.claim = g.claim || !v.Won && g.expires != 0 && g.expires < below
+			// In the seconds that t shows: what was stored for a minute just now is not below it.
+			g.claim = g.claim || !v.Won && g.expires != 0 && w.secondsLeft(g.expires) < w.secondsLeft(below)
 		}
 	}
 	g.claim = g.claim || v.Stale && !v.Won
@@ -149,19 +150,11 @@ func (s *session) appendMetaHit(w *worker, v *store.View, g *metaHit) {
 // vivify makes the empty value that this client is to fill; false when somebody else has made one meanwhile.
 func (s *session) vivify(w *worker) bool {
 	r, m, q := &w.mreq, w.mreq.Meta, &w.req
-	expires := uint64(0)
-	list := m.List()
-	for flag, _, ok := list.Next(); ok; flag, _, ok = list.Next() {
-		switch flag {
-		case 'N':
-			expires, _ = w.expires(m.CreateExptime)
-		case 'T':
-			expires, _ = w.expires(m.Exptime)
-		}
-	}
+	expires := w.expiryOfNew()
 	q.Op, q.Key, q.Value, q.Type, q.Flags, q.CAS, q.Expires, q.Vivify, q.Unique = store.Add, r.Key, nil, nil, 0, 0, expires, true, m.Unique
+	q.Unread = m.Has('u')
 	err := w.commit(s)
-	q.Vivify, q.Unique = false, 0
+	q.Vivify, q.Unread, q.Unique = false, false, 0
 	switch {
 	case errors.Is(err, store.ErrExists):
 		return false
@@ -171,9 +164,23 @@ func (s *session) vivify(w *worker) bool {
 	}
 	w.countMetaGet(false)
 	v := store.View{Token: w.res.Token, Stamp: hlc.Make(w.now, 0, 0)}
-	v.Expires, _ = w.expires(m.CreateExptime)
 	s.appendMetaHit(w, &v, &metaHit{touch: m.Has('T'), claim: true, created: true, value: m.Has('v')})
 	return true
+}
+
+// expiryOfNew is the expiry of what is created: of N or T the later one in the line says it.
+func (w *worker) expiryOfNew() (expires uint64) {
+	m := w.mreq.Meta
+	list := m.List()
+	for flag, _, ok := list.Next(); ok; flag, _, ok = list.Next() {
+		switch flag {
+		case 'N':
+			expires, _ = w.expires(m.CreateExptime)
+		case 'T':
+			expires, _ = w.expires(m.Exptime)
+		}
+	}
+	return expires
 }
 
 // metaMiss answers mg without a record.
@@ -185,18 +192,17 @@ func (s *session) metaMiss(w *worker) {
 	}
 }
 
+// countMetaGet counts an mg that touches a record as a touch alone, as memcached does.
 func (w *worker) countMetaGet(hit bool) {
-	touches := w.mreq.Meta.Has('T')
-	if touches {
-		w.tally[cmdTouch]++
-	}
 	switch {
-	case hit && touches:
-		w.tally[getHits]++
+	case hit && w.mreq.Meta.Has('T'):
+		w.tally[cmdTouch]++
 		w.tally[touchHits]++
 	case hit:
+		w.tally[cmdGet]++
 		w.tally[getHits]++
 	default:
+		w.tally[cmdGet]++
 		w.tally[getMisses]++
 	}
 }

@@ -77,8 +77,8 @@ func (s *Store) write(sh *shard, h uint64, req *Request, p *present, res *Result
 	if next.Kind == record.Counter {
 		req.scratch = next.Value
 	}
-	s.point(sh, h, p, loc, &next, req.keepsValue())
-	if req.Op == Touch || req.Vivify {
+	s.point(sh, h, p, loc, &next, p.live && req.keepsValue())
+	if (req.Op == Touch || req.Vivify) && !req.Unread {
 		sh.idx.MarkRead(h, loc)
 	}
 	res.Seq, res.Token, res.Expires, res.Fresh = seq, next.Token(), next.Expires, !p.live

@@ -55,6 +55,9 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 		return ErrNotFound
 	}
 	if (req.CAS != 0 || req.Op == CAS) && req.CAS != p.rec.Token() {
+		if (req.Op == Incr || req.Op == Decr) && len(p.rec.Bytes(req.scratch[:0])) == 0 {
+			return ErrNotNumeric // memcached looks at the unique before the digits, but after the length
+		}
 		if req.stale = req.Outdated && req.CAS < p.rec.Token(); !req.stale {
 			return ErrConflict
 		}
