@@ -17,7 +17,11 @@ SEEDS ?= 3000
 TORTURE_TIME ?= 10m
 TORTURE_SEED ?= 0
 
-.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture bench bench-pair bench-proxy bench-hitrate demo clean
+# How long `make differ` compares, and the seed of a run to repeat; 0 takes a new one.
+DIFFER_TIME ?= 10m
+DIFFER_SEED ?= 0
+
+.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-hitrate demo clean
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -78,6 +82,9 @@ cover:
 
 torture: build
 	$(GO) run ./e2e/torture --time $(TORTURE_TIME) --seed $(TORTURE_SEED) --record docs
+
+differ: build
+	$(GO) run ./e2e/differ --time $(DIFFER_TIME) --seed $(DIFFER_SEED)
 
 bench: build
 	scripts/bench

@@ -59,6 +59,7 @@ var layers = map[string]layer{
 
 	// End-to-end tests know the binary, and nothing inside it.
 	"e2e":         {level: 7, may: []string{"."}},
+	"e2e/differ":  {level: 7, may: []string{"."}},
 	"e2e/torture": {level: 7, may: []string{"."}},
 }
 

@@ -1,0 +1,66 @@
+//go:build linux && e2e
+
+package main
+
+import (
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestDiffer is a short run of what `make differ` does for longer, with a seed that is always the same and a new one.
+func TestDiffer(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "futago")
+	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/futago").CombinedOutput(); err != nil {
+		t.Fatalf("build the program under test: %v\n%s", err, out)
+	}
+	for name, seed := range map[string]uint64{"same": 1, "new": rand.Uint64()} {
+		t.Run(name, func(t *testing.T) {
+			found, requests, err := run(t.Context(), options{length: 6 * time.Second, seed: seed, limit: 1, program: program}, t.Output())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found > 0 {
+				t.Error("futago and memcached differ")
+			}
+			if requests < 300 {
+				t.Errorf("%d requests: the run proves little", requests)
+			}
+		})
+	}
+}
+
+// TestDifferFinds lets a memcached that takes larger values pass for futago, which must be found, and come down to what shows
+// it.
+func TestDifferFinds(t *testing.T) {
+	var sides []*side
+	for _, options := range [][]string{nil, nil, {"-I", "2m"}} {
+		s, err := startMemcached(t.Context(), options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.stop)
+		sides = append(sides, &side{name: "memcached", addr: s.addr})
+	}
+	s := stream{
+		{text: "set t0 0 0 1\r\na\r\n"}, {conn: 2, text: "gets t0 t1\r\n"},
+		{conn: 1, text: "add t1 0 0 1048577\r\n" + strings.Repeat("x", maxValue+1) + "\r\n"}, {text: "get t0\r\n", joined: true},
+	}
+	d := &differ{memcached: sides[0], futago: sides[1]}
+	if _, what, err := d.play(s); err != nil || what != "" {
+		t.Fatalf("two that are the same: got %q and %v, want no difference", what, err)
+	}
+	d.futago = sides[2]
+	if _, what, err := d.differs(s); err != nil || what == "" {
+		t.Fatalf("two that are not: got no difference, error %v", err)
+	}
+	past, what, err := d.differs(d.shrink(s))
+	want := "== a difference: replies differ\n> add t1 0 0 1048577\\r\\n${x*1048577}\n# the reason\n" +
+		"<m SERVER_ERROR object too large for cache\n<f STORED\n"
+	if got := transcript(past, what); err != nil || got != want {
+		t.Errorf("got %v and\n%s\nwant one request:\n%s", err, got, want)
+	}
+}
