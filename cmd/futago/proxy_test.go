@@ -55,7 +55,7 @@ func TestProxyCommand(t *testing.T) {
 	nc.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprint(nc, "version\r\nget a\r\n")
 	client := bufio.NewReader(nc)
-	for _, want := range []string{"VERSION " + thisBuild().Version + "\r\n", "SERVER_ERROR no upstream is up\r\n"} {
+	for _, want := range []string{"VERSION 1.6.18 futago-" + thisBuild().Version + "\r\n", "SERVER_ERROR no upstream is up\r\n"} {
 		if got, err := client.ReadString('\n'); err != nil || got != want {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}

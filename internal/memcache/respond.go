@@ -94,6 +94,13 @@ func AppendStat(dst []byte, name, value string) []byte {
 	return append(dst, '\r', '\n')
 }
 
+// serverVersion is that of the memcached which replies are compared with, docs/compat.md.
+const serverVersion = "1.6.18"
+
+// ServerVersion is what a futago of the given version answers to version. Clients take it for memcached's and conclude
+// from it what they may ask for; libmemcached fails at a major version of 0.
+func ServerVersion(version string) string { return serverVersion + " futago-" + version }
+
 // AppendVersion appends the reply to version. Clients split version into three numbers at its dots.
 func AppendVersion(dst []byte, version string) []byte {
 	dst = append(dst, "VERSION "...)

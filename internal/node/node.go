@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/replication"
 	"github.com/futago/futago/internal/server"
 	"github.com/futago/futago/internal/store"
@@ -208,16 +209,9 @@ func (n *Node) newServer() (*server.Server, error) {
 	c.MaxPending, c.MaxPendingTotal = n.cfg.MaxPending, n.cfg.MaxPendingTotal
 	c.MaxMemory, c.Evict = n.cfg.MaxMemory, n.cfg.Evict
 	c.Users, c.TLS = n.users, n.tls
-	c.Version, c.Logger, c.Registerer = clientVersion(n.cfg.Version), n.logger, n.registry
+	c.Version, c.Logger, c.Registerer = memcache.ServerVersion(n.cfg.Version), n.logger, n.registry
 	return server.New(c, n.store)
 }
-
-// memcachedVersion is that of the memcached which the client port is compared with, docs/compat.md.
-const memcachedVersion = "1.6.18"
-
-// clientVersion is what memcached clients are told. They take it for memcached's and conclude from it what they may ask
-// for; libmemcached fails at a major version of 0.
-func clientVersion(version string) string { return memcachedVersion + " futago-" + version }
 
 // start catches up and opens the client port.
 func (n *Node) start() error {

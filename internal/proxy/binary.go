@@ -179,7 +179,7 @@ func (c *client) ownBinary(code byte, opaque [4]byte, arg []byte) bool {
 	k := c.add()
 	switch code {
 	case opcodeVersion:
-		k.reply = appendBinary(k.reply, code, opaque, 0, "", c.p.cfg.Version)
+		k.reply = appendBinary(k.reply, code, opaque, 0, "", c.p.clientVersion())
 	case opcodeStat:
 		if !knownStats(string(arg)) {
 			k.reply = appendBinaryError(k.reply, code, opaque, statusNotFound, "Not found")

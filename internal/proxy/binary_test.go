@@ -93,7 +93,7 @@ func TestBinary(t *testing.T) {
 	c.talk(frame(0x09, "op02", "", "absent", "", 0)+frame(0x09, "op03", "", "k", "", 0)+frame(0x11, "op04", setExtras, "k", "w", 0)+
 		frame(0x12, "op05", setExtras, "k", "x", 0)+frame(0x00, "op06", "", "absent", "", 0)+frame(opcodeNoop, "op07", "", "", "", 0),
 		reply(0x09, "op03", 0, noFlags, "v")+reply(0x12, "op05", 2, "", "Data exists for key.")+reply(0x00, "op06", statusNotFound, "", "Not found")+reply(opcodeNoop, "op07", 0, "", ""))
-	c.talk(frame(opcodeVersion, "op08", "", "", "", 0), reply(opcodeVersion, "op08", 0, "", "9.9.9"))
+	c.talk(frame(opcodeVersion, "op08", "", "", "", 0), reply(opcodeVersion, "op08", 0, "", "1.6.18 futago-9.9.9"))
 	// Authentication is for nodes; a value too large is swallowed, whatever it looks like.
 	c.talk(frame(0x20, "op09", "", "", "", 0)+frame(0x01, "op10", setExtras, "k", strings.Repeat(noopFrame, 60), 0)+frame(opcodeNoop, "op11", "", "", "", 0),
 		reply(0x20, "op09", statusUnknown, "", "Unknown command")+reply(0x01, "op10", statusTooLarge, "", "Too large")+reply(opcodeNoop, "op11", 0, "", ""))

@@ -62,7 +62,7 @@ type Config struct {
 	// Registerer gets the metrics as well; nil leaves them to /metrics alone. When it is also a Gatherer, as
 	// *prometheus.Registry is, /metrics shows all that it gathers.
 	Registerer prometheus.Registerer
-	// Version is the answer to a version command, and shown on /status.
+	// Version is shown on /status. Clients that ask are told that it is a memcached of that version, memcache.ServerVersion.
 	Version string
 }
 

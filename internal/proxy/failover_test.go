@@ -90,7 +90,7 @@ func TestOnlyEndMissing(t *testing.T) {
 	second.put("k", "2")
 	p := startProxy(t, nil, first, second)
 	first.behave(breakOff, "get")
-	p.dial().talk("get k\r\nversion\r\n", "VALUE k 0 1\r\n1\r\nEND\r\nVERSION 9.9.9\r\n")
+	p.dial().talk("get k\r\nversion\r\n", "VALUE k 0 1\r\n1\r\nEND\r\nVERSION 1.6.18 futago-9.9.9\r\n")
 }
 
 // TestDead: a node that is gone costs nothing, and is used again only when it is ready.
@@ -220,7 +220,7 @@ func TestConsistent(t *testing.T) {
 	if line := c.line(); !strings.HasPrefix(line, "SERVER_ERROR ") {
 		t.Errorf("got %q", line)
 	}
-	c.want("VERSION 9.9.9\r\n")
+	c.want("VERSION 1.6.18 futago-9.9.9\r\n")
 }
 
 // TestLargeReplies: a client that asks for more than a round keeps gets all of it, and the proxy never holds much of it.

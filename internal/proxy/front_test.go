@@ -19,10 +19,10 @@ func TestText(t *testing.T) {
 		{"data that looks like a command", "set a 0 0 11\r\nflush_all\r\n\r\nget a\r\n", "STORED\r\nVALUE a 0 11\r\nflush_all\r\n\r\nEND\r\n"},
 		{"unknown command", "bogus\r\nget zz\r\n", "ERROR\r\nEND\r\n"},
 		{"bad line", "set a x 0 1\r\n1\r\nget zz\r\n", "CLIENT_ERROR bad command line format\r\nEND\r\n"},
-		{"bad data", "set a 0 0 1\r\n12\r\nversion\r\n", "CLIENT_ERROR bad data chunk\r\nERROR\r\nVERSION 9.9.9\r\n"},
+		{"bad data", "set a 0 0 1\r\n12\r\nversion\r\n", "CLIENT_ERROR bad data chunk\r\nERROR\r\nVERSION 1.6.18 futago-9.9.9\r\n"},
 		{"long key", "get " + long + "\r\nget zz\r\n", "CLIENT_ERROR bad command line format\r\nEND\r\n"},
 		{"too large", "set big 0 0 1\r\n1\r\nset big 0 0 2000\r\n" + strings.Repeat("x", 2000) + "\r\nget big\r\n", "STORED\r\nSERVER_ERROR object too large for cache\r\nEND\r\n"},
-		{"own answers", "version\r\nverbosity 1\r\nmn\r\nstats items\r\nstats bogus\r\n", "VERSION 9.9.9\r\nOK\r\nMN\r\nEND\r\nERROR\r\n"},
+		{"own answers", "version\r\nverbosity 1\r\nmn\r\nstats items\r\nstats bogus\r\n", "VERSION 1.6.18 futago-9.9.9\r\nOK\r\nMN\r\nEND\r\nERROR\r\n"},
 		{"flush is in order", "set a 0 0 1\r\n1\r\nflush_all\r\nget a\r\nset a 0 0 1\r\n2\r\nget a\r\n", "STORED\r\nOK\r\nEND\r\nSTORED\r\nVALUE a 0 1\r\n2\r\nEND\r\n"},
 		{"meta", "ms a 2\r\nhi\r\nmg a v\r\nmg zz v\r\n", "HD\r\nVA 2\r\nhi\r\nEN\r\n"},
 		{"quiet meta", "ms a 2 q\r\nhi\r\nmg zz v q\r\nmg a v q\r\nmn\r\n", "VA 2\r\nhi\r\nMN\r\n"},
@@ -42,7 +42,7 @@ func TestText(t *testing.T) {
 // TestSwallow: a large data block that is refused does not stop what comes behind it.
 func TestSwallow(t *testing.T) {
 	p := startProxy(t, func(c *Config) { c.MaxValue = 1 << 10 }, newFakeNode(t))
-	p.dial().talk("set a 0 0 2000000\r\n"+strings.Repeat("flush_all ", 200_000)+"\r\nversion\r\n", "SERVER_ERROR object too large for cache\r\nVERSION 9.9.9\r\n")
+	p.dial().talk("set a 0 0 2000000\r\n"+strings.Repeat("flush_all ", 200_000)+"\r\nversion\r\n", "SERVER_ERROR object too large for cache\r\nVERSION 1.6.18 futago-9.9.9\r\n")
 	p.dial().talk(frame(0x01, "op01", setExtras, "k", strings.Repeat("x", 2_000_000), 0)+frame(opcodeNoop, "op02", "", "", "", 0),
 		reply(0x01, "op01", statusTooLarge, "", "Too large")+reply(opcodeNoop, "op02", 0, "", ""))
 }

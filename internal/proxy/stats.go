@@ -18,6 +18,9 @@ func knownStats(arg string) bool {
 	return false
 }
 
+// clientVersion is the version that memcached clients are told.
+func (p *Proxy) clientVersion() string { return memcache.ServerVersion(p.cfg.Version) }
+
 // eachStat calls fn for every figure of the proxy's own.
 func (p *Proxy) eachStat(arg string, fn func(name, value string)) {
 	num := func(name string, n uint64) { fn(name, strconv.FormatUint(n, 10)) }
@@ -35,7 +38,7 @@ func (p *Proxy) eachStat(arg string, fn func(name, value string)) {
 	num("pid", uint64(os.Getpid()))
 	num("uptime", uint64(s.UptimeSeconds))
 	num("time", uint64(time.Now().Unix()))
-	fn("version", p.cfg.Version)
+	fn("version", p.clientVersion())
 	num("max_connections", uint64(p.cfg.MaxConns))
 	num("curr_connections", uint64(s.Connections))
 	num("total_connections", p.accepted.Load())

@@ -37,7 +37,8 @@ func (c *client) decodeText(b []byte) bool {
 	case memcache.OpDelete, memcache.OpTouch, memcache.OpIncr, memcache.OpDecr, memcache.OpFlushAll:
 		c.simple(r)
 	case memcache.OpVersion:
-		c.say("VERSION " + c.p.cfg.Version + "\r\n")
+		k := c.add()
+		k.reply = memcache.AppendVersion(k.reply, c.p.clientVersion())
 	case memcache.OpVerbosity:
 		if !r.Noreply {
 			c.say(memcache.ReplyOK)
