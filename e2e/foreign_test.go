@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,6 +48,15 @@ var foreignText = []foreignClient{
 // TestForeignClients lets every client use memcached, which proves its script, and then a pair.
 func TestForeignClients(t *testing.T) {
 	testForeignClients(t, foreignText)
+}
+
+// Two proxies in front of a pair are one store with two doors, too. STATS tells the scripts that neither counts records
+// nor lists keys.
+func TestForeignClientsThroughProxy(t *testing.T) {
+	t.Setenv("STATS", "proxy")
+	p := startPair(t)
+	addrs := [2]string{startPairProxy(t, p).addr, startPairProxy(t, p).addr}
+	runForeignClients(t, slices.Concat(foreignText, foreignBinary), addrs)
 }
 
 func testForeignClients(t *testing.T, clients []foreignClient) {

@@ -90,6 +90,9 @@ func (d *BinaryDecoder) Decode(b []byte, r *BinaryRequest) (n, need int, err err
 	return n + size, 0, nil
 }
 
+// Swallowing is Decoder.Swallowing.
+func (d *BinaryDecoder) Swallowing() int { return d.swallow }
+
 // check finds what is wrong with a header; close says that the connection must end for it.
 func (d *BinaryDecoder) check(c *shape, l binaryLengths) (status BinaryStatus, close bool) {
 	maxKey := d.MaxKey

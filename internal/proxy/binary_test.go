@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/futago/futago/internal/memcache"
 )
 
 // frame builds a request.
@@ -34,25 +36,30 @@ func (n *fakeNode) binarySession(r *bufio.Reader, nc net.Conn) {
 		valueAt := keyAt + int(binary.BigEndian.Uint16(header[2:]))
 		key, value := string(body[keyAt:valueAt]), string(body[valueAt:])
 		n.mu.Lock()
-		if header[1] != opcodeNoop {
+		if header[1] != byte(memcache.OpcodeNoop) {
 			n.seen = append(n.seen, fmt.Sprintf("%#x %s", header[1], key))
 			if n.conduct == forget || n.conduct == vanish {
 				n.mu.Unlock()
 				return
 			}
 		}
-		status, reply := uint16(0), ""
+		if header[1] != byte(memcache.OpcodeNoop) && n.conduct == full {
+			n.mu.Unlock()
+			nc.Write(memcache.AppendBinaryError(nil, echo(header[1], string(header[12:16])), memcache.BinaryOutOfMemory, diskFull))
+			continue
+		}
+		status, reply := memcache.BinaryOK, ""
 		old, held := n.data[key]
 		switch header[1] {
 		case 0x00:
 			if reply = "\x00\x00\x00\x00" + old; !held {
-				status, reply = statusNotFound, "Not found"
+				status, reply = memcache.BinaryNotFound, "Not found"
 			}
 		case 0x01:
 			n.data[key] = value
 		case 0x02:
 			if held {
-				status, reply = 2, "Data exists for key."
+				status, reply = memcache.BinaryExists, "Data exists for key."
 			} else {
 				n.data[key] = value
 			}
@@ -60,12 +67,12 @@ func (n *fakeNode) binarySession(r *bufio.Reader, nc net.Conn) {
 			delete(n.data, key)
 		case 0x08:
 			clear(n.data)
-		case opcodeNoop:
+		case byte(memcache.OpcodeNoop):
 		default:
-			status = statusUnknown
+			status = memcache.BinaryUnknown
 		}
 		n.mu.Unlock()
-		out := appendBinary(nil, header[1], [4]byte(header[12:]), status, "", reply)
+		out := append(memcache.AppendBinary(nil, echo(header[1], string(header[12:16])), status, 0, 0, len(reply), 0), reply...)
 		if status == 0 && header[1] == 0 {
 			out[4] = 4
 		}
@@ -76,10 +83,13 @@ func (n *fakeNode) binarySession(r *bufio.Reader, nc net.Conn) {
 }
 
 // reply is what a client expects.
-func reply(code byte, opaque string, status uint16, extras, value string) string {
-	b := appendBinary(nil, code, [4]byte([]byte(opaque)), status, "", extras+value)
-	b[4] = byte(len(extras))
-	return string(b)
+func reply(code byte, opaque string, status memcache.BinaryStatus, extras, value string) string {
+	b := memcache.AppendBinary(nil, echo(code, opaque), status, len(extras), 0, len(value), 0)
+	return string(b) + extras + value
+}
+
+func echo(code byte, opaque string) memcache.Echo {
+	return memcache.Echo{Opcode: memcache.Opcode(code), Opaque: binary.BigEndian.Uint32([]byte(opaque))}
 }
 
 const noExtras, setExtras, noFlags = "", "\x00\x00\x00\x00\x00\x00\x00\x00", "\x00\x00\x00\x00"
@@ -91,24 +101,39 @@ func TestBinary(t *testing.T) {
 	c.talk(frame(0x01, "op01", setExtras, "k", "v", 0), reply(0x01, "op01", 0, "", ""))
 	// Quiet ones answer only what is of interest, in order.
 	c.talk(frame(0x09, "op02", "", "absent", "", 0)+frame(0x09, "op03", "", "k", "", 0)+frame(0x11, "op04", setExtras, "k", "w", 0)+
-		frame(0x12, "op05", setExtras, "k", "x", 0)+frame(0x00, "op06", "", "absent", "", 0)+frame(opcodeNoop, "op07", "", "", "", 0),
-		reply(0x09, "op03", 0, noFlags, "v")+reply(0x12, "op05", 2, "", "Data exists for key.")+reply(0x00, "op06", statusNotFound, "", "Not found")+reply(opcodeNoop, "op07", 0, "", ""))
-	c.talk(frame(opcodeVersion, "op08", "", "", "", 0), reply(opcodeVersion, "op08", 0, "", "1.6.18 futago-9.9.9"))
+		frame(0x12, "op05", setExtras, "k", "x", 0)+frame(0x00, "op06", "", "absent", "", 0)+frame(byte(memcache.OpcodeNoop), "op07", "", "", "", 0),
+		reply(0x09, "op03", 0, noFlags, "v")+reply(0x12, "op05", memcache.BinaryExists, "", "Data exists for key.")+reply(0x00, "op06", memcache.BinaryNotFound, "", "Not found")+reply(byte(memcache.OpcodeNoop), "op07", 0, "", ""))
+	c.talk(frame(byte(memcache.OpcodeVersion), "op08", "", "", "", 0), reply(byte(memcache.OpcodeVersion), "op08", 0, "", "1.6.18 futago-9.9.9"))
 	// Authentication is for nodes; a value too large is swallowed, whatever it looks like.
-	c.talk(frame(0x20, "op09", "", "", "", 0)+frame(0x01, "op10", setExtras, "k", strings.Repeat(noopFrame, 60), 0)+frame(opcodeNoop, "op11", "", "", "", 0),
-		reply(0x20, "op09", statusUnknown, "", "Unknown command")+reply(0x01, "op10", statusTooLarge, "", "Too large")+reply(opcodeNoop, "op11", 0, "", ""))
-	c.talk(frame(0x08, "op12", "", "", "", 0)+frame(0x00, "op13", "", "k", "", 0), reply(0x08, "op12", 0, "", "")+reply(0x00, "op13", statusNotFound, "", "Not found"))
-	if got := n.requests(); len(got) != 8 {
-		t.Errorf("the node saw %d requests, want 8: %q", len(got), got)
+	c.talk(frame(0x20, "op09", "", "", "", 0)+frame(0x01, "op10", setExtras, "k", strings.Repeat(noopFrame, 60), 0)+frame(byte(memcache.OpcodeNoop), "op11", "", "", "", 0),
+		reply(0x20, "op09", memcache.BinaryUnknown, "", "Unknown command")+reply(0x01, "op10", memcache.BinaryTooLarge, "", "Too large.")+reply(byte(memcache.OpcodeNoop), "op11", 0, "", ""))
+	c.talk(frame(0x08, "op12", "", "", "", 0)+frame(0x00, "op13", "", "k", "", 0), reply(0x08, "op12", 0, "", "")+reply(0x00, "op13", memcache.BinaryNotFound, "", "Not found"))
+	// What came before, nine with the deletion of the value that was to be replaced, and nothing else.
+	if got := n.requests(); len(got) != 9 || got[6] != "0x4 k" {
+		t.Errorf("the node saw %d requests, want 9: %q", len(got), got)
 	}
 	// A frame that a node would hang up on costs its sender the connection, and nobody else.
 	other := p.dial()
 	other.send(frame(0x00, "op14", "1234", "k", "", 0))
-	other.want(reply(0x00, "op14", statusInvalid, "", "Invalid arguments"))
+	other.want(reply(0x00, "op14", memcache.BinaryInvalid, "", "Invalid arguments"))
 	other.wantClosed()
-	c.talk(frame(opcodeStat, "op15", "", "bogus", "", 0), reply(opcodeStat, "op15", statusNotFound, "", "Not found"))
-	c.talk(frame(opcodeQuit, "op16", "", "", "", 0), reply(opcodeQuit, "op16", 0, "", ""))
+	c.talk(frame(byte(memcache.OpcodeStat), "op15", "", "bogus", "", 0), reply(byte(memcache.OpcodeStat), "op15", memcache.BinaryNotFound, "", "Not found"))
+	c.talk(frame(byte(memcache.OpcodeQuit), "op16", "", "", "", 0), reply(byte(memcache.OpcodeQuit), "op16", 0, "", ""))
 	c.wantClosed()
+}
+
+// A node in trouble says so in a frame, too; another one may do it.
+func TestBinaryFault(t *testing.T) {
+	first, second := newFakeNode(t), newFakeNode(t)
+	p := startProxy(t, nil, first, second)
+	c := p.dial()
+	first.behave(full, "")
+	c.talk(frame(0x02, "op01", setExtras, "k", "v", 0), reply(0x02, "op01", memcache.BinaryOK, "", ""))
+	if got := second.value("k"); got != "v" {
+		t.Errorf("second node: %q", got)
+	}
+	second.behave(full, "")
+	c.talk(frame(0x0e, "op02", "", "k", "v", 0), reply(0x0e, "op02", memcache.BinaryOutOfMemory, "", diskFull))
 }
 
 func TestBinaryFailover(t *testing.T) {
@@ -116,9 +141,9 @@ func TestBinaryFailover(t *testing.T) {
 	second.put("k", "2")
 	p := startProxy(t, nil, first, second)
 	c := p.dial()
-	c.talk(frame(0x00, "warm", "", "k", "", 0), reply(0x00, "warm", statusNotFound, "", "Not found"))
+	c.talk(frame(0x00, "warm", "", "k", "", 0), reply(0x00, "warm", memcache.BinaryNotFound, "", "Not found"))
 	first.behave(vanish, "")
-	c.talk(frame(0x09, "op01", "", "k", "", 0)+frame(opcodeNoop, "op02", "", "", "", 0), reply(0x09, "op01", 0, noFlags, "2")+reply(opcodeNoop, "op02", 0, "", ""))
+	c.talk(frame(0x09, "op01", "", "k", "", 0)+frame(byte(memcache.OpcodeNoop), "op02", "", "", "", 0), reply(0x09, "op01", 0, noFlags, "2")+reply(byte(memcache.OpcodeNoop), "op02", 0, "", ""))
 	p.waitUp(2)
 	c.send(frame(0x02, "op03", setExtras, "k", "x", 0))
 	b := make([]byte, binaryHeader)
@@ -127,7 +152,7 @@ func TestBinaryFailover(t *testing.T) {
 	}
 	text := make([]byte, binary.BigEndian.Uint32(b[8:]))
 	io.ReadFull(c.r, text)
-	if b[0] != binaryReply || b[1] != 0x02 || string(b[12:16]) != "op03" || binary.BigEndian.Uint16(b[6:]) != statusInternal || !strings.HasPrefix(string(text), "effect unknown: ") {
+	if b[0] != binaryReply || b[1] != 0x02 || string(b[12:16]) != "op03" || frameStatus(b) != statusInternal || !strings.HasPrefix(string(text), "effect unknown: ") {
 		t.Errorf("got %q %q, want that the effect is unknown", b, text)
 	}
 	if got := second.value("k"); got != "2" {

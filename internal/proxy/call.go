@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+
+	"github.com/futago/futago/internal/memcache"
 )
 
 // shape says how a reply is told from the next one.
@@ -58,11 +60,9 @@ type call struct {
 	mute bool
 	// part: the reply goes on with that of the next call.
 	part bool
-	// code, quiet and opaque are those of a binary request: the opcode that the client sent, whether it was a quiet one, and
-	// the opaque as sent.
-	code   byte
-	quiet  bool
-	opaque [4]byte
+	// echo and quiet are those of a binary request, as the client sent it.
+	echo  memcache.Echo
+	quiet bool
 
 	// tried are the upstreams at which it failed, stale those that closed an old connection on it.
 	tried, stale uint64
@@ -133,15 +133,31 @@ func (c *call) begin() {
 
 // faults are the answers of a node that is in trouble itself and has not done what was asked. Another node may.
 var faults = [][]byte{
-	[]byte("SERVER_ERROR disk is nearly full"),
-	[]byte("SERVER_ERROR store stopped accepting writes"),
-	[]byte("SERVER_ERROR store is closed"),
-	[]byte("SERVER_ERROR record is damaged"),
+	[]byte("disk is nearly full"),
+	[]byte("store stopped accepting writes"),
+	[]byte("store is closed"),
+	[]byte("record is damaged"),
 }
 
-// fault says whether the reply, of a text command, is one of faults.
+func isFault(text []byte) bool {
+	return slices.ContainsFunc(faults, func(f []byte) bool { return bytes.HasPrefix(text, f) })
+}
+
+// answer is what came after the complete values of a get, and everything that came to another request.
+func (c *call) answer() []byte {
+	if c.shape == shapeBinary {
+		return c.reply
+	}
+	return c.reply[c.whole:]
+}
+
+// fault says whether the reply is one of faults.
 func (c *call) fault() bool {
-	return c.shape != shapeBinary && slices.ContainsFunc(faults, func(f []byte) bool { return bytes.HasPrefix(c.reply[c.whole:], f) })
+	if c.shape == shapeBinary {
+		return c.binaryFault()
+	}
+	text, failed := bytes.CutPrefix(c.answer(), []byte("SERVER_ERROR "))
+	return failed && isFault(text)
 }
 
 // failure is what the client is told about c.err.

@@ -38,10 +38,12 @@ type client struct {
 
 	started bool // the first byte has decided about binary
 	binary  bool
+	closing bool // nothing more is read
 	decoder memcache.Decoder
 	request memcache.Request
-	swallow int  // bytes of a refused data block still to come that the decoder does not know of
-	closing bool // nothing more is read
+
+	binaryDecoder memcache.BinaryDecoder
+	binaryRequest memcache.BinaryRequest
 
 	calls  []call
 	keys   [][]byte // those of the round's calls
@@ -57,7 +59,7 @@ type client struct {
 func newClient(p *Proxy, nc net.Conn, number uint64) *client {
 	c := &client{
 		p: p, nc: nc, slot: int(number % uint64(p.cfg.Pool)), in: make([]byte, clientBuffer),
-		decoder: memcache.Decoder{MaxValue: p.cfg.MaxValue}, links: make([]*link, len(p.upstreams)), limit: roundCalls,
+		decoder: memcache.Decoder{MaxValue: p.cfg.MaxValue}, binaryDecoder: memcache.BinaryDecoder{MaxValue: p.cfg.MaxValue}, links: make([]*link, len(p.upstreams)), limit: roundCalls,
 	}
 	c.round.wake = make(chan struct{}, 1)
 	return c
@@ -131,7 +133,7 @@ func (c *client) grow() bool {
 func (c *client) sendError(reason string) {
 	c.nc.SetWriteDeadline(time.Now().Add(c.p.cfg.WriteTimeout))
 	if c.binary {
-		c.nc.Write(appendBinaryError(nil, 0, [4]byte{}, statusNoMemory, reason))
+		c.nc.Write(memcache.AppendBinaryError(nil, memcache.Echo{}, memcache.BinaryOutOfMemory, reason))
 		return
 	}
 	c.nc.Write([]byte("SERVER_ERROR " + reason + "\r\n"))
@@ -154,12 +156,6 @@ func (c *client) trim(end bool) {
 func (c *client) decode() {
 	for !c.closing && !c.stop && len(c.calls) < c.limit && c.size < roundBytes {
 		b := c.in[c.read:c.have]
-		if c.swallow > 0 {
-			n := min(c.swallow, len(b))
-			c.swallow -= n
-			c.read += n
-			b = b[n:]
-		}
 		if len(b) == 0 || len(b) < c.need {
 			return
 		}

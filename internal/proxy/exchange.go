@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"time"
 	"unsafe"
+
+	"github.com/futago/futago/internal/memcache"
 )
 
 // exchange gets all calls of the round answered, and writes the replies. false: the client is gone.
@@ -75,9 +77,9 @@ func (c *client) tryOnce(calls []call, answerBy int64) (again bool) {
 			if k.err != nil && k.shape == shapeValues && k.wholePassed == len(k.keys) {
 				k.err = nil // only the END was missing
 			}
-			if k.err == nil && k.broke && k.fault() {
+			if k.err == nil && k.fault() {
 				// The node says that it did not do it, and another one may.
-				k.refusal = append(k.refusal[:0], k.reply[k.whole:]...)
+				k.refusal = append(k.refusal[:0], k.answer()...)
 				k.tried |= k.up.bit
 				again = true
 				continue
@@ -209,7 +211,7 @@ func (c *client) fail(k *call) {
 	}
 	k.broke = true
 	if k.shape == shapeBinary {
-		k.reply = appendBinaryError(k.reply[:0], k.code, k.opaque, k.status(), k.failure())
+		k.reply = memcache.AppendBinaryError(k.reply[:0], k.echo, k.status(), k.failure())
 		return
 	}
 	// The values that a get has got stand before the error, as in memcached.

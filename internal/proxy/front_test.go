@@ -43,8 +43,8 @@ func TestText(t *testing.T) {
 func TestSwallow(t *testing.T) {
 	p := startProxy(t, func(c *Config) { c.MaxValue = 1 << 10 }, newFakeNode(t))
 	p.dial().talk("set a 0 0 2000000\r\n"+strings.Repeat("flush_all ", 200_000)+"\r\nversion\r\n", "SERVER_ERROR object too large for cache\r\nVERSION 1.6.18 futago-9.9.9\r\n")
-	p.dial().talk(frame(0x01, "op01", setExtras, "k", strings.Repeat("x", 2_000_000), 0)+frame(opcodeNoop, "op02", "", "", "", 0),
-		reply(0x01, "op01", statusTooLarge, "", "Too large")+reply(opcodeNoop, "op02", 0, "", ""))
+	p.dial().talk(frame(0x01, "op01", setExtras, "k", strings.Repeat("x", 2_000_000), 0)+frame(byte(memcache.OpcodeNoop), "op02", "", "", "", 0),
+		reply(0x01, "op01", memcache.BinaryTooLarge, "", "Too large.")+reply(byte(memcache.OpcodeNoop), "op02", 0, "", ""))
 }
 
 // TestTextCloses: what memcached hangs up on.

@@ -193,6 +193,9 @@ func (n *fakeNode) session(nc net.Conn) {
 	}
 }
 
+// diskFull is the answer of a node whose conduct is full.
+const diskFull = "disk is nearly full: free space or lower min-free"
+
 // answer executes a command. false closes the connection.
 func (n *fakeNode) answer(words []string, data string) (reply string, ok bool) {
 	n.mu.Lock()
@@ -215,7 +218,7 @@ func (n *fakeNode) answer(words []string, data string) (reply string, ok bool) {
 	case nonsense:
 		return "HTTP/1.1 200 OK\r\n", true
 	case full:
-		return "SERVER_ERROR disk is nearly full: free space or lower min-free\r\n", true
+		return "SERVER_ERROR " + diskFull + "\r\n", true
 	}
 	if n.noMeta && len(words[0]) == 2 {
 		return "ERROR\r\n", true

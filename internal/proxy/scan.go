@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+
+	"github.com/futago/futago/internal/memcache"
 )
 
 const (
@@ -203,7 +205,7 @@ func (l *link) room(c *call, size int) bool {
 		if !l.up.proxy.reserve(int64(size)) {
 			c.broke = true
 			if c.shape == shapeBinary {
-				c.reply = appendBinaryError(c.reply, c.code, c.opaque, statusNoMemory, "out of memory")
+				c.reply = memcache.AppendBinaryError(c.reply, c.echo, memcache.BinaryOutOfMemory, "")
 			} else {
 				c.reply = append(c.reply, replyStarved...)
 			}

@@ -40,8 +40,9 @@ no memcrm $other $binary small
 no memccat $other $binary small
 yes memcping $both
 yes memcstat $both $binary >stats
-yes grep -q curr_items stats
-if [ "$mode" = text ]; then
+yes grep -q curr_connections stats
+if [ "$mode" = text ] && [ "${STATS-}" != proxy ]; then
+	yes grep -q curr_items stats
 	yes memcdump $one >keys # which keys a server lists is its own affair
 fi
 yes memcflush $one $binary

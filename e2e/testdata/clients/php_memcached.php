@@ -152,14 +152,14 @@ same("read behind a silent delete", $silent->get("d-silent-gone"), false);
 
 // The keys that a server tells are some of its keys; which ones is not promised.
 $keys = $one->getAllKeys();
-same("all keys", is_array($keys), !$binary);
+same("all keys", is_array($keys), !$binary && getenv("STATS") !== "proxy");
 foreach ($keys ?: [] as $key) {
 	if (!str_starts_with($key, "d-") && !str_starts_with($key, "prefix:")) { same("a key of the server", $key, "one of ours"); }
 }
 same("version", array_keys($pool->getVersion()), [$first, $second]);
 $stats = $pool->getStats();
 same("stats", array_keys($stats), [$first, $second]);
-same("stats have items", $stats[$second]["curr_items"] > 100, true);
+same("stats have items", $stats[$second]["curr_items"] > 100, getenv("STATS") !== "proxy");
 same("flush", $one->flush(), true);
 same("get flushed", $other->get("d-string"), false);
 same("quit", $pool->quit(), true);
