@@ -53,6 +53,7 @@ func startPairProxy(t *testing.T, p [2]*node, flags ...string) *proxyFront {
 type proxyStatus struct {
 	Upstreams []struct {
 		State     string
+		Reason    string
 		Requests  uint64
 		Failovers uint64
 		Unknown   uint64 `json:"unknown_effects"`

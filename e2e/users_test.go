@@ -267,3 +267,52 @@ func TestGatewayToUsers(t *testing.T) {
 		t.Errorf("GET /private with its own user: got %d, want 200", resp.StatusCode)
 	}
 }
+
+// A proxy authenticates over TLS for its clients, with both protocols, and says so when it cannot.
+func TestProxyToUsers(t *testing.T) {
+	dir, host := t.TempDir(), newHost()
+	if out, err := exec.Command(futagoProgram, "peer", "certs", "--dir", dir, "--host", host).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	file, own, other := filepath.Join(dir, "users"), filepath.Join(dir, "own"), filepath.Join(dir, "other")
+	addUser(t, file, "web", "page", "--prefix", "web-")
+	for path, line := range map[string]string{own: "web:page\n", other: "web:wrong\n"} {
+		if err := os.WriteFile(path, []byte(line), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secure := freeAddr(t, host)
+	n := newNode(t, "A", 1, "--users="+file, "--listen="+secure+",tls", "--tls-cert="+filepath.Join(dir, host+".pem"), "--tls-key="+filepath.Join(dir, host+"-key.pem"))
+	n.start(t)
+	n.waitReady(t)
+	upstream, authority := "--upstream="+secure+",check="+n.admin, "--upstream-tls-ca="+filepath.Join(dir, "ca.pem")
+	f := startProxy(t, upstream, authority, "--upstream-user-file="+own)
+	c, err := dial(f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.set(t, "web-a", "7")
+	c.expect(t, "set a 0 0 1\r\nx\r\n", "CLIENT_ERROR permission denied")
+	php := `$m = new Memcached; $m->setOption(Memcached::OPT_BINARY_PROTOCOL, true); [$host, $port] = explode(":", $argv[1]); $m->addServer($host, (int)$port);
+		echo json_encode([$m->get("web-a"), $m->set("web-b", "8"), $m->set("b", "8")]);`
+	if out, err := exec.Command(findProgram(t, "php"), "-r", php, f.addr).CombinedOutput(); string(out) != `["7",true,false]` {
+		t.Errorf("php: %v, %s", err, out)
+	}
+	for flags, reason := range map[[2]string]string{
+		{authority, "--upstream-user-file=" + other}:      "authentication failure",
+		{authority, "--upstream-user-file="}:              "the node asks for a user",
+		{"--upstream-tls", "--upstream-user-file=" + own}: "authority",
+	} {
+		host := newHost()
+		addr, admin := freeAddr(t, host), freeAddr(t, host)
+		f := &proxyFront{startFront(t, "proxy", addr, futagoProgram, "proxy", upstream, "--listen="+addr, "--admin-listen="+admin, flags[0], flags[1]), admin}
+		eventually(t, "the proxy says "+reason, 10*time.Second, func() bool {
+			u := f.status(t).Upstreams[0]
+			return u.State == "down" && strings.Contains(u.Reason, reason)
+		})
+		if code, _, err := httpGet(t.Context(), "http://"+admin+"/readyz"); err != nil || code != 503 {
+			t.Errorf("%q: readiness is %d, %v", flags, code, err)
+		}
+	}
+}

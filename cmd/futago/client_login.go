@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -18,18 +16,14 @@ const maxPasswordFile = 4 << 10
 // loginConfig says how the client tools show who they are.
 type loginConfig struct {
 	User, Password, PasswordFile string
-	TLS                          bool
-	TLSCA, TLSCert, TLSKey       string
+	tlsConfig
 }
 
 func (c *loginConfig) add(table *settings) {
 	table.add("user", textValue(&c.User), "authenticate as this user `NAME`, where the node asks for it")
 	table.add("password", textValue(&c.Password), "the user's password `TEXT`; others on this machine see flags, so rather set FUTAGO_PASSWORD").secret = true
 	table.add("password-file", textValue(&c.PasswordFile), "the first line of this `FILE` is the user's password")
-	table.add("tls", boolValue(&c.TLS), "speak TLS with the node")
-	table.add("tls-ca", textValue(&c.TLSCA), "trust the authorities in this PEM `FILE` instead of the system's; includes --tls")
-	table.add("tls-client-cert", textValue(&c.TLSCert), "show the node the certificate in this PEM `FILE`; includes --tls")
-	table.add("tls-client-key", textValue(&c.TLSKey), "the key of that certificate, a PEM `FILE`")
+	c.tlsConfig.add(table, "tls")
 }
 
 // apply reads the files and gives the client what they hold.
@@ -44,31 +38,25 @@ func (c *loginConfig) apply(to *futago.Config) error {
 			return err
 		}
 	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return fmt.Errorf("tls-client-cert %q, tls-client-key %q: allowed is both or none", c.TLSCert, c.TLSKey)
+	var err error
+	to.TLS, err = c.tlsConfig.client("tls")
+	return err
+}
+
+// readUser returns user and password from the first line of a file, NAME:PASSWORD, and nothing of no file.
+func readUser(path string) (name, password string, err error) {
+	if path == "" {
+		return "", "", nil
 	}
-	if !c.TLS && c.TLSCA == "" && c.TLSCert == "" {
-		return nil
+	line, err := readPassword(path)
+	if err != nil {
+		return "", "", err
 	}
-	to.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.TLSCA != "" {
-		text, err := os.ReadFile(c.TLSCA)
-		if err != nil {
-			return fmt.Errorf("read authorities: %w", err)
-		}
-		to.TLS.RootCAs = x509.NewCertPool()
-		if !to.TLS.RootCAs.AppendCertsFromPEM(text) {
-			return fmt.Errorf("read authorities: %s holds no certificate in PEM form", c.TLSCA)
-		}
+	name, password, found := strings.Cut(line, ":")
+	if !found || name == "" {
+		return "", "", fmt.Errorf("read user: the first line of %s is not NAME:PASSWORD", path)
 	}
-	if c.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-		if err != nil {
-			return fmt.Errorf("read certificate %s and key %s: %w", c.TLSCert, c.TLSKey, err)
-		}
-		to.TLS.Certificates = []tls.Certificate{pair}
-	}
-	return nil
+	return name, password, nil
 }
 
 // readPassword returns the first line of a file.

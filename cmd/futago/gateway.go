@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 
@@ -21,20 +20,9 @@ type gatewayConfig struct {
 }
 
 // readUser reads UserFile.
-func (c *gatewayConfig) readUser() error {
-	if c.UserFile == "" {
-		return nil
-	}
-	line, err := readPassword(c.UserFile)
-	if err != nil {
-		return err
-	}
-	name, password, found := strings.Cut(line, ":")
-	if !found || name == "" {
-		return fmt.Errorf("read user: the first line of %s is not NAME:PASSWORD", c.UserFile)
-	}
-	c.Gateway.User, c.Gateway.Password = name, password
-	return nil
+func (c *gatewayConfig) readUser() (err error) {
+	c.Gateway.User, c.Gateway.Password, err = readUser(c.UserFile)
+	return err
 }
 
 func defaultGatewayConfig() *gatewayConfig {

@@ -15,7 +15,18 @@ import (
 // proxyConfig nests the configuration of everything that `futago proxy` runs.
 type proxyConfig struct {
 	Proxy proxy.Config
-	Log   logConfig
+	// UserFile holds user and password for the upstreams, with a colon between.
+	UserFile string
+	TLS      tlsConfig
+	Log      logConfig
+}
+
+// readFiles reads what UserFile and TLS name.
+func (c *proxyConfig) readFiles() error {
+	var userErr, tlsErr error
+	c.Proxy.User, c.Proxy.Password, userErr = readUser(c.UserFile)
+	c.Proxy.TLS, tlsErr = c.TLS.client("upstream-tls")
+	return errors.Join(userErr, tlsErr)
 }
 
 func defaultProxyConfig() *proxyConfig {
@@ -34,6 +45,9 @@ func proxySettings(c *proxyConfig) *settings {
 	s.add("admin-listen", textValue(&p.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
 	s.add("upstream", proxyUpstreamsValue(&p.Upstreams), "pass requests to `ADDR`[,check=ADDR][,weight=1]; check= is a node's admin address")
 	s.add("choice", choiceValue(&p.Choice, proxy.ChoosePrimary, proxy.ChooseConsistent), "primary: the first upstream that is up, for everything; consistent: by key, as the Go client")
+
+	s.add("upstream-user-file", textValue(&c.UserFile), "authenticate upstream, for all clients, with the first line of this `FILE`, NAME:PASSWORD")
+	c.TLS.add(s, "upstream-tls")
 
 	s.add("timeout", durationValue(&p.Timeout), "time within which a request is answered, tries at other upstreams included")
 	s.add("check-interval", durationValue(&p.CheckInterval), "time between two checks of an upstream")
@@ -99,10 +113,11 @@ GET /readyz and the client port a version command; without check= the latter alo
 		Example: `  futago proxy --upstream 10.0.0.1:11211,check=10.0.0.1:11280 --upstream 10.0.0.2:11211,check=10.0.0.2:11280
   futago proxy --listen unix:/run/futago-proxy/clients --timeout 300ms --upstream a:11211 --upstream b:11211
   futago proxy --choice consistent --upstream a:11211,weight=2 --upstream b:11211
+  futago proxy --upstream-user-file /etc/futago/proxy-user --upstream-tls-ca ca.pem --upstream a:11213 --upstream b:11213
   curl http://127.0.0.1:11283/status`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(table.load(cmd), config.Proxy.Validate()); err != nil {
+			if err := errors.Join(table.load(cmd), config.readFiles(), config.Proxy.Validate()); err != nil {
 				return usageError{err}
 			}
 			return runProxy(cmd, config)

@@ -93,11 +93,9 @@ func (c *client) refuseFrame(r *memcache.BinaryRequest) {
 	if r.Drop {
 		// A value too large must not leave the old one readable.
 		at := len(c.enc)
-		c.enc = append(c.enc, binaryRequest, byte(memcache.OpcodeDelete), byte(len(r.Key)>>8), byte(len(r.Key)), 0, 0, 0, 0)
-		c.enc = binary.BigEndian.AppendUint32(c.enc, uint32(len(r.Key)))
-		c.enc = append(c.enc, make([]byte, binaryHeader-12)...)
+		c.enc = appendFrame(c.enc, memcache.OpcodeDelete, string(r.Key), "")
 		k := c.add()
-		k.shape, k.head, k.body, k.key = shapeBinary, c.enc[at:len(c.enc):len(c.enc)], r.Key, r.Key
+		k.shape, k.head, k.key = shapeBinary, c.enc[at:len(c.enc):len(c.enc)], r.Key
 		k.safe, k.mute = true, true
 	}
 	if r.Status != memcache.BinaryOK {

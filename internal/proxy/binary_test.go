@@ -23,7 +23,7 @@ func frame(code byte, opaque, extras, key, value string, cas uint64) string {
 
 // binarySession is the binary side of a fake node: get, set, add, delete, increment and noop.
 func (n *fakeNode) binarySession(r *bufio.Reader, nc net.Conn) {
-	for {
+	for authenticated := false; ; {
 		header := make([]byte, binaryHeader)
 		if _, err := io.ReadFull(r, header); err != nil {
 			return
@@ -36,7 +36,7 @@ func (n *fakeNode) binarySession(r *bufio.Reader, nc net.Conn) {
 		valueAt := keyAt + int(binary.BigEndian.Uint16(header[2:]))
 		key, value := string(body[keyAt:valueAt]), string(body[valueAt:])
 		n.mu.Lock()
-		if header[1] != byte(memcache.OpcodeNoop) {
+		if header[1] != byte(memcache.OpcodeNoop) && header[1] != byte(memcache.OpcodeSASLAuth) {
 			n.seen = append(n.seen, fmt.Sprintf("%#x %s", header[1], key))
 			if n.conduct == forget || n.conduct == vanish {
 				n.mu.Unlock()
@@ -46,6 +46,18 @@ func (n *fakeNode) binarySession(r *bufio.Reader, nc net.Conn) {
 		if header[1] != byte(memcache.OpcodeNoop) && n.conduct == full {
 			n.mu.Unlock()
 			nc.Write(memcache.AppendBinaryError(nil, echo(header[1], string(header[12:16])), memcache.BinaryOutOfMemory, diskFull))
+			continue
+		}
+		if header[1] == byte(memcache.OpcodeSASLAuth) || n.login != "" && !authenticated {
+			status := memcache.BinaryUnknown
+			if n.login != "" {
+				authenticated = key == memcache.SASLPlain && value == "\x00"+strings.Replace(n.login, " ", "\x00", 1)
+				if status = memcache.BinaryOK; !authenticated {
+					status = memcache.BinaryAuthError
+				}
+			}
+			n.mu.Unlock()
+			nc.Write(memcache.AppendBinaryError(nil, echo(header[1], string(header[12:16])), status, ""))
 			continue
 		}
 		status, reply := memcache.BinaryOK, ""

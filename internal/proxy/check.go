@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,10 @@ const (
 	checkAgain = 500 * time.Millisecond
 	// checkPause is the shortest time between two checks, whoever is in a hurry.
 	checkPause = 50 * time.Millisecond
+
+	// checkRefused is the time between two checks, whoever is in a hurry, of an upstream that does not take the password:
+	// looking at one costs it work.
+	checkRefused = 2 * time.Second
 
 	checkTimeoutMin = 100 * time.Millisecond
 	checkTimeoutMax = time.Second
@@ -62,7 +65,7 @@ func (u *upstream) checkLoop(ctx context.Context, checked func()) {
 		if !up {
 			period = min(period, checkAgain)
 		}
-		timer.Reset(checkPause)
+		timer.Reset(u.pause())
 		select {
 		case <-ctx.Done():
 			return
@@ -77,6 +80,16 @@ func (u *upstream) checkLoop(ctx context.Context, checked func()) {
 		}
 		timer.Reset(0)
 	}
+}
+
+// pause is the least time until the next check.
+func (u *upstream) pause() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.check != nil && errors.Is(u.check.err, errAuth) {
+		return checkRefused
+	}
+	return checkPause
 }
 
 // checkOnce asks the upstream and returns whether it is up afterwards.
@@ -107,6 +120,8 @@ func (u *upstream) judge(r *checkRecord) (up bool) {
 			r.silent += u.check.silent
 		}
 	}
+	// One that is down from the start is news, and so is what an operator must repair.
+	news := u.check == nil || errors.Is(r.err, errAuth) && !errors.Is(u.check.err, errAuth)
 	u.check = r
 	switch {
 	case r.err == nil && u.up:
@@ -119,7 +134,7 @@ func (u *upstream) judge(r *checkRecord) (up bool) {
 		}
 	case u.up && r.silent > 0 && r.silent < checkLenience:
 	default:
-		if u.setLocked(false, r.err.Error()) {
+		if u.setLocked(false, r.err.Error()) || news {
 			u.proxy.log.Warn("upstream out", "upstream", u.Addr, "by", "check", "err", r.err)
 		}
 	}
@@ -134,7 +149,7 @@ func (u *upstream) ask(ctx context.Context, up bool) (answer string, err error) 
 			return answer, err
 		}
 	}
-	version, err := askVersion(ctx, u.network, u.address)
+	version, err := u.askVersion(ctx)
 	if err != nil {
 		return version, fmt.Errorf("version at %s: %w", u.Addr, err)
 	}
@@ -181,8 +196,8 @@ func askReady(ctx context.Context, t *http.Transport, at string) (answer string,
 }
 
 // askVersion asks on a new connection: a node's client port opens only when it is ready.
-func askVersion(ctx context.Context, network, address string) (answer string, err error) {
-	nc, err := new(net.Dialer).DialContext(ctx, network, address)
+func (u *upstream) askVersion(ctx context.Context) (answer string, err error) {
+	nc, err := u.dial(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -192,10 +207,7 @@ func askVersion(ctx context.Context, network, address string) (answer string, er
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
-	if _, err := io.WriteString(nc, "version\r\n"); err != nil {
-		return "", err
-	}
-	line, err := bufio.NewReader(io.LimitReader(nc, answerMax)).ReadString('\n')
+	line, err := u.hail(nc, make([]byte, answerMax))
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,13 @@ type Config struct {
 	Upstreams []Upstream
 	// Choice is ChoosePrimary or ChooseConsistent.
 	Choice string
+
+	// User and Password authenticate at upstreams that ask for it, with both protocols. The proxy's own port has no users:
+	// who reaches it acts as this user. An empty User has none.
+	User, Password string
+	// TLS is spoken with upstreams; nil speaks plain. An empty ServerName is the host of each upstream. Checks at a node's
+	// admin address are plain.
+	TLS *tls.Config
 
 	// Timeout is the time within which a request is answered, all tries together. A try gets an equal part of what is
 	// left of it; the last upstream gets all.
@@ -95,6 +103,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.upstreamProblems()...)
+	if c.User == "" && c.Password != "" || strings.ContainsAny(c.User, " \x00") || strings.ContainsRune(c.Password, 0) {
+		errs = append(errs, errors.New("user and password: want a name without space, and no NUL"))
+	}
 	if c.Choice != ChoosePrimary && c.Choice != ChooseConsistent {
 		errs = append(errs, fmt.Errorf("choice %q: want %s or %s", c.Choice, ChoosePrimary, ChooseConsistent))
 	}
@@ -124,6 +135,9 @@ func (c *Config) upstreamProblems() (errs []error) {
 	for _, u := range c.Upstreams {
 		for _, err := range u.problems() {
 			errs = append(errs, fmt.Errorf("upstream %q: %w", u, err))
+		}
+		if c.TLS != nil && c.TLS.ServerName == "" && strings.HasPrefix(u.Addr, "unix:") {
+			errs = append(errs, fmt.Errorf("upstream %q: TLS needs a host, whose certificate is checked", u))
 		}
 		if seen[u.Addr] {
 			errs = append(errs, fmt.Errorf("upstream %q: address given twice", u.Addr))

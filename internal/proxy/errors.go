@@ -1,6 +1,9 @@
 package proxy
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 var (
 	// ErrRunTwice says that Run was called again.
@@ -15,6 +18,10 @@ var (
 	errNoUpstream = errors.New("no upstream is up")
 	// errNoBinary says that an upstream does not speak the binary protocol. It works otherwise.
 	errNoBinary = errors.New("upstream does not speak the binary protocol")
+	// errAuth says that an upstream does not let the proxy in, for one of the two reasons that follow.
+	errAuth     = errors.New("authentication failure")
+	errPassword = fmt.Errorf("%w: check the proxy's upstream-user-file and the node's users", errAuth)
+	errNoUser   = fmt.Errorf("%w: the node asks for a user: set upstream-user-file", errAuth)
 	// errLinkEnded says that a connection ended before a request was handed to it.
 	errLinkEnded = errors.New("connection ended")
 	// errStopped ends the links of a proxy that stops.

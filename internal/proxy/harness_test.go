@@ -54,6 +54,8 @@ type fakeNode struct {
 	only     string // the command that conduct is about; "" means all but version and mn
 	seen     []string
 	noMeta   bool
+	login    string // user and password, with a space between; "" asks for none
+	wrong    int    // logins refused
 }
 
 func newFakeNode(t *testing.T) *fakeNode {
@@ -152,7 +154,7 @@ func (n *fakeNode) session(nc net.Conn) {
 		n.binarySession(r, nc)
 		return
 	}
-	for {
+	for authenticated := false; ; {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			return
@@ -182,6 +184,14 @@ func (n *fakeNode) session(nc net.Conn) {
 			}
 			data = string(b[:size])
 		}
+		if !authenticated {
+			var reply string
+			if authenticated, reply = n.admit(words, data); reply != "" {
+				w.WriteString(reply)
+				w.Flush()
+				continue
+			}
+		}
 		reply, ok := n.answer(words, data)
 		if reply != "" {
 			w.WriteString(reply)
@@ -191,6 +201,30 @@ func (n *fakeNode) session(nc net.Conn) {
 			return
 		}
 	}
+}
+
+// admit lets in who authenticates, or everybody.
+func (n *fakeNode) admit(words []string, data string) (authenticated bool, reply string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.login == "":
+		return true, ""
+	case words[0] != "set":
+		return false, memcache.ReplyUnauthenticated
+	case data == n.login:
+		return true, memcache.ReplyStored
+	}
+	n.wrong++
+	return false, memcache.ReplyAuthFailure
+}
+
+// asks makes the node ask for user and password, and returns how many logins it has refused.
+func (n *fakeNode) asks(login string) (wrong int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.login = login
+	return n.wrong
 }
 
 // diskFull is the answer of a node whose conduct is full.
@@ -313,7 +347,15 @@ type testProxy struct {
 	stop func() error
 }
 
+// startProxy runs a proxy and waits until all nodes are up.
 func startProxy(t *testing.T, change func(*Config), nodes ...*fakeNode) *testProxy {
+	t.Helper()
+	p := runProxy(t, change, nodes...)
+	p.waitUp(len(nodes))
+	return p
+}
+
+func runProxy(t *testing.T, change func(*Config), nodes ...*fakeNode) *testProxy {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Listen, cfg.AdminListen, cfg.Version = "127.0.0.1:0", "127.0.0.1:0", "9.9.9"
@@ -343,9 +385,7 @@ func startProxy(t *testing.T, change func(*Config), nodes ...*fakeNode) *testPro
 			t.Errorf("run: %v", err)
 		}
 	})
-	tp := &testProxy{Proxy: p, t: t, stop: stop}
-	tp.waitUp(len(nodes))
-	return tp
+	return &testProxy{Proxy: p, t: t, stop: stop}
 }
 
 // waitUp waits until so many upstreams are up.

@@ -3,8 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"runtime"
 	"sync"
@@ -165,7 +163,7 @@ func (l *link) run() {
 func (l *link) connect(b []byte) (dialled bool, err error) {
 	ctx, cancel := context.WithTimeout(l.ctx, l.up.proxy.cfg.Timeout)
 	defer cancel()
-	nc, err := new(net.Dialer).DialContext(ctx, l.up.network, l.up.address)
+	nc, err := l.up.dial(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -177,7 +175,7 @@ func (l *link) connect(b []byte) (dialled bool, err error) {
 		return true, err
 	}
 	nc.SetDeadline(time.Now().Add(l.up.proxy.cfg.Timeout))
-	meta, err := greet(nc, l.protocol, b)
+	meta, err := l.up.greet(nc, l.protocol, b)
 	if err != nil {
 		return true, err
 	}
@@ -203,42 +201,6 @@ func (l *link) connect(b []byte) (dialled bool, err error) {
 		c.refuseMeta()
 	}
 	return true, nil
-}
-
-// greet finds out whether the server speaks the protocol, and whether it knows meta commands. That must be known before
-// the first data block of one is sent: a server that does not know the command would take the data for commands.
-func greet(nc net.Conn, p protocol, b []byte) (meta bool, err error) {
-	greeting := "mn\r\n"
-	if p == binaryProtocol {
-		greeting = noopFrame
-	}
-	if _, err := io.WriteString(nc, greeting); err != nil {
-		return false, err
-	}
-	for n := 0; ; {
-		more, err := nc.Read(b[n:])
-		if n += more; err != nil {
-			return false, err
-		}
-		if p == binaryProtocol {
-			if b[0] != binaryReply {
-				return false, errNoBinary
-			}
-			if n >= binaryHeader {
-				return false, nil
-			}
-			continue
-		}
-		switch {
-		case b[n-1] != '\n' && n < len(b):
-		case string(b[:n]) == "MN\r\n":
-			return true, nil
-		case string(b[:n]) == "ERROR\r\n":
-			return false, nil
-		default:
-			return false, fmt.Errorf("unexpected answer %.64q to mn", b[:n])
-		}
-	}
 }
 
 // read takes replies until the connection ends.
@@ -308,7 +270,7 @@ func (l *link) end(dialled bool, err error) {
 	stale := false
 	switch {
 	case errors.Is(err, errStopped), errors.Is(err, errSlow):
-	case l.protocol == binaryProtocol && dialled && !opened:
+	case l.protocol == binaryProtocol && dialled && !opened && !errors.Is(err, errAuth):
 		err = errNoBinary // or too slow to say so; the text protocol will show
 	case l.answered && closedByPeer(err):
 		// The server may have hung up on idle clients, or have been restarted; whether it is gone, a new connection shows.
