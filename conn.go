@@ -2,6 +2,7 @@ package futago
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"time"
 
@@ -110,3 +111,16 @@ func (c *conn) exchange(ctx context.Context, run func(*conn) (answer, err error)
 func (c *conn) alive() bool { return silent(c.nc) }
 
 func (c *conn) close() { c.nc.Close() }
+
+// abort closes the connection under a request that is given up. The reset takes back what has not left yet, and a futago
+// that stands still does not execute what it had not read, which may be repeated elsewhere.
+func (c *conn) abort() {
+	nc := c.nc
+	if secured, ok := nc.(*tls.Conn); ok {
+		nc = secured.NetConn()
+	}
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	nc.Close()
+}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -288,5 +289,34 @@ func TestErrorsTellTheServer(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("no %s in: %v", part, err)
 		}
+	}
+}
+
+// A request that is given up ends with a reset, by which a futago that stands still knows not to execute it.
+func TestGiveUpResets(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := New(Config{Servers: []Server{{Addr: l.Addr().String(), Timeout: 50 * time.Millisecond}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	end := make(chan error, 1)
+	go func() {
+		nc, err := l.Accept()
+		if err == nil {
+			_, err = io.Copy(io.Discard, nc)
+			nc.Close()
+		}
+		end <- err
+	}()
+	if err := c.Set(t.Context(), &Item{Key: "k", Value: []byte("v")}); err == nil {
+		t.Fatal("a set without an answer: no error")
+	}
+	if err := <-end; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the server sees %v, want a reset", err)
 	}
 }

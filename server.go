@@ -93,7 +93,7 @@ func (s *server) do(ctx context.Context, req request) (f *failure, answer error)
 			s.fail(c.epoch, answer)
 			return &failure{err: s.down(answer)}, nil
 		}
-		c.close()
+		c.abort()
 		if ctx.Err() != nil {
 			s.doubt()
 			return &failure{err: ctx.Err(), sent: true}, nil

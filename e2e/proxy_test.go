@@ -92,7 +92,6 @@ type proxyLoad struct {
 	longest atomic.Int64 // nanoseconds of one request
 	gap     atomic.Int64 // nanoseconds between two successes of one client
 	unknown atomic.Int64 // increments whose effect is unknown
-	revived atomic.Int64 // reads of a set that a frozen node had received, and executed when it woke
 	mu      sync.Mutex
 	wrong   []string
 }
@@ -129,7 +128,7 @@ func startProxyLoad(t *testing.T, f *proxyFront, clients int) *proxyLoad {
 				l.complain("set: %q, %v", got, err)
 				return
 			}
-			last, repeated := time.Now(), ""
+			last := time.Now()
 			ask := func(text string) (string, bool) {
 				begin := time.Now()
 				got, err := c.do(text)
@@ -141,11 +140,7 @@ func startProxyLoad(t *testing.T, f *proxyFront, clients int) *proxyLoad {
 			}
 			for i := 0; !l.ended.Load(); i++ {
 				value := fmt.Sprintf("%08d", i)
-				begin := time.Now()
 				got, ok := ask(setCommand(key, value))
-				if time.Since(begin) > proxyTimeout/4 {
-					repeated = value // at the other node, most likely
-				}
 				if !ok {
 					return
 				}
@@ -163,10 +158,7 @@ func startProxyLoad(t *testing.T, f *proxyFront, clients int) *proxyLoad {
 				} else {
 					data, _ := c.line()
 					end, err := c.line()
-					switch {
-					case err == nil && data == repeated && data != value && end == "END":
-						l.revived.Add(1)
-					case err != nil || data != value || end != "END":
+					if err != nil || data != value || end != "END" {
 						l.complain("get: %q %q, %v, want %q", data, end, err, value)
 					}
 				}
@@ -208,8 +200,8 @@ func (l *proxyLoad) stop(t *testing.T) {
 	if len(l.wrong) > 0 {
 		t.Errorf("%d wrong answers, such as: %s", len(l.wrong), l.wrong[0])
 	}
-	t.Logf("%d rounds, longest request %v, longest time to the next success %v, %d increments with unknown effect, %d revived sets",
-		l.done.Load(), time.Duration(l.longest.Load()), time.Duration(l.gap.Load()), l.unknown.Load(), l.revived.Load())
+	t.Logf("%d rounds, longest request %v, longest time to the next success %v, %d increments with unknown effect",
+		l.done.Load(), time.Duration(l.longest.Load()), time.Duration(l.gap.Load()), l.unknown.Load())
 }
 
 // The primary is killed under the load of plain clients, and comes back: no read, set or delete fails or sees the past.
@@ -240,13 +232,10 @@ func TestProxyOverKilledNode(t *testing.T) {
 		t.Error("the first node got no request after it was back")
 	}
 	l.stop(t)
-	if n := l.revived.Load(); n > 0 {
-		t.Errorf("%d reads of the past", n)
-	}
 }
 
 // A frozen primary costs nobody more than the timeout, and is used again only when it has caught up. What it had received
-// before it froze it executes when it wakes, as docs/operations.md says: at most one set of each client.
+// and not read before it froze it does not execute when it wakes.
 func TestProxyOverFrozenNode(t *testing.T) {
 	strain, p := startStrain(t), startPair(t)
 	f := startPairProxy(t, p)
@@ -262,9 +251,6 @@ func TestProxyOverFrozenNode(t *testing.T) {
 	f.waitUp(t, "the first node is used again", func(up []bool) bool { return up[0] })
 	l.more(t, 500)
 	l.stop(t)
-	if n := l.revived.Load(); n > 4 {
-		t.Errorf("%d revived sets of 4 clients", n)
-	}
 }
 
 // With the choice by key both nodes work, and a key is found wherever it was set.

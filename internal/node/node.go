@@ -32,8 +32,9 @@ type Node struct {
 	started  time.Time
 	state    stateBox
 	catching atomic.Bool
-	process  uint64        // a random number: tells this process from all others
-	nudge    chan struct{} // a link may be caught up
+	process  uint64                    // a random number: tells this process from all others
+	nudge    chan struct{}             // a link may be caught up
+	beat     atomic.Pointer[time.Time] // when watchFreeze looked last; nil before
 
 	store  *store.Store
 	server *server.Server

@@ -338,6 +338,24 @@ func TestMissedHeartbeatsOfAFrozenNode(t *testing.T) {
 	})
 }
 
+// Who asks a node that stood still before its watcher has run is told so, and not what held before.
+func TestReadinessOfAFrozenNode(t *testing.T) {
+	ca, cb := pairConfigs(t)
+	a, b := start(t, ca), start(t, cb)
+	a.waitReady(t)
+	b.waitReady(t)
+	eventually(t, "it says that it stood still", func() bool {
+		last := time.Now().Add(-2 * ca.PeerTimeout)
+		a.beat.Store(&last)
+		ok, text := a.readiness()
+		return !ok && strings.Contains(text, "stood still")
+	})
+	eventually(t, "ready again after catching up", func() bool {
+		_, reason, _ := a.state.get()
+		return reason == "caught up with the peer" && a.Status().Ready && a.pullers()[0].Status().Links >= 2
+	})
+}
+
 func TestMetricNames(t *testing.T) {
 	ca, cb := pairConfigs(t)
 	a, b := start(t, ca), start(t, cb)

@@ -57,6 +57,9 @@ func (n *Node) readiness() (ok bool, text string) {
 	if state != Ready {
 		return false, fmt.Sprintf("%s: %s", state, reason)
 	}
+	if gap, frozen := n.stoodStill(); frozen && n.source != nil {
+		return false, fmt.Sprintf("%s: stood still for %v", CatchingUp, gap)
+	}
 	if err := n.store.Healthy(); err != nil {
 		return false, fmt.Sprintf("%s: %v", "unhealthy", err)
 	}
@@ -151,6 +154,9 @@ func (n *Node) again(reason string) {
 	if !n.catching.CompareAndSwap(false, true) {
 		return
 	}
+	if len(n.pullers()) > 0 {
+		n.setState(CatchingUp, reason) // before this returns, so that nobody finds the node ready
+	}
 	n.workers.Go(func() {
 		defer n.catching.Store(false)
 		if err := n.catchUp(reason); err != nil {
@@ -164,25 +170,35 @@ func (n *Node) watchFreeze() {
 	every := n.cfg.PeerTimeout / 6
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	last := time.Now()
 	for {
+		now := time.Now()
+		n.beat.Store(&now)
 		select {
 		case <-n.stopping:
 			return
 		case <-tick.C:
-			now := time.Now()
-			// A suspended machine stops the monotonic clock, a process that is stopped does not.
-			if gap := max(now.Sub(last), now.Round(0).Sub(last.Round(0))); gap > n.cfg.PeerTimeout {
-				n.logger.Warn("this process stood still", "took", gap.Round(time.Millisecond))
+			if gap, frozen := n.stoodStill(); frozen {
+				n.logger.Warn("this process stood still", "took", gap)
 				if n.source != nil {
 					for _, l := range n.pullers() {
 						l.Drop()
 					}
 					n.source.Drop()
-					n.again(fmt.Sprintf("stood still for %v", gap.Round(time.Millisecond)))
+					n.again(fmt.Sprintf("stood still for %v", gap))
 				}
 			}
-			last = now
 		}
 	}
+}
+
+// stoodStill says how long ago watchFreeze looked last, and whether that is longer than a peer waits. Who asks may run
+// before it does when the process goes on.
+func (n *Node) stoodStill() (gap time.Duration, frozen bool) {
+	last, now := n.beat.Load(), time.Now()
+	if last == nil {
+		return 0, false
+	}
+	// A suspended machine stops the monotonic clock, a process that is stopped does not.
+	gap = max(now.Sub(*last), now.Round(0).Sub(last.Round(0)))
+	return gap.Round(time.Millisecond), gap > n.cfg.PeerTimeout
 }

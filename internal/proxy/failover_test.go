@@ -1,10 +1,14 @@
 package proxy
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -348,5 +352,57 @@ func TestDrain(t *testing.T) {
 	}
 	if err := p.Run(t.Context()); err != ErrRunTwice {
 		t.Errorf("second run: %v", err)
+	}
+}
+
+// A request that is given up ends with a reset, by which a node that stands still knows not to execute it.
+func TestGiveUpResets(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := make(chan error, 16)
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	defer l.Close()
+	conns.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer nc.Close()
+				for r := bufio.NewReader(nc); ; {
+					switch line, err := r.ReadString('\n'); {
+					case err != nil:
+						return
+					case line == "version\r\n":
+						io.WriteString(nc, "VERSION 1.6.18\r\n")
+					case line == "mn\r\n":
+						io.WriteString(nc, "MN\r\n")
+					default:
+						_, err = io.Copy(io.Discard, r)
+						end <- err
+						return
+					}
+				}
+			})
+		}
+	})
+	second := newFakeNode(t)
+	p := runProxy(t, func(c *Config) {
+		c.Upstreams = append([]Upstream{{Addr: l.Addr().String(), Weight: 1}}, c.Upstreams...)
+	}, second)
+	p.waitUp(2)
+	p.dial().talk("set k 0 0 1\r\nv\r\n", "STORED\r\n")
+	if err := <-end; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the first node sees %v, want a reset", err)
+	}
+	if got := second.value("k"); got != "v" {
+		t.Errorf("second node: %q", got)
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"runtime"
@@ -129,8 +130,20 @@ func (l *link) fail(err error) {
 	l.mu.Unlock()
 	l.cancel()
 	if nc != nil {
-		nc.Close()
+		abort(nc)
 	}
+}
+
+// abort closes a connection with a reset: it takes back what has not left yet, and a node that stands still does not
+// execute what it had not read, which may have been repeated elsewhere. With TLS there is no farewell that could block.
+func abort(nc net.Conn) {
+	if secured, ok := nc.(*tls.Conn); ok {
+		nc = secured.NetConn()
+	}
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	nc.Close()
 }
 
 // overdue returns what the link must be failed with because a call has waited too long.
@@ -265,7 +278,7 @@ func (l *link) end(dialled bool, err error) {
 	l.mu.Unlock()
 	l.cancel()
 	if l.nc != nil {
-		l.nc.Close()
+		abort(l.nc)
 	}
 	stale := false
 	switch {

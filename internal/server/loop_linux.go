@@ -186,8 +186,10 @@ func (l *loop) takeInbox() {
 
 // ready serves one descriptor that epoll named.
 func (l *loop) ready(c *conn, events uint32) {
-	if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && c.events&unix.EPOLLIN == 0 {
-		// Both directions are gone, and nobody would read what still waits.
+	if events&unix.EPOLLERR != 0 || events&unix.EPOLLHUP != 0 && c.events&unix.EPOLLIN == 0 {
+		// Both directions are gone, and nobody would read what still waits. Requests that arrived before a reset are still
+		// there to be read, but their client has given them up, and may have made them elsewhere: a node that stood still
+		// must not execute them now, with a newer stamp.
 		l.kill(c)
 		return
 	}
