@@ -294,7 +294,7 @@ func TestSlowClient(t *testing.T) {
 // TestManyClients: replies find their clients.
 func TestManyClients(t *testing.T) {
 	first, second := newFakeNode(t), newFakeNode(t)
-	p := startProxy(t, nil, first, second)
+	p := startProxy(t, unhurried, first, second)
 	var all sync.WaitGroup
 	for i := range 30 {
 		c := p.dial()

@@ -355,6 +355,9 @@ func startProxy(t *testing.T, change func(*Config), nodes ...*fakeNode) *testPro
 	return p
 }
 
+// unhurried is for tests in which nothing is late but by the load of the machine.
+func unhurried(c *Config) { c.Timeout = 10 * time.Second }
+
 func runProxy(t *testing.T, change func(*Config), nodes ...*fakeNode) *testProxy {
 	t.Helper()
 	cfg := DefaultConfig()
