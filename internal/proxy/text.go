@@ -6,9 +6,6 @@ import (
 	"github.com/futago/futago/internal/memcache"
 )
 
-// keyMax is the longest key.
-const keyMax = memcache.MaxKeyLength
-
 // decodeText makes calls of the request at the front of b. false: it is not complete, or the connection ends.
 func (c *client) decodeText(b []byte) bool {
 	r := &c.request
