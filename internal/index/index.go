@@ -242,6 +242,29 @@ func (x *Index) Each(f func(loc uint64) bool) {
 	}
 }
 
+// Tags is the number of tags. A tag is what a slot keeps of a hash, beside the shard; keys may share one.
+const Tags = 1 << tagBits
+
+// AppendTags appends the tags in use from first on and below end, in no order, those of several keys several times.
+func (x *Index) AppendTags(dst []uint32, first, end uint32) []uint32 {
+	for _, s := range x.slots {
+		if t := uint32(s >> tagPos); s != 0 && t >= first && t < end {
+			dst = append(dst, t)
+		}
+	}
+	return dst
+}
+
+// EachOf calls f with the location of every key of a tag, and whether its record was read. f must not change the index.
+func (x *Index) EachOf(tag uint32, f func(loc uint64, read bool)) {
+	mask := uint64(len(x.slots) - 1)
+	for i := uint64(tag) & mask; x.slots[i] != 0; i = (i + 1) & mask {
+		if s := x.slots[i]; uint32(s>>tagPos) == tag {
+			f(s&locMask, s&readBit != 0)
+		}
+	}
+}
+
 // Close frees the table.
 func (x *Index) Close() {
 	freeSlots(x.slots)

@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/binary"
+	"maps"
 	"math/rand/v2"
 	"testing"
 
@@ -96,5 +97,49 @@ func TestGrowsThroughMappings(t *testing.T) {
 	}
 	if x.Bytes() < mapFrom {
 		t.Fatalf("table of %d bytes was not mapped", x.Bytes())
+	}
+}
+
+// TestTags walks an index by tags, in ranges, where keys share tags and probes run into each other.
+func TestTags(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 2))
+	x := New(func(uint64, []byte) bool { return false }, 75)
+	want := map[uint64]uint32{} // location -> tag
+	for loc := uint64(1); loc <= 5000; loc++ {
+		tag := uint32(rng.Uint64N(3000)) // few tags, all in the first slots
+		if loc%2 == 0 {
+			tag = uint32(rng.Uint64N(Tags))
+		}
+		x.Add(uint64(tag)<<tagShift, loc)
+		want[loc] = tag
+	}
+	for loc, tag := range want {
+		if loc%5 == 0 && x.Delete(uint64(tag)<<tagShift, loc) {
+			delete(want, loc)
+		}
+	}
+	x.MarkRead(uint64(want[1])<<tagShift, 1)
+	got := map[uint64]uint32{}
+	const width = 1 << 20
+	for first := uint32(0); first < Tags; first += width {
+		seen := map[uint32]bool{}
+		for _, tag := range x.AppendTags(nil, first, first+width) {
+			if tag < first || tag >= first+width {
+				t.Fatalf("range from %d: got tag %d", first, tag)
+			}
+			if seen[tag] {
+				continue
+			}
+			seen[tag] = true
+			x.EachOf(tag, func(loc uint64, read bool) {
+				if _, twice := got[loc]; twice || read != (loc == 1) {
+					t.Errorf("location %d: twice %v, read %v", loc, twice, read)
+				}
+				got[loc] = tag
+			})
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %d locations, want the %d that are there with their tags", len(got), len(want))
 	}
 }

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"slices"
+
+	"github.com/futago/futago/internal/index"
+	"github.com/futago/futago/internal/record"
+)
+
+// listLook is how many records List looks at before it gives way, be they live or not.
+const listLook = 2048
+
+// Cursor is a place in a walk over all keys, which goes by hash. The zero Cursor is the beginning. It holds nothing of the
+// store, so a walk may rest for as long as it likes.
+type Cursor struct {
+	part int
+	tag  uint32 // the next one of the part
+}
+
+// Listed is a live record as List shows it.
+type Listed struct {
+	Key      []byte // valid during the call only
+	Size     int    // of what clients read, bytes
+	Stored   int    // of the record in the log, bytes
+	Expires  uint64 // milliseconds since hlc.Epoch, 0 = never
+	Token    uint64 // CAS unique
+	Accessed int64  // when it was last read or written, as far as this node remembers; seconds since hlc.Epoch
+	Read     bool   // since it was stored
+}
+
+// listing is one call of List.
+type listing struct {
+	store  *Store
+	part   int
+	show   func(r *Listed) bool
+	goOn   bool
+	tags   []uint32
+	rec    record.Record
+	listed Listed
+	number [24]byte
+}
+
+// List goes on with a walk: it calls show with live records until that wants no more, or enough were looked at, and reports
+// whether there may be others. After show has returned false it may be called a few times yet. It must not block, nor call
+// the store. What is there during the whole walk is shown exactly once, whether or not it changes or is moved meanwhile;
+// what comes or goes, once or not at all.
+func (s *Store) List(c *Cursor, show func(r *Listed) bool) (more bool) {
+	l := &listing{store: s, show: show, goOn: true}
+	for looked := 0; c.part < shardCount; {
+		if looked >= listLook {
+			return true
+		}
+		l.part = c.part
+		end := l.tagsFrom(c.tag)
+		for _, tag := range l.tags {
+			c.tag = tag + 1
+			looked++
+			if l.each(tag); !l.goOn {
+				return true
+			}
+		}
+		if c.tag = end; end == index.Tags {
+			c.part, c.tag = c.part+1, 0
+		}
+	}
+	return false
+}
+
+// tagsFrom finds the tags of the next records of the part, in order, and returns the end of the range that it looked at.
+func (l *listing) tagsFrom(first uint32) (end uint32) {
+	sh := &l.store.shards[l.part]
+	sh.mu.Lock()
+	// Tags are spread evenly: so wide a range has about listLook of them.
+	width := index.Tags / uint64(1+sh.idx.Len()/listLook)
+	end = uint32(min(uint64(first)+width, index.Tags))
+	l.tags = sh.idx.AppendTags(l.tags[:0], first, end)
+	sh.mu.Unlock()
+	slices.Sort(l.tags)
+	l.tags = slices.Compact(l.tags)
+	return end
+}
+
+// each shows the live records of a tag.
+func (l *listing) each(tag uint32) {
+	sh := &l.store.shards[l.part]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.idx.EachOf(tag, func(loc uint64, read bool) {
+		s, r := l.store, &l.rec
+		if !s.at(l.part, loc, r) || !s.alive(r) {
+			return
+		}
+		size := len(r.Value)
+		if r.Kind == record.Counter {
+			size = len(r.Bytes(l.number[:0]))
+		}
+		accessed := max(int64(s.accesses.last(s.log.Hash(r.Key))), r.Stamp.Millis()/1000)
+		l.listed = Listed{
+			Key: r.Key, Size: size, Stored: r.Size(), Expires: r.Expires, Token: r.Token(), Accessed: accessed, Read: read,
+		}
+		l.goOn = l.show(&l.listed) && l.goOn
+	})
+}
