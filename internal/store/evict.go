@@ -45,11 +45,11 @@ func (s *Store) evictLoop() {
 // evictAbove is the memory above which records go: writes must find room while the hand moves. Of nodes that follow each other
 // the one with the lowest id begins, so that they do not all move their hands for the same room.
 func (s *Store) evictAbove() int64 {
-	room := max(s.cfg.MaxMemory/32, 4*s.cfg.SegmentSize)
+	most := s.MaxMemory()
 	if s.gate.followedByLower(s.cfg.Node) {
-		return s.cfg.MaxMemory
+		return most
 	}
-	return s.cfg.MaxMemory - room
+	return most - max(most/32, 4*s.cfg.SegmentSize)
 }
 
 // EvictOnce passes the oldest segments. It reports whether it freed anything: not while a compaction or a scan is on.
@@ -92,7 +92,7 @@ func (s *Store) oldest() (ids []uint64) {
 			break
 		}
 		if g.Log && g.Last >= point {
-			if held <= min(s.cfg.LogRetain, s.cfg.MaxMemory/2) {
+			if held <= min(s.cfg.LogRetain, s.MaxMemory()/2) {
 				break // going on with younger ones would take the hand round while it waits
 			}
 			held -= g.Size

@@ -29,7 +29,7 @@ type Config struct {
 	FsyncInterval time.Duration
 	SegmentSize   int64
 	MaxValue      int64         // bytes
-	MaxMemory     int64         // of the index, and of the log with an FS in memory; bytes, 0 = no bound
+	MaxMemory     int64         // of the index, and of the log with an FS in memory; bytes, 0 = no bound. SetMaxMemory changes it
 	InMemory      bool          // FS is anonymous memory: the log counts to MaxMemory
 	Evict         bool          // the log counts to MaxMemory, and records that are not read go before it is reached
 	MinFree       int64         // disk space below which client writes are refused, bytes
@@ -104,6 +104,7 @@ type Store struct {
 	scans     scanState
 	counts    counts
 	accesses  accesses
+	maxMemory atomic.Int64 // Config.MaxMemory as it is now
 
 	youngFrom atomic.Uint64 // segment from which on the hand of the eviction leaves records alone; 0: it has not moved
 
@@ -120,6 +121,7 @@ func Open(cfg Config) (*Store, error) {
 		cfg.Now = cfg.Steady.Now
 	}
 	s := &Store{cfg: cfg, logger: cfg.Logger, clock: hlc.NewClock(cfg.Node, cfg.MaxClockDrift, cfg.Now), stop: make(chan struct{})}
+	s.maxMemory.Store(cfg.MaxMemory)
 	s.marks.all = map[string]mark{}
 	s.members.all, s.members.changed = map[int]memberEntry{}, make(chan struct{})
 	for i := range s.digests.groups {
@@ -311,7 +313,7 @@ func (s *Store) judge() {
 		why = ErrClockAhead
 	} else if free, err := s.cfg.FS.Free(); err == nil && free < s.cfg.MinFree {
 		why = ErrNoSpace
-	} else if s.cfg.MaxMemory > 0 && s.Memory() > s.refuseAbove() {
+	} else if s.MaxMemory() > 0 && s.Memory() > s.refuseAbove() {
 		why = ErrNoMemory
 	}
 	var old error
@@ -336,9 +338,9 @@ func (s *Store) judge() {
 // refuseAbove is the memory above which writes are refused. Eviction keeps well below MaxMemory but in bursts.
 func (s *Store) refuseAbove() int64 {
 	if s.cfg.Evict {
-		return s.cfg.MaxMemory + s.cfg.MaxMemory/8
+		return s.MaxMemory() + s.MaxMemory()/8
 	}
-	return s.cfg.MaxMemory
+	return s.MaxMemory()
 }
 
 // Memory is what MaxMemory bounds, in bytes.
