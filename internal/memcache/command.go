@@ -63,6 +63,20 @@ func (d *Decoder) decodeLine(line, data []byte, r *Request) (size int, ok bool) 
 		*r = Request{Op: OpRefreshCerts}
 	case "stats":
 		*r = Request{Op: OpStats, Arg: bytes.Trim(rest, " ")}
+	case "lru_crawler":
+		decodeCrawler(rest, r)
+	case "lru":
+		decodeLRU(rest, r)
+	case "slabs":
+		decodeSlabs(rest, r)
+	case "extstore":
+		decodeExtstore(rest, r)
+	case "cache_memlimit":
+		decodeMemLimit(rest, r)
+	case "shutdown":
+		*r = Request{Op: OpShutdown, Arg: bytes.Trim(rest, " ")}
+	case "watch":
+		decodeWatch(rest, r)
 	default:
 		refuseUnknown(cmd, line, r)
 	}

@@ -28,6 +28,7 @@ func describe(r *Request) string {
 	put(r.CAS != 0, "cas=%d", r.CAS)
 	put(r.Delta != 0, "delta=%d", r.Delta)
 	put(len(r.Arg) > 0, "arg=%q", r.Arg)
+	put(r.Dump != 0, "dump=%d", r.Dump)
 	put(r.Noreply, "%s", "noreply")
 	put(r.Reply != "", "reply=%q", r.Reply)
 	put(r.Close, "%s", "close")
@@ -246,6 +247,9 @@ func FuzzDecode(f *testing.F) {
 	}
 	for _, c := range metaCases {
 		f.Add([]byte(c.input), []byte{3, 1, 7})
+	}
+	for _, c := range manageCases {
+		f.Add([]byte(c.line+"\r\n"), []byte{3, 1, 7})
 	}
 	f.Fuzz(func(t *testing.T, input, sizes []byte) {
 		input = input[:min(len(input), 1<<11)] // no line reaches the limits below, which make the result depend on the pieces

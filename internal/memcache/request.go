@@ -25,6 +25,11 @@ const (
 	OpStats
 	OpQuit
 	OpRefreshCerts
+	OpMemLimit
+	OpShutdown
+	OpDump
+	// OpTune changes something that is not there to change. Reply is the answer, empty with noreply.
+	OpTune
 	// The meta commands.
 	OpMetaGet
 	OpMetaSet
@@ -41,7 +46,8 @@ var opNames = [...]string{
 	OpAppend: "append", OpPrepend: "prepend", OpCAS: "cas", OpDelete: "delete", OpIncr: "incr", OpDecr: "decr",
 	OpTouch: "touch", OpFlushAll: "flush_all", OpVersion: "version", OpVerbosity: "verbosity", OpStats: "stats",
 	OpQuit: "quit", OpMetaGet: "mg", OpMetaSet: "ms", OpMetaDelete: "md", OpMetaArith: "ma", OpMetaDebug: "me",
-	OpMetaNoop: "mn", OpRefreshCerts: "refresh_certs", OpError: "error",
+	OpMetaNoop: "mn", OpRefreshCerts: "refresh_certs", OpMemLimit: "cache_memlimit", OpShutdown: "shutdown", OpDump: "dump",
+	OpTune: "tune", OpError: "error",
 }
 
 // IsMeta reports the commands mg ms md ma me mn.
@@ -75,15 +81,17 @@ type Request struct {
 	Exptime int64
 	// CAS is the unique of the cas command.
 	CAS uint64
-	// Delta is the amount of incr and decr.
+	// Delta is the amount of incr and decr, and the megabytes of cache_memlimit.
 	Delta uint64
 	// Meta is what a meta command has besides, nil for the others. It belongs to the decoder: the next Decode changes it.
 	Meta *Meta
-	// Arg is what follows "stats" on the line, without spaces around it.
+	// Arg is what follows "stats" or "shutdown" on the line, without spaces around it.
 	Arg []byte
+	// Dump is how lru_crawler is to list the keys.
+	Dump DumpFormat
 	// Noreply forbids any reply to this command, an error included.
 	Noreply bool
-	// Reply is the complete error line of OpError with its CRLF, empty when noreply or a silent close suppresses it.
+	// Reply is the complete line of OpTune, and the error line of OpError with its CRLF, empty when noreply or a silent close suppresses it.
 	Reply string
 	// Close asks for the end of the connection after Reply and all earlier replies are sent.
 	Close bool

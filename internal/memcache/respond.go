@@ -34,6 +34,21 @@ const (
 	ReplyCachedumpDisabled = "CLIENT_ERROR stats cachedump not allowed\r\n"
 	ReplyDetailDisabled    = "CLIENT_ERROR stats detail not allowed\r\n"
 
+	// The answers to what would change or show the engine.
+	ReplyBadClass         = "BADCLASS invalid class id\r\n"
+	ReplyCrawlerSleep     = "CLIENT_ERROR sleep must be one second or less\r\n"
+	ReplyCrawlerUnknown   = "ERROR an unknown error happened\r\n"
+	ReplyLRUPercent       = "ERROR hot and warm pcts must not exceed 80\r\n"
+	ReplyLRUAge           = "ERROR hot/warm age factors must be greater than 0\r\n"
+	ReplySlabsNoSpare     = "NOSPARE source class has no spare pages\r\n"
+	ReplySlabsSame        = "SAME src and dst class are identical\r\n"
+	ReplySlabsBadClass    = "BADCLASS invalid src or dst class id\r\n"
+	ReplyWatchNotAllowed  = "CLIENT_ERROR watch commands not allowed\r\n"
+	ReplyMemLimitBytes    = "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n"
+	ReplyMemLimitFailed   = "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n"
+	ReplyShutdownDisabled = "SERVER_ERROR: shutdown not enabled\r\n"
+	ReplyShutdownMode     = "CLIENT_ERROR invalid shutdown mode\r\n"
+
 	// The complaints about the flags of meta commands.
 	ReplyMetaInvalid            = "CLIENT_ERROR invalid flag\r\n"
 	ReplyMetaDuplicate          = "CLIENT_ERROR duplicate flag\r\n"
@@ -100,6 +115,12 @@ const serverVersion = "1.6.18"
 // ServerVersion is what a futago of the given version answers to version. Clients take it for memcached's and conclude
 // from it what they may ask for; libmemcached fails at a major version of 0.
 func ServerVersion(version string) string { return serverVersion + " futago-" + version }
+
+// AppendMemLimitTooSmall appends the refusal of a cache_memlimit below a number of megabytes.
+func AppendMemLimitTooSmall(dst []byte, megabytes uint64) []byte {
+	dst = append(dst, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than "...)
+	return append(strconv.AppendUint(dst, megabytes, 10), "m\r\n"...)
+}
 
 // AppendVersion appends the reply to version. Clients split version into three numbers at its dots.
 func AppendVersion(dst []byte, version string) []byte {
