@@ -23,6 +23,8 @@ func TestText(t *testing.T) {
 		{"long key", "get " + long + "\r\nget zz\r\n", "CLIENT_ERROR bad command line format\r\nEND\r\n"},
 		{"too large", "set big 0 0 1\r\n1\r\nset big 0 0 2000\r\n" + strings.Repeat("x", 2000) + "\r\nget big\r\n", "STORED\r\nSERVER_ERROR object too large for cache\r\nEND\r\n"},
 		{"own answers", "version\r\nverbosity 1\r\nmn\r\nstats items\r\nstats bogus\r\n", "VERSION 1.6.18 futago-9.9.9\r\nOK\r\nMN\r\nEND\r\nERROR\r\n"},
+		{"what concerns one node", "refresh_certs\r\nlru_crawler metadump all\r\nlru mode flat\r\ncache_memlimit 64\r\ncache_memlimit 64 noreply\r\n" +
+			"shutdown\r\nwatch fetchers\r\nslabs automove 1 noreply\r\nstats cachedump 1 0\r\nget zz\r\n", strings.Repeat("ERROR\r\n", 7) + "END\r\n"},
 		{"flush is in order", "set a 0 0 1\r\n1\r\nflush_all\r\nget a\r\nset a 0 0 1\r\n2\r\nget a\r\n", "STORED\r\nOK\r\nEND\r\nSTORED\r\nVALUE a 0 1\r\n2\r\nEND\r\n"},
 		{"meta", "ms a 2\r\nhi\r\nmg a v\r\nmg zz v\r\n", "HD\r\nVA 2\r\nhi\r\nEN\r\n"},
 		{"quiet meta", "ms a 2 q\r\nhi\r\nmg zz v q\r\nmg a v q\r\nmn\r\n", "VA 2\r\nhi\r\nMN\r\n"},

@@ -47,7 +47,11 @@ func (c *client) decodeText(b []byte) bool {
 	case memcache.OpQuit:
 		c.closing = true
 	default:
-		c.meta(r)
+		if r.Op.IsMeta() {
+			c.meta(r)
+		} else if !r.Noreply {
+			c.say(memcache.ReplyError) // what concerns one node is asked of that node
+		}
 	}
 	return !c.closing
 }
