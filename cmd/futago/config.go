@@ -22,6 +22,7 @@ func serveSettings(c *serveConfig) *settings {
 	s.withFile()
 
 	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http][,tls|tls=optional|tls=mutual]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
+	s.add("allow", listValue(&n.Allow), "let clients use this dangerous `COMMAND`: shutdown, of memcached, stops the node; with --users it needs the right admin")
 	s.add("users", textValue(&n.Users), "let only the users in this `FILE` use the node; futago users makes it, SIGHUP reads it again")
 	s.add("tls-cert", textValue(&n.TLSCert), "show clients the certificate in this PEM `FILE`, at addresses with the option tls; SIGHUP reads it again")
 	s.add("tls-key", textValue(&n.TLSKey), "the key of that certificate, a PEM `FILE`")

@@ -95,7 +95,7 @@ func (c *serveConfig) serve(ctx context.Context, logger *slog.Logger) error {
 		case <-ctx.Done():
 		}
 		select {
-		case <-ctx.Done():
+		case <-n.Stopping():
 			tell("STOPPING=1")
 		case <-finished:
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,8 @@ type Config struct {
 	// Listen are the client addresses: host:port, [v6]:port, :port, unix:/path, each optionally followed by
 	// ",protocols=memcache+http" and by ",tls", ",tls=optional" or ",tls=mutual". Port 0 takes a free one.
 	Listen []string
+	// Allow are the commands of clients that are off unless they are named here: shutdown.
+	Allow []string
 	// Users is the file of users that may use the client addresses; empty lets everybody do everything.
 	Users string
 	// TLSCert and TLSKey are PEM files for the client addresses that want TLS: the certificate with its chain, and its key.
@@ -142,6 +145,12 @@ func DefaultConfig() Config {
 	}
 }
 
+// allowable are the names that Config.Allow takes.
+var allowable = []string{allowShutdown}
+
+// allowShutdown lets memcached clients stop the node.
+const allowShutdown = "shutdown"
+
 // maxPeers bounds a mesh: every node follows every other.
 const maxPeers = 16
 
@@ -156,6 +165,11 @@ func (c *Config) Validate() error {
 	}
 	if len(c.Listen) == 0 {
 		bad("listen", "(none)", "at least one address")
+	}
+	for _, name := range c.Allow {
+		if !slices.Contains(allowable, name) {
+			bad("allow", fmt.Sprintf("%q", name), strings.Join(allowable, ", "))
+		}
 	}
 	var secure, mutual bool
 	for _, text := range c.Listen {

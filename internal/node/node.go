@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,8 @@ type Node struct {
 	opened    atomic.Bool   // store, server and links are there
 	listening atomic.Bool   // the client port is open
 	isReady   chan struct{} // closed when clients are served
+	asked     chan struct{} // closed when a client has asked the node to stop
+	stopOnce  sync.Once     // closes it
 	stopping  chan struct{} // closed when the drain begins
 	workers   sync.WaitGroup
 }
@@ -72,7 +75,7 @@ func New(cfg Config) (*Node, error) {
 		next = cfg.Logger.Handler()
 	}
 	n := &Node{cfg: cfg, events: newEvents(next), registry: prometheus.NewRegistry(), started: time.Now(),
-		process: rand.Uint64(), nudge: make(chan struct{}, 1), isReady: make(chan struct{}), stopping: make(chan struct{})}
+		process: rand.Uint64(), nudge: make(chan struct{}, 1), isReady: make(chan struct{}), stopping: make(chan struct{}), asked: make(chan struct{})}
 	n.logger = slog.New(n.events).With("node", cfg.Node)
 	n.state.state, n.state.reason, n.state.since = Starting, "process started", n.started
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{n})
@@ -90,7 +93,13 @@ func (n *Node) Addrs() []string {
 	return n.server.Addrs()
 }
 
-// Run opens the node, serves until ctx ends, drains and returns nil, or returns why the node cannot run.
+// Stopping is closed when the node begins to drain.
+func (n *Node) Stopping() <-chan struct{} { return n.stopping }
+
+// stop makes Run drain and return.
+func (n *Node) stop() { n.stopOnce.Do(func() { close(n.asked) }) }
+
+// Run opens the node, serves until ctx ends or a client that may has stopped it, drains and returns nil, or returns why the node cannot run.
 func (n *Node) Run(ctx context.Context) error {
 	if n.cfg.AdminListen != "none" {
 		admin, err := n.openAdmin()
@@ -111,7 +120,10 @@ func (n *Node) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-started:
 		if err == nil {
-			<-ctx.Done()
+			select {
+			case <-ctx.Done():
+			case <-n.asked:
+			}
 		}
 	}
 	return errors.Join(err, n.drain())
@@ -208,8 +220,11 @@ func (n *Node) newServer() (*server.Server, error) {
 	c.MaxConns, c.Threads, c.MaxValue = n.cfg.MaxConns, n.cfg.Threads, n.cfg.MaxValue
 	c.FirstByteTimeout, c.IdleTimeout, c.RequestTimeout = n.cfg.FirstByteTimeout, n.cfg.IdleTimeout, n.cfg.RequestTimeout
 	c.MaxPending, c.MaxPendingTotal = n.cfg.MaxPending, n.cfg.MaxPendingTotal
-	c.MaxMemory, c.Evict = n.cfg.MaxMemory, n.cfg.Evict
+	c.Evict = n.cfg.Evict
 	c.Users, c.TLS = n.users, n.tls
+	if slices.Contains(n.cfg.Allow, allowShutdown) {
+		c.Stop = n.stop
+	}
 	c.Version, c.Logger, c.Registerer = memcache.ServerVersion(n.cfg.Version), n.logger, n.registry
 	return server.New(c, n.store)
 }

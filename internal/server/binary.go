@@ -122,6 +122,7 @@ func (s *session) binaryFail(r *memcache.BinaryRequest, err error) {
 func (s *session) binaryStorage(w *worker) {
 	r, q := &w.breq, &w.req
 	w.tally[cmdSet]++
+	w.srv.prefixes.set(r.Key)
 	q.Op, q.Key, q.Value, q.Type, q.Flags, q.CAS = binaryStoreOps[r.Op], r.Key, r.Value, nil, r.Flags, r.CAS
 	q.Expires, _ = w.expires(r.Exptime)
 	counted := memcache.OpSet
@@ -136,6 +137,7 @@ func (s *session) binaryStorage(w *worker) {
 
 func (s *session) binaryDelete(w *worker) {
 	r, q := &w.breq, &w.req
+	w.srv.prefixes.delete(r.Key)
 	q.Op, q.Key, q.CAS = store.Delete, r.Key, r.CAS
 	err := w.commit(s)
 	switch {

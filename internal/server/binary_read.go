@@ -22,7 +22,9 @@ const (
 
 func (s *session) binaryGet(w *worker) {
 	w.tally[cmdGet]++
-	if s.appendPacket(w) == absent {
+	read := s.appendPacket(w)
+	w.srv.prefixes.get(w.breq.Key, read == found)
+	if read == absent {
 		w.tally[getMisses]++
 		s.binaryMiss(&w.breq)
 		return
@@ -78,6 +80,7 @@ func (s *session) binaryTouch(w *worker) {
 		switch read = s.appendPacket(w); read {
 		case absent:
 			w.tally[touchMisses]++
+			w.srv.prefixes.get(r.Key, false)
 			s.binaryMiss(r)
 			return
 		case failed: // what could not be read must not be gone
@@ -101,6 +104,7 @@ func (s *session) binaryTouch(w *worker) {
 		// A node that takes no writes still answers reads.
 		read = s.appendPacket(w)
 	}
+	w.srv.prefixes.get(r.Key, read == found)
 	switch read {
 	case absent:
 		w.tally[touchMisses]++
@@ -122,8 +126,11 @@ func (w *worker) appendBinaryStats(out []byte, r *memcache.BinaryRequest) []byte
 	case bytes.HasPrefix(name, []byte("settings")):
 		w.listStats(&l, "settings")
 	case isDetail && bytes.HasPrefix(detail, []byte(" dump")):
-		l.text("detailed", memcache.ReplyEnd)
-	case isDetail && (bytes.HasPrefix(detail, []byte(" on")) || bytes.HasPrefix(detail, []byte(" off"))):
+		l.text("detailed", string(w.srv.prefixes.appendDump(nil)))
+	case isDetail && bytes.HasPrefix(detail, []byte(" on")):
+		w.srv.prefixes.on.Store(true)
+	case isDetail && bytes.HasPrefix(detail, []byte(" off")):
+		w.srv.prefixes.on.Store(false)
 	case !w.listStats(&l, string(name)):
 		return memcache.AppendBinaryError(out, r.Echo, memcache.BinaryNotFound, "")
 	}

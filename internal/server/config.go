@@ -27,9 +27,7 @@ type Config struct {
 	MaxPendingTotal int64
 	// MaxValue is the largest value, in bytes; the store has the same bound.
 	MaxValue int64
-	// MaxMemory is the store's bound, which "stats" shows; 0 is none. Bytes.
-	MaxMemory int64
-	// Evict says that the store evicts, for the same.
+	// Evict says that the store evicts, which "stats settings" shows.
 	Evict bool
 	// Threads is the number of network loops; 0 is half of the cores, at least one.
 	Threads int
@@ -39,6 +37,9 @@ type Config struct {
 	Users *users.Users
 	// TLS are the certificates, for the listeners that want them; nil where none does.
 	TLS *TLS
+	// Stop is called, at most a few times and by any goroutine, when a client asks the node to stop. It must not wait for
+	// that. nil: the command shutdown is not enabled.
+	Stop func()
 	// Logger receives the log; nil discards it.
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil means none.

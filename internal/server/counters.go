@@ -98,6 +98,7 @@ func (s *Server) sinceReset() tally {
 func (s *Server) resetCounters() {
 	base := s.sum()
 	s.resetBase.Store(&base)
+	s.prefixes.reset()
 }
 
 // Stats are the numbers of the client port for the status document, since the start.

@@ -100,7 +100,7 @@ func TestRights(t *testing.T) {
 		{"set b:k 0 0 3\r\nget\r\n", "STORED\r\n"}, {"set b:k 0 0 1 noreply\r\nx\r\ndelete b:k\r\n", "DELETED\r\n"}, {"delete a:none\r\n", "NOT_FOUND\r\n"},
 		{"set b:k 0 0 2000000\r\n" + strings.Repeat("x", 2000000) + "\r\n", "SERVER_ERROR object too large for cache\r\n"},
 		{"version\r\n", "VERSION 0.1.0\r\n"}, {"stats sizes\r\n", "STAT sizes_status disabled\r\nEND\r\n"}, {"stats reset\r\n", "RESET\r\n"},
-		{"stats cachedump 1 1\r\n", "END\r\n"}, {"verbosity 1\r\n", "OK\r\n"}, {"refresh_certs\r\n", "Error TLS not enabled\r\n"}, {"flush_all\r\n", "OK\r\n"},
+		{"stats cachedump 2 1\r\n", "END\r\n"}, {"verbosity 1\r\n", "OK\r\n"}, {"refresh_certs\r\n", "Error TLS not enabled\r\n"}, {"flush_all\r\n", "OK\r\n"},
 		{"bogus\r\n", "ERROR\r\n"},
 		{"ms a:m 1\r\n1\r\n", "HD\r\n"}, {"mg a:m v\r\n", "VA 1\r\n1\r\n"}, {"mg a:m T0 v q\r\n", "VA 1\r\n1\r\n"}, {"mg a:new N10\r\n", "HD W\r\n"},
 		{"ma a:m\r\n", "HD\r\n"}, {"ma a:m v\r\n", "VA 1\r\n3\r\n"}, {"md YTpt b\r\n", "HD\r\n"}, {"mg b:k v\r\n", "EN\r\n"}, {"ms YjpoaQ== 1 b\r\nx\r\n", "HD\r\n"}, {"mn\r\n", "MN\r\n"},

@@ -72,7 +72,7 @@ func (l *loop) forget(c *conn) {
 	c.dead = true
 	l.buffers.give(c.in)
 	l.buffers.give(c.out)
-	c.in, c.out, c.keys, c.marks = nil, nil, nil, nil
+	c.in, c.out, c.keys, c.marks, c.dump = nil, nil, nil, nil, nil
 	c.account(l.srv)
 }
 

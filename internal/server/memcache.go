@@ -58,10 +58,23 @@ func (s *session) execute(w *worker, start int) bool {
 		s.reply(r, memcache.ReplyOK)
 	case memcache.OpStats:
 		w.tally[cmdOther]++
-		s.out = w.appendStats(s.out, r.Arg)
+		return s.stats(w)
 	case memcache.OpRefreshCerts:
 		w.tally[cmdOther]++
 		return s.refreshCerts(w)
+	case memcache.OpDump:
+		w.tally[cmdOther]++
+		s.dumpKeys(w)
+		return false
+	case memcache.OpTune:
+		w.tally[cmdOther]++
+		s.out = append(s.out, r.Reply...)
+	case memcache.OpMemLimit:
+		w.tally[cmdOther]++
+		s.memLimit(w)
+	case memcache.OpShutdown:
+		w.tally[cmdOther]++
+		return s.shutdown(w)
 	}
 	return true
 }
@@ -108,15 +121,19 @@ func (s *session) endBroken() bool {
 func (s *session) getOne(w *worker, op memcache.Op, key []byte, exptime int64) {
 	if op == memcache.OpGet || op == memcache.OpGets {
 		w.tally[cmdGet]++
-		if s.appendValue(w, op, key) {
+		hit := s.appendValue(w, op, key)
+		if hit {
 			w.tally[getHits]++
 		} else {
 			w.tally[getMisses]++
 		}
+		w.srv.prefixes.get(key, hit && s.broken == "")
 		return
 	}
 	w.tally[cmdTouch]++
-	switch hit := s.getAndTouch(w, op, key, exptime); {
+	hit := s.getAndTouch(w, op, key, exptime)
+	w.srv.prefixes.get(key, hit)
+	switch {
 	case hit:
 		w.tally[touchHits]++
 	case s.broken == "":
@@ -180,6 +197,7 @@ func (s *session) getAndTouch(w *worker, op memcache.Op, key []byte, exptime int
 func (s *session) storage(w *worker) {
 	r, q := &w.mreq, &w.req
 	w.tally[cmdSet]++
+	w.srv.prefixes.set(r.Key)
 	q.Op, q.Key, q.Value, q.Type, q.Flags, q.CAS = storeOps[r.Op], r.Key, r.Value, nil, r.Flags, 0
 	q.Expires, _ = w.expires(r.Exptime)
 	if r.Op == memcache.OpCAS {
@@ -225,6 +243,8 @@ func (s *session) simple(w *worker) {
 		w.tally[cmdTouch]++
 		q.Expires, _ = w.expires(r.Exptime)
 		hit, miss, done = touchHits, touchMisses, memcache.ReplyTouched
+	} else {
+		w.srv.prefixes.delete(r.Key)
 	}
 	err := w.commit(s)
 	switch {

@@ -32,6 +32,8 @@ type Server struct {
 	draining  atomic.Bool
 	peers     peers
 	streams   streams // of the goroutine carrier
+	prefixes  prefixes
+	dumping   sync.Mutex // held while a step of a dump is made
 
 	web      *http.Server
 	handoffs *handoffListener

@@ -28,6 +28,8 @@ type session struct {
 	keysOp memcache.Op // its command
 	touch  int64       // its exptime
 
+	dump *dump // a list of keys that has paused; nil: there is none
+
 	broken string // the line that ends the present get before its end; "": none does
 
 	slow slow // to be run by the carrier before anything else is executed; nil: nothing
@@ -73,10 +75,11 @@ func (s *session) full(w *worker, start int) bool {
 }
 
 // stuffed reports whether so much waits to leave that nothing more may be executed. Replies that wait for the gate may
-// be many; a client that does not read is given no more than a step ahead, for making replies costs the others time.
+// be many; a client that does not read, or wants a list of keys, is given no more than a step ahead, for making replies costs
+// the others time.
 func (s *session) stuffed(srv *Server) bool {
 	unsent := int64(s.unsent())
-	return unsent >= srv.cfg.MaxPending || s.blocked && unsent >= feedStep || len(s.marks) >= maxHeld
+	return unsent >= srv.cfg.MaxPending || (s.blocked || s.dump != nil) && unsent >= feedStep || len(s.marks) >= maxHeld
 }
 
 // feed executes the requests at the front of in and appends their replies to out. It returns the number of bytes
@@ -96,6 +99,10 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 			return 0
 		}
 	}
+	if s.dump != nil {
+		s.dumpOn(w)
+		return 0
+	}
 	for n < len(in) {
 		if s.full(w, start) {
 			s.more = true
@@ -110,7 +117,7 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 		goOn := s.execute(w, start)
 		s.answered(w.mreq.Op.IsMeta())
 		if !goOn {
-			s.more = len(s.keys) > 0
+			s.more = s.more || len(s.keys) > 0
 			return n
 		}
 	}

@@ -11,9 +11,6 @@ import (
 	"github.com/futago/futago/internal/memcache"
 )
 
-// memcached's classes end at 63; a larger one is refused, as there.
-const maxSlabClass = 63
-
 // statList builds a reply to stats: lines, or packets if it answers a packet.
 type statList struct {
 	out    []byte
@@ -30,33 +27,32 @@ func (l *statList) text(name, value string) {
 
 func (l *statList) num(name string, n uint64) { l.text(name, strconv.FormatUint(n, 10)) }
 
-// appendStats answers the stats command.
-func (w *worker) appendStats(out, arg []byte) []byte {
+// stats answers the stats command; false when the reply goes on later.
+func (s *session) stats(w *worker) (goOn bool) {
 	w.tally.publish(w.totals)
-	l := statList{out: out}
-	name, rest, _ := bytes.Cut(arg, []byte(" "))
+	l := statList{out: s.out}
+	name, rest, _ := bytes.Cut(w.mreq.Arg, []byte(" "))
 	rest = bytes.Trim(rest, " ")
-	if w.listStats(&l, string(name)) {
-		return append(l.out, memcache.ReplyEnd...)
-	}
 	switch string(name) {
 	case "conns":
 		w.srv.peers.appendStats(&l, w.store.Now())
 	case "reset":
 		w.srv.resetCounters()
-		return append(out, memcache.ReplyReset...)
+		s.out = append(s.out, memcache.ReplyReset...)
+		return true
 	case "detail":
-		if string(rest) != "dump" {
-			return append(out, detailReply(rest)...)
-		}
+		s.out = w.srv.statsDetail(s.out, rest)
+		return true
 	case "cachedump":
-		if reply := cachedumpRefusal(rest); reply != "" {
-			return append(out, reply...)
-		}
+		return s.cachedump(w, rest)
 	default:
-		return append(out, memcache.ReplyError...)
+		if !w.listStats(&l, string(name)) {
+			s.out = append(s.out, memcache.ReplyError...)
+			return true
+		}
 	}
-	return append(l.out, memcache.ReplyEnd...)
+	s.out = append(l.out, memcache.ReplyEnd...)
+	return true
 }
 
 // listStats appends the list of a name that both protocols have; false when there is none.
@@ -67,46 +63,15 @@ func (w *worker) listStats(l *statList, name string) bool {
 	case "settings":
 		w.srv.settingsStats(l)
 	case "items":
-		if n := w.store.Stats().Items; n > 0 {
-			l.num("items:1:number", uint64(n))
-		}
+		w.srv.itemStats(l)
 	case "slabs":
-		l.num("active_slabs", 0)
-		l.num("total_malloced", 0)
+		w.srv.slabStats(l)
 	case "sizes":
 		l.text("sizes_status", "disabled")
 	default:
 		return false
 	}
 	return true
-}
-
-// detailReply takes the switch and counts nothing: prefixes cost memory per key.
-func detailReply(arg []byte) string {
-	switch string(arg) {
-	case "on", "off":
-		return memcache.ReplyOK
-	}
-	return memcache.ReplyStatsDetailUsage
-}
-
-// cachedumpRefusal checks the arguments; "" means an empty list, for there are no slabs to dump.
-func cachedumpRefusal(arg []byte) string {
-	fields := bytes.Fields(arg)
-	if len(fields) < 2 {
-		return memcache.ReplyBadCommandLine
-	}
-	class, err := strconv.ParseUint(string(fields[0]), 10, 32)
-	if err != nil {
-		return memcache.ReplyBadFormat
-	}
-	if _, err := strconv.ParseUint(string(fields[1]), 10, 32); err != nil {
-		return memcache.ReplyBadFormat
-	}
-	if class > maxSlabClass {
-		return memcache.ReplyIllegalSlab
-	}
-	return ""
 }
 
 // generalStats follows memcached's names and order.
@@ -153,7 +118,7 @@ func (s *Server) generalStats(l *statList, now int64) {
 	l.num("idle_kicks", n[idleKicks])
 	l.num("bytes_read", n[bytesRead])
 	l.num("bytes_written", n[bytesWritten])
-	l.num("limit_maxbytes", uint64(s.cfg.MaxMemory))
+	l.num("limit_maxbytes", uint64(s.store.MaxMemory()))
 	l.num("accepting_conns", 1)
 	l.num("threads", uint64(max(len(s.loops), 1)))
 	l.num("bytes", uint64(st.Bytes))
@@ -180,7 +145,7 @@ func (s *Server) ackStats(l *statList) {
 }
 
 func (s *Server) settingsStats(l *statList) {
-	l.num("maxbytes", uint64(s.cfg.MaxMemory))
+	l.num("maxbytes", uint64(s.store.MaxMemory()))
 	l.num("maxconns", uint64(s.maxConns))
 	port := "0"
 	for _, a := range s.Addrs() {
@@ -198,13 +163,14 @@ func (s *Server) settingsStats(l *statList) {
 	}
 	l.text("evictions", evictions)
 	l.num("num_threads", uint64(max(len(s.loops), 1)))
+	l.text("detail_enabled", yesNo(s.prefixes.on.Load()))
 	l.text("cas_enabled", "yes")
 	l.text("auth_enabled_sasl", yesNo(s.cfg.Users != nil))
 	l.text("auth_enabled_ascii", yesNo(s.cfg.Users != nil))
 	l.num("item_size_max", uint64(s.cfg.MaxValue))
 	l.text("maxconns_fast", "yes")
 	l.text("flush_enabled", "yes")
-	l.text("dump_enabled", "no")
+	l.text("dump_enabled", "yes")
 	l.num("idle_timeout", uint64(s.cfg.IdleTimeout/time.Second))
 	l.text("binding_protocol", "auto-negotiate")
 	l.text("ssl_enabled", yesNo(s.cfg.TLS != nil))

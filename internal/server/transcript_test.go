@@ -17,7 +17,7 @@ func TestTranscripts(t *testing.T) {
 		for _, file := range files {
 			t.Run(filepath.Base(file), func(t *testing.T) {
 				t.Parallel()
-				st := openStore(t, func(c *store.Config) { c.MaxValue = transcriptMaxValue })
+				st := openStore(t, func(c *store.Config) { c.MaxValue, c.SegmentSize = transcriptMaxValue, 1<<20 })
 				s := startServer(t, st, func(c *Config) {
 					c.MaxValue = transcriptMaxValue
 					carrier(c)

@@ -2,8 +2,12 @@ package store
 
 import "errors"
 
-// leastSegments is in how many segments eviction still finds some to choose from.
-const leastSegments = 32
+const (
+	// leastSegments is in how many segments eviction still finds some to choose from.
+	leastSegments = 32
+	// leastMemorySegments is how many segments a log in memory has for its records, the next ones and a compaction.
+	leastMemorySegments = 4
+)
 
 // ErrMemoryFixed is the refusal of SetMaxMemory where memory holds the index alone.
 var ErrMemoryFixed = errors.New("max-memory bounds the index alone: it can be changed with data=none or evict only")
@@ -11,12 +15,13 @@ var ErrMemoryFixed = errors.New("max-memory bounds the index alone: it can be ch
 // MaxMemory is the bound of Memory as it is now, in bytes; 0 = none.
 func (s *Store) MaxMemory() int64 { return s.maxMemory.Load() }
 
-// LeastMemory is the smallest bound that SetMaxMemory takes, in bytes: the size of segments is chosen at the start.
+// LeastMemory is the smallest bound that SetMaxMemory takes, in bytes. It follows from the size of segments, which is chosen at
+// the start: with less, a node could never take a write again.
 func (s *Store) LeastMemory() int64 {
 	if s.cfg.Evict {
 		return leastSegments * s.cfg.SegmentSize
 	}
-	return 1
+	return leastMemorySegments * s.cfg.SegmentSize
 }
 
 // SetMaxMemory changes the bound until the store is closed. It returns at once: with Config.Evict records then go until

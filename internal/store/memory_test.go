@@ -2,6 +2,8 @@ package store
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/futago/futago/internal/vfs"
@@ -11,7 +13,10 @@ import (
 func TestSetMaxMemory(t *testing.T) {
 	s := openMemory(t)
 	set(t, s, "k", "v")
-	if err := s.SetMaxMemory(1); err != nil || s.MaxMemory() != 1 {
+	for i := range 400 {
+		set(t, s, strconv.Itoa(i), strings.Repeat("v", 1000))
+	}
+	if err := s.SetMaxMemory(s.LeastMemory()); err != nil || s.MaxMemory() != 4*64<<10 {
 		t.Fatalf("got %v, bound %d", err, s.MaxMemory())
 	}
 	if err := s.Commit(&Request{Op: Set, Key: []byte("k"), Value: []byte("w")}, new(Result)); !errors.Is(err, ErrNoMemory) {
