@@ -43,7 +43,16 @@ yes memcstat $both $binary >stats
 yes grep -q curr_connections stats
 if [ "$mode" = text ] && [ "${STATS-}" != proxy ]; then
 	yes grep -q curr_items stats
-	yes memcdump $one >keys # which keys a server lists is its own affair
+	printf 'k1\nk2\nk3\n' >want
+	for key in k1 k2 k3; do cp small "$key"; done
+	yes memccp $one k1 k2 k3
+	listed=
+	for _ in 1 2 3 4 5 6 7 8 9 10; do # memcached lists a new key only after a while
+		yes memcdump $one >keys
+		if grep '^k[123]$' keys | sort -u | cmp -s - want; then listed=1; break; fi
+		sleep 1
+	done
+	if [ -z "$listed" ]; then echo "memcdump lists:" >&2; cat keys >&2; wrong=1; fi
 fi
 yes memcflush $one $binary
 no memcexist $other $binary large

@@ -40,6 +40,18 @@ func (c *conn) readLine(want string) (string, error) {
 	}
 }
 
+// readWhole reads up to the next CRLF: an \n alone ends no line.
+func (c *conn) readWhole() (string, error) {
+	got := ""
+	for {
+		line, err := c.r.ReadString('\n')
+		got += line
+		if err != nil || strings.HasSuffix(got, "\r\n") {
+			return got, err
+		}
+	}
+}
+
 // peekLine returns the next line without its CRLF and leaves it in the reader.
 func (c *conn) peekLine() (string, error) {
 	for n := 1; ; n++ {

@@ -159,7 +159,7 @@ func (p *player) play(s step) error {
 		if err != nil {
 			return err
 		}
-		got, err := c.readLine("")
+		got, err := c.readWhole()
 		return p.match(re, got, err)
 	case expectAmong:
 		re, err := p.pattern(s.text)
