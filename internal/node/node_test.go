@@ -390,9 +390,10 @@ func TestMetricNames(t *testing.T) {
 func TestValidateNamesEveryProblem(t *testing.T) {
 	c := DefaultConfig()
 	c.Peer, c.Fsync, c.MaxConns, c.SegmentSize = []string{"x:1"}, "sometimes", 0, 5
+	c.Allow = []string{"shutdown", "shutdwon"}
 	c.PeerTLSCert, c.PeerCompress, c.PeerCopyRate = "cert.pem", "gzip", 1000
 	err := c.Validate()
-	for _, key := range []string{"peer-listen", "node", "fsync", "max-conns", "segment-size", "peer-tls-ca", "peer-compress", "peer-copy-rate"} {
+	for _, key := range []string{"allow", "peer-listen", "node", "fsync", "max-conns", "segment-size", "peer-tls-ca", "peer-compress", "peer-copy-rate"} {
 		if err == nil || !strings.Contains(err.Error(), key+" ") {
 			t.Errorf("%s is not named in:\n%v", key, err)
 		}
