@@ -33,6 +33,7 @@ func living(r *record.Record, now int64, floor hlc.Stamp) bool {
 
 // evaluate decides whether the operation applies to what is there.
 func (req *Request) evaluate(p *present, maxValue int64) error {
+	req.creates, req.stale = false, false
 	if p.spoilt && (req.CAS != 0 || req.Op != Set && req.Op != Delete) {
 		return ErrDamaged
 	}
@@ -47,7 +48,6 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 			return nil
 		}
 	}
-	req.creates, req.stale = false, false
 	if !p.live && !p.spoilt {
 		if req.creates = req.Create && (req.Op == Incr || req.Op == Decr); req.creates {
 			return nil
