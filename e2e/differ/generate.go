@@ -52,7 +52,7 @@ func (g *generator) stream() stream {
 			conn = g.IntN(allConns)
 		}
 		r := g.request(conn)
-		if avoided(&r) || conn != binaryConn && len(r.text) > maxLine && !clean.MatchString(messageOf(&r).line) {
+		if avoided(&r) || follows(s, &r) || conn != binaryConn && len(r.text) > maxLine && !clean.MatchString(messageOf(&r).line) {
 			continue
 		}
 		r.joined = joins != 0 && !g.one(joins)

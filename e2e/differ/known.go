@@ -17,6 +17,8 @@ type known struct {
 	normalise func(l *line)
 	// avoid says that a request is not to be made at all, because of what comes of it later.
 	avoid func(m message) bool
+	// once and never say that requests of the second kind are not made behind one of the first.
+	once, never func(m message) bool
 	// alone says that a request is not to leave together with others.
 	alone func(m message) bool
 	// echoes says that data may have been run as commands, whose ERROR is taken out. Such a request leaves alone too.
@@ -84,6 +86,14 @@ func (m message) sized() bool {
 
 func badKey(s string) bool { return len(s) > 250 }
 
+// calculates reports arithmetic.
+func (m message) calculates() bool {
+	if m.packet != nil {
+		return slices.Contains([]byte{5, 6, 0x15, 0x16}, m.packet.op)
+	}
+	return m.cmd == "incr" || m.cmd == "decr" || m.cmd == "ma"
+}
+
 // flag returns the token of a flag of a meta command.
 func (m message) flag(c byte) (token string, ok bool) {
 	if !slices.Contains([]string{"mg", "ms", "md", "ma", "me"}, m.cmd) {
@@ -129,6 +139,11 @@ var knownDifferences = []known{
 	},
 		echoes: message.doubtful},
 	{row: "`mg` that creates what is missing (`N`)", uncounted: func(m message) bool { return m.cmd == "mg" && m.has("N") }},
+	{row: "whether a number counts as read (`h`, `fetch`) after it got more digits", once: message.calculates,
+		never: func(m message) bool { return m.cmd == "me" || m.has("h") }},
+	{row: "arithmetic with a wrong unique on a value above 512 KiB",
+		once:  func(m message) bool { return len(m.data) > 500_000 || m.packet != nil && len(m.packet.value) > 500_000 },
+		never: func(m message) bool { return m.calculates() && (m.has("C") || m.packet != nil && m.packet.cas != "") }},
 	{row: "flags `E` (unique to store), `x` (empty the value), `C` of `mg`, `s` and `N` of `ms`", avoid: func(m message) bool {
 		return m.has("E") || m.has("x") || m.cmd == "mg" && m.has("C") || m.cmd == "ms" && (m.has("s") || m.has("N"))
 	}},
@@ -211,6 +226,14 @@ func normalise(lines []line) []line {
 		out[i] = l
 	}
 	return out
+}
+
+// follows reports whether a request must not be made behind those of a stream.
+func follows(s stream, r *request) bool {
+	m := messageOf(r)
+	return slices.ContainsFunc(knownDifferences, func(k known) bool {
+		return k.never != nil && k.never(m) && slices.ContainsFunc(s, func(r request) bool { return k.once(messageOf(&r)) })
+	})
 }
 
 func avoided(r *request) bool {

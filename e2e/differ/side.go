@@ -141,6 +141,9 @@ func (s *side) do(batch stream) (outcome, error) {
 			return o, fmt.Errorf("%s keeps a connection whose client has ended it", s.name)
 		}
 		o.bytes += rest
+		if late, ok := strings.CutSuffix(o.bytes, end.answer); ok {
+			o.bytes, o.waits = late, false // it was only slow
+		}
 	default:
 		o.closed = true
 	}
