@@ -144,6 +144,10 @@ var knownDifferences = []known{
 	{row: "arithmetic with a wrong unique on a value above 512 KiB",
 		once:  func(m message) bool { return len(m.data) > 500_000 || m.packet != nil && len(m.packet.value) > 500_000 },
 		never: func(m message) bool { return m.calculates() && (m.has("C") || m.packet != nil && m.packet.cas != "") }},
+	{row: "order of the uniques of two keys", avoid: func(m message) bool {
+		token, _ := m.flag('C')
+		return m.has("I") && strings.Contains(token, "last")
+	}},
 	{row: "flags `E` (unique to store), `x` (empty the value), `C` of `mg`, `s` and `N` of `ms`", avoid: func(m message) bool {
 		return m.has("E") || m.has("x") || m.cmd == "mg" && m.has("C") || m.cmd == "ms" && (m.has("s") || m.has("N"))
 	}},
