@@ -18,7 +18,7 @@ import (
 )
 
 // refusal is how a node answers what it cannot accept, if it does not just close the connection.
-var refusal = regexp.MustCompile(`^(ERROR|CLIENT_ERROR .+|SERVER_ERROR .+|HTTP/1\.1 4\d\d .+)$`)
+var refusal = regexp.MustCompile(`^(ERROR|CLIENT_ERROR .+|SERVER_ERROR:? .+|HTTP/1\.1 4\d\d .+)$`)
 
 // badInput is what clients must not send. All of it is refused at once.
 func badInput() map[string]string {

@@ -188,7 +188,8 @@ func (n *Node) open() error {
 func evicting(c *store.Config) {
 	const unit = 64 << 10
 	c.SegmentSize = min(c.SegmentSize, max(c.MaxMemory/store.EvictSegments/unit*unit, unit))
-	c.TombstoneRetention, c.HorizonStep = 0, 10*time.Second
+	// Each step looks at every record; but what is evicted takes room until then.
+	c.TombstoneRetention, c.HorizonStep = 0, min(max(time.Duration(c.MaxMemory>>26)*time.Second, time.Second), 10*time.Second)
 }
 
 // openLink reads what the peer link is protected with.

@@ -121,13 +121,16 @@ func (u *upstream) judge(r *checkRecord) (up bool) {
 		}
 	}
 	// One that is down from the start is news, and so is what an operator must repair.
-	news := u.check == nil || errors.Is(r.err, errAuth) && !errors.Is(u.check.err, errAuth)
+	was := u.check
+	news := was == nil || errors.Is(r.err, errAuth) && !errors.Is(u.check.err, errAuth)
 	u.check = r
 	switch {
 	case r.err == nil && u.up:
 	case r.err == nil && !r.at.After(u.failed): // a request failed since: what the check saw may be over
 	case r.err == nil && time.Since(u.failed) < u.hold:
 		u.reason = "answers again, but hung twice in short time"
+	case r.err == nil && was != nil && was.silent > 0: // one that stood still may not know yet what it has missed
+		u.reason = "answers again, and is asked once more"
 	case r.err == nil:
 		if u.setLocked(true, r.answer) {
 			u.proxy.log.Info("upstream up", "upstream", u.Addr, "answer", r.answer)

@@ -28,11 +28,14 @@ const (
 func (s *Store) evictLoop() {
 	tick := time.NewTicker(evictEvery)
 	defer tick.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-s.stop:
 			return
 		case <-tick.C:
+			if n%20 == 0 {
+				s.byAge() // what is young must be known also while the hand rests
+			}
 			for s.Memory() > s.evictAbove() && s.log.Failed() == nil && s.EvictOnce() {
 			}
 			if p := s.refusal.Load(); p != nil && errors.Is(*p, ErrNoMemory) {
@@ -58,12 +61,18 @@ func (s *Store) EvictOnce() bool {
 		return false
 	}
 	defer s.scans.endCompaction()
-	ids := s.oldest()
-	for _, id := range ids {
+	var ids []uint64
+	live := int64(0)
+	for _, id := range s.oldest() {
 		// A segment that cannot be read is left to the compaction, which lets go of what is lost.
 		if err := s.log.Walk(id, s.evict); err != nil {
 			s.logger.Warn("evict the records of a segment", "err", err)
 		}
+		n := s.log.LiveOf(id)
+		if live += n; live > ulog.MaxSegmentSize*7/8 && len(ids) > 0 {
+			break // what is left must fit one segment
+		}
+		ids = append(ids, id)
 	}
 	return len(ids) > 0 && s.compact(ids, nil, false)
 }
@@ -71,13 +80,7 @@ func (s *Store) EvictOnce() bool {
 // oldest returns the segments that the hand passes next. What a peer still needs of the log is left alone as long as it is
 // not too much: then the peer gets a snapshot.
 func (s *Store) oldest() (ids []uint64) {
-	sealed := s.log.Sealed()
-	slices.SortFunc(sealed, func(a, b ulog.SegmentInfo) int { return cmp.Compare(a.ID, b.ID) })
-	// The young half is left alone, sealed or not: its readers must have had the time to come.
-	old := len(sealed) - s.log.Usage().Segments/2
-	if old > 0 {
-		s.youngFrom.Store(sealed[old-1].ID + 1)
-	}
+	sealed, old := s.byAge()
 	lag := (s.Memory() - s.evictAbove()) / s.cfg.SegmentSize
 	most := min(int(max(evictBatch, min(evictMost, 2*lag))), old)
 	point := s.appliedPoint()
@@ -100,6 +103,18 @@ func (s *Store) oldest() (ids []uint64) {
 		ids = append(ids, g.ID)
 	}
 	return ids
+}
+
+// byAge lists the sealed segments from the oldest on. old is how many of them are no part of the young half, which is left
+// alone, sealed or not: its readers must have had the time to come.
+func (s *Store) byAge() (sealed []ulog.SegmentInfo, old int) {
+	sealed = s.log.Sealed()
+	slices.SortFunc(sealed, func(a, b ulog.SegmentInfo) int { return cmp.Compare(a.ID, b.ID) })
+	old = max(0, len(sealed)-s.log.Usage().Segments/2)
+	if old > 0 {
+		s.youngFrom.Store(sealed[old-1].ID + 1)
+	}
+	return sealed, old
 }
 
 // appliedPoint is the lowest position that a peer has not applied. One that loses power may come back with less: it gets a

@@ -106,7 +106,7 @@ type Store struct {
 	accesses  accesses
 	maxMemory atomic.Int64 // Config.MaxMemory as it is now
 
-	youngFrom atomic.Uint64 // segment from which on the hand of the eviction leaves records alone; 0: it has not moved
+	youngFrom atomic.Uint64 // segment from which on the hand of the eviction leaves records alone; 0: there is nothing older
 
 	stop    chan struct{}
 	workers sync.WaitGroup

@@ -189,6 +189,16 @@ func (l *Log) Walk(id uint64, f func(e Entry)) error {
 	return l.scan(found[0], func(e Entry, _ int64) { f(e) })
 }
 
+// LiveOf is the live bytes of a segment, 0 when it is not there.
+func (l *Log) LiveOf(id uint64) int64 {
+	for i := range l.slots {
+		if seg := l.slots[i].Load(); seg != nil && seg.id == id {
+			return max(seg.live.Load(), 0)
+		}
+	}
+	return 0
+}
+
 // errStopped ends the walk of a compaction that Pace stopped.
 var errStopped = errors.New("compaction was stopped")
 
@@ -244,7 +254,8 @@ func (l *Log) victims(ids []uint64) (list []*segment, size int64, err error) {
 // CompactedSize is the size of the segment that a compaction makes for so many live bytes: floors, marks and what becomes
 // live meanwhile need some room of their own.
 func (l *Log) CompactedSize(live int64) int64 {
-	size := min((segmentHeader+live+live/8+64<<10+4095)&^4095, max(l.cfg.SegmentSize, segmentHeader+live+4096)&^4095)
+	others := max(l.cfg.SegmentSize/16, 4096)
+	size := min((segmentHeader+live+live/8+64<<10+4095)&^4095, max(l.cfg.SegmentSize, segmentHeader+live+others)&^4095)
 	if size > MaxSegmentSize && size > l.cfg.SegmentSize && live < MaxSegmentSize {
 		size = MaxSegmentSize
 	}
