@@ -48,7 +48,7 @@ func (s *session) executeBinary(w *worker) {
 	}
 	if w.srv.cfg.Users != nil && !s.bin.Locked && !s.permittedBinary(w) {
 		w.tally[cmdDenied]++
-		s.out = memcache.AppendBinaryError(s.out, r.Echo, memcache.BinaryAuthError, binaryDenied)
+		s.out = memcache.AppendBinaryError(s.out, r.Echo, statusDenied, binaryDenied)
 		return
 	}
 	switch r.Op {

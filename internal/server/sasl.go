@@ -7,9 +7,12 @@ import (
 	"github.com/futago/futago/internal/users"
 )
 
-// binaryDenied is the text of the answer to a packet that the user may not send. Its status is that of authentication:
-// the protocol has no other.
-const binaryDenied = "Permission denied"
+// The answer to a packet that the user may not send. The status of authentication would say it best, but libmemcached ends
+// its process when increment or decrement is answered with that.
+const (
+	statusDenied = memcache.BinaryInvalid
+	binaryDenied = "Permission denied"
+)
 
 // authenticate answers the SASL opcodes. Without users it does not know them, as memcached without SASL does.
 func (s *session) authenticate(w *worker) {
