@@ -193,7 +193,7 @@ func horizonNote(horizon *time.Time, waits []int) string {
 
 // comparison is what the last one found.
 func comparison(l replication.PullStatus) string {
-	if l.Equal {
+	if l.FoundEqual() {
 		return "equal"
 	}
 	return counted(int64(l.Unequal), "range") + " unequal"

@@ -186,7 +186,7 @@ func (p *Puller) compare(payload []byte) error {
 	}
 	diff := own.Compare(r.Digest)
 	a.done, p.status.Verified = time.Now(), p.cfg.Store.Clock().Wall()
-	p.status.Equal = diff.Empty()
+	p.status.Equal = new(diff.Empty())
 	p.status.Unequal = len(diff.Ranges) + len(diff.Hours)
 	if diff.Empty() {
 		return nil

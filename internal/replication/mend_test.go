@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"encoding/json"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,7 +18,7 @@ func (c *cluster) verified() bool {
 	since := time.Now()
 	return c.until(func() bool {
 		for _, n := range c.nodes {
-			if st := n.puller.Status(); !st.Equal || n.puller.comparedAt().Before(since) {
+			if st := n.puller.Status(); !st.FoundEqual() || n.puller.comparedAt().Before(since) {
 				return false
 			}
 		}
@@ -143,4 +145,22 @@ func TestForgottenRecordsAreRemovedByComparison(t *testing.T) {
 			t.Errorf("kept: got %q, want 1", v)
 		}
 	})
+}
+
+// Without a comparison the status says nothing of one.
+func TestStatusBeforeComparison(t *testing.T) {
+	for _, tt := range []struct {
+		status PullStatus
+		want   bool
+	}{
+		{PullStatus{}, false}, {PullStatus{Verified: time.Unix(1, 0), Equal: new(false)}, true}, {PullStatus{Verified: time.Unix(1, 0), Equal: new(true)}, true},
+	} {
+		b, err := json.Marshal(tt.status)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(b), `"verified"`) != tt.want || strings.Contains(string(b), `"equal"`) != tt.want {
+			t.Errorf("got %s, want that it has verified and equal: %v", b, tt.want)
+		}
+	}
 }

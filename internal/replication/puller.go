@@ -102,12 +102,15 @@ type PullStatus struct {
 	Links      int64   `json:"links"`     // established since the start
 	Snapshots  int64   `json:"snapshots"` // completed
 
-	Verified time.Time `json:"verified"`       // last time that this node and the peer were compared; zero: not yet
-	Equal    bool      `json:"equal"`          // what that found
-	Unequal  int       `json:"unequal_ranges"` // ranges that it found unequal
-	Repairs  int64     `json:"repairs"`        // comparisons after which records were asked for
-	Mended   int64     `json:"mended_records"` // that came then and changed something here
+	Verified time.Time `json:"verified,omitzero"` // last time that this node and the peer were compared; absent: not yet
+	Equal    *bool     `json:"equal,omitempty"`   // what that found; nil: not yet compared
+	Unequal  int       `json:"unequal_ranges"`    // ranges that it found unequal
+	Repairs  int64     `json:"repairs"`           // comparisons after which records were asked for
+	Mended   int64     `json:"mended_records"`    // that came then and changed something here
 }
+
+// FoundEqual reports whether there was a comparison, and the last one found nothing.
+func (s PullStatus) FoundEqual() bool { return s.Equal != nil && *s.Equal }
 
 // mark is what the store remembers of a peer.
 type pullMark struct {

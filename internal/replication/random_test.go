@@ -531,7 +531,7 @@ func (r *run) check() {
 			r.fail("idle nodes write on: log of %s ended at %d, a minute later at %d", n.name, ends[i], now)
 		}
 		for _, p := range n.pullers {
-			if st := p.Status(); !st.Equal {
+			if st := p.Status(); !st.FoundEqual() {
 				r.fail("%s does not know that it equals node %d: %+v", n.name, st.Node, st)
 			}
 		}

@@ -263,9 +263,9 @@ func (s *scenario) do(words []string) error {
 	case "verified": // by comparison of digests, since now
 		since := n.now()
 		s.wall.Add(1)
-		s.until(func() bool { return n.puller.Status().Verified.After(since) && n.puller.Status().Equal })
+		s.until(func() bool { return n.puller.Status().Verified.After(since) && n.puller.Status().FoundEqual() })
 		st := n.puller.Status()
-		fmt.Fprintf(&s.out, "verified %s: equal %v, mended %v\n", n.name, st.Equal && st.Verified.After(since), st.Mended > 0)
+		fmt.Fprintf(&s.out, "verified %s: equal %v, mended %v\n", n.name, st.FoundEqual() && st.Verified.After(since), st.Mended > 0)
 	case "count":
 		fmt.Fprintf(&s.out, "count %s: %d\n", n.name, len(n.records()))
 	case "dump": // all, or the keys that begin so

@@ -71,6 +71,9 @@ func (u *Users) load() error {
 	if err != nil {
 		return fmt.Errorf("read file of users: %w", err)
 	}
+	if len(t.list) == 0 {
+		u.logger.Warn("the file of users names none, nobody can log in: add one with futago users add, then send SIGHUP", "file", u.path)
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.table.Store(t)

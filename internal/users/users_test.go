@@ -151,6 +151,21 @@ func TestReadableFileWarns(t *testing.T) {
 	}
 }
 
+func TestEmptyFileWarns(t *testing.T) {
+	var log bytes.Buffer
+	path := filepath.Join(t.TempDir(), "users")
+	for text, want := range map[string]bool{"": true, "# nobody\n": true, "foo:" + cheapHash(t, "bar"): false} {
+		write(t, path, text)
+		log.Reset()
+		if _, err := Open(path, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), "nobody can log in"); got != want {
+			t.Errorf("file %.20q: warned %v, want %v", text, got, want)
+		}
+	}
+}
+
 // Many who give the same password cost one hash; who goes away is not waited for.
 func TestVerifyTogether(t *testing.T) {
 	u, _ := open(t, "foo:"+cheapHash(t, "bar"))
