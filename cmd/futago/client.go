@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/futago/futago"
+	"github.com/futago/futago/internal/memcache"
 	"github.com/spf13/cobra"
 )
 
@@ -87,6 +90,8 @@ func clientError(err error) error {
 		return withHint(err, "Give another user or password: --user, --password-file or FUTAGO_PASSWORD.")
 	case strings.HasSuffix(err.Error(), "CLIENT_ERROR unauthenticated"), strings.HasSuffix(err.Error(), "CLIENT_ERROR bad authentication token format"):
 		return withHint(err, "The node wants to know who asks: --user with --password-file or FUTAGO_PASSWORD.")
+	case tlsHint(err) != "":
+		return withHint(err, tlsHint(err))
 	case errors.Is(err, futago.ErrUnknown):
 		return withHint(err, "The node was lost before it answered. Read the key to see whether it happened.")
 	case errors.Is(err, futago.ErrNoServers):
@@ -96,6 +101,27 @@ func clientError(err error) error {
 	}
 	return err
 }
+
+// tlsHint says what to do when one end seems to speak TLS and the other does not, "" where nothing looks like that.
+func tlsHint(err error) string {
+	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
+	malformed, _ := errors.AsType[*memcache.SyntaxError](err)
+	closed := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	switch {
+	case noTLS, closed && strings.Contains(err.Error(), "begin TLS"):
+		return "The node seems to speak no TLS there: leave out --tls, --tls-ca and --tls-client-cert, or name an address that it listens on with the option tls."
+	case malformed != nil && strings.HasPrefix(malformed.Line, tlsAlert):
+		return "The node speaks TLS there: add --tls, with --tls-ca FILE for an authority of your own."
+	case closed && errors.Is(err, futago.ErrUnknown):
+		return "The node was lost before it answered. Read the key to see whether it happened. If that address speaks TLS, add --tls or --tls-ca FILE."
+	case closed:
+		return "The node closed the connection without an answer. If that address speaks TLS, add --tls, with --tls-ca FILE for an authority of your own."
+	}
+	return ""
+}
+
+// tlsAlert is how a server of TLS answers what is none: the type of the record, and its version.
+const tlsAlert = "\x15\x03"
 
 // absent gives the answers that the client returns bare their verb, key and meaning.
 func absent(verb, key string, err error) error {

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"crypto/tls"
+	"io"
+	"net"
 	"strings"
 	"testing"
+
+	"github.com/futago/futago"
 )
 
 func TestClientAddr(t *testing.T) {
@@ -15,6 +20,55 @@ func TestClientAddr(t *testing.T) {
 	} {
 		if got := clientAddr(addr); got != want {
 			t.Errorf("clientAddr(%q) = %q, want %q", addr, got, want)
+		}
+	}
+}
+
+func TestTLSHint(t *testing.T) {
+	plainPort := func(reply string) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = c.Read(make([]byte, 4096))
+				_, _ = io.WriteString(c, reply)
+				c.Close()
+			}
+		}()
+		return l.Addr().String()
+	}
+	const alert = "\x15\x03\x01\x00\x02\x02\x0a" // unexpected message
+	for _, tt := range []struct {
+		name, reply string
+		secure      bool
+		want        string
+	}{
+		{"an alert", alert, false, "The node speaks TLS there"},
+		{"the end", "", false, "If that address speaks TLS"},
+		{"the end of a handshake", "", true, "speak no TLS"},
+		{"text for a handshake", "ERROR\r\n", true, "speak no TLS"},
+		{"an answer", "END\r\n", false, ""},
+		{"nonsense", "nonsense\r\n", false, ""},
+	} {
+		config := futago.Config{Servers: []futago.Server{{Addr: plainPort(tt.reply)}}}
+		if tt.secure {
+			config.TLS = &tls.Config{}
+		}
+		client, err := futago.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Get(t.Context(), "k")
+		client.Close()
+		if got := tlsHint(err); err == nil || !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("%s: got %q for %v, want %q", tt.name, got, err, tt.want)
 		}
 	}
 }

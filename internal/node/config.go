@@ -179,8 +179,10 @@ func (c *Config) Validate() error {
 		}
 		secure, mutual = secure || l.TLS != server.NoTLS, mutual || l.TLS == server.MutualTLS
 	}
-	if n := countSet(c.TLSCert, c.TLSKey); n == 1 || n == 0 && secure {
-		bad("tls-cert, tls-key", fmt.Sprintf("%q, %q", c.TLSCert, c.TLSKey), "two files, or none where no listen address has the option tls")
+	if n := countSet(c.TLSCert, c.TLSKey); n == 0 && secure {
+		errs = append(errs, errors.New("tls-cert and tls-key are not set: a listen address has the option tls, which needs a certificate and its key"))
+	} else if n == 1 {
+		errs = append(errs, fmt.Errorf("tls-cert %q, tls-key %q: one is missing, set both or none", c.TLSCert, c.TLSKey))
 	} else if n == 2 && !secure {
 		bad("tls-cert", fmt.Sprintf("%q", c.TLSCert), "empty, for no listen address has the option tls")
 	}
@@ -283,7 +285,7 @@ func (c *Config) Validate() error {
 	}
 	notNegative("max-memory", c.MaxMemory)
 	if c.Evict && c.MaxMemory < minEvictMemory {
-		bad("max-memory", c.MaxMemory, "with evict 16MiB or more")
+		errs = append(errs, fmt.Errorf("max-memory %d: evict needs a bound of at least 16MiB, such as max-memory 1GiB", c.MaxMemory))
 	}
 	notNegative("min-free", c.MinFree)
 	notNegative("log-retain", c.LogRetain)

@@ -59,7 +59,8 @@ func (t *TLS) Reload() error {
 func (t *TLS) load() error {
 	pair, err := tls.LoadX509KeyPair(t.files.Cert, t.files.Key)
 	if err != nil {
-		return fmt.Errorf("read certificate %s and key %s: %w", t.files.Cert, t.files.Key, err)
+		return fmt.Errorf("read certificate %s and key %s: %w: want two PEM files, the certificate with its chain and the key that belongs to it",
+			t.files.Cert, t.files.Key, err)
 	}
 	c := &certificates{at: time.Now(), notAfter: pair.Leaf.NotAfter}
 	c.server = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
@@ -64,6 +65,9 @@ func (u *Users) Reload() error {
 
 func (u *Users) load() error {
 	text, err := u.read()
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read file of users: %w: make it with futago users add %s NAME", err, u.path)
+	}
 	if err != nil {
 		return fmt.Errorf("read file of users: %w", err)
 	}
@@ -94,6 +98,9 @@ func (u *Users) read() ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory: name the file in it", u.path)
 	}
 	if mode := info.Mode().Perm(); mode&0o026 != 0 {
 		u.logger.Warn("the file of users can be read or changed by others: chmod 600", "file", u.path, "mode", mode.String())

@@ -151,6 +151,15 @@ func TestReadableFileWarns(t *testing.T) {
 	}
 }
 
+func TestOpenSaysWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{filepath.Join(dir, "missing"): "futago users add", dir: "is a directory"} {
+		if _, err := Open(path, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%q): got %v, want %q", path, err, want)
+		}
+	}
+}
+
 func TestEmptyFileWarns(t *testing.T) {
 	var log bytes.Buffer
 	path := filepath.Join(t.TempDir(), "users")
