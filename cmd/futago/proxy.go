@@ -139,5 +139,5 @@ func runProxy(cmd *cobra.Command, config *proxyConfig) error {
 	}
 	ctx, stop := untilSignal(cmd.Context(), config.Proxy.Logger, os.Exit)
 	defer stop()
-	return p.Run(ctx)
+	return listenError(p.Run(ctx), "--listen or --admin-listen")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -71,7 +72,7 @@ func TestProxyCommandRefuses(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{nil, []string{"0 upstreams: want 1 to 64"}},
+		{nil, []string{"0 upstreams: want 1 to 64, each with --upstream"}},
 		{[]string{"--upstream", "h:1,wieght=5"}, []string{`unknown option "wieght" (nearest known option: weight)`}},
 		{[]string{"--upstream", "h:1", "--choice", "random", "--listen", "y"}, []string{`"random" is not known`, `listen: address "y"`}},
 	}
@@ -92,5 +93,19 @@ func TestProxyCommandRefuses(t *testing.T) {
 				t.Errorf("futago proxy %q: no %q in %v", test.args, part, err)
 			}
 		}
+	}
+}
+
+func TestProxyCommandAddressInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	var stderr bytes.Buffer
+	args := []string{"proxy", "--upstream", "127.0.0.1:1", "--admin-listen", "none", "--listen", taken.Addr().String()}
+	code := run(args, strings.NewReader(""), &bytes.Buffer{}, &stderr)
+	if want := "choose another address with --listen or --admin-listen."; code != exitFailure || !strings.Contains(stderr.String(), want) {
+		t.Errorf("code %d, want %d; no %q in:\n%s", code, exitFailure, want, stderr.String())
 	}
 }

@@ -106,14 +106,21 @@ func (c *serveConfig) serve(ctx context.Context, logger *slog.Logger) error {
 // serveError adds what to do next to the errors of a start that users meet most.
 func serveError(err error) error {
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return withHint(err, "Another process listens there. Stop it, or choose another address with --listen, --peer-listen or --admin-listen.")
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return withHint(err, "This machine does not have that address. Choose one that it has, or :PORT for all.")
 	case errors.Is(err, fs.ErrPermission):
 		return withHint(err, "Run as the user who owns the data folder and the files of users, certificates and the peer link, or choose others; ports below 1024 need a privilege.")
 	case errors.Is(err, syscall.ENOSPC):
 		return withHint(err, "Free some disk space, or choose a folder on another disk with --data.")
+	}
+	return listenError(err, "--listen, --peer-listen or --admin-listen")
+}
+
+// listenError adds what to do next to the error of an address that cannot be listened on. flags are those that name one.
+func listenError(err error, flags string) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return withHint(err, "Another process listens there. Stop it, or choose another address with "+flags+".")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return withHint(err, "This machine does not have that address. Choose one that it has, or :PORT for all.")
 	}
 	return err
 }

@@ -69,6 +69,7 @@ type call struct {
 	up           *upstream // the last one
 	sentAt       int64     // when it was handed over, in nanoseconds of the proxy's clock
 	deadline     int64     // when its link counts as hung
+	came         int64     // bytes that its link had received when it took the call
 	todo         bool      // it is to be sent (again)
 
 	refusal []byte // the error line of a node in trouble, for the case that no other one takes the call

@@ -12,8 +12,10 @@ const (
 	// clientBuffer is the input buffer of a client as long as its requests fit.
 	clientBuffer = 16 << 10
 	// roundCalls and roundBytes end a round: a client's calls, and the bytes of its requests but for the last one.
+	// firstCalls are those of a new client, whose replies may be large.
 	roundCalls = 256
 	roundBytes = 64 << 10
+	firstCalls = 16
 	// replyKept is the largest reply buffer that a call keeps, callsKept how many calls a client keeps.
 	replyKept = 4 << 10
 	callsKept = 2 * roundCalls
@@ -51,7 +53,7 @@ type client struct {
 	headAt int
 	size   int     // of the round's requests
 	stop   bool    // the round ends here: what comes next must not overtake
-	limit  int     // how many calls a round has: fewer than roundCalls while replies are large
+	limit  int     // how many calls a round has: more while they are many, fewer while replies are large
 	links  []*link // of this try, by upstream
 	out    []byte
 }
@@ -59,7 +61,7 @@ type client struct {
 func newClient(p *Proxy, nc net.Conn, number uint64) *client {
 	c := &client{
 		p: p, nc: nc, slot: int(number % uint64(p.cfg.Pool)), in: make([]byte, clientBuffer),
-		decoder: memcache.Decoder{MaxValue: p.cfg.MaxValue}, binaryDecoder: memcache.BinaryDecoder{MaxValue: p.cfg.MaxValue}, links: make([]*link, len(p.upstreams)), limit: roundCalls,
+		decoder: memcache.Decoder{MaxValue: p.cfg.MaxValue}, binaryDecoder: memcache.BinaryDecoder{MaxValue: p.cfg.MaxValue}, links: make([]*link, len(p.upstreams)), limit: firstCalls,
 	}
 	c.round.wake = make(chan struct{}, 1)
 	return c

@@ -45,7 +45,8 @@ type Config struct {
 	TLS *tls.Config
 
 	// Timeout is the time within which a request is answered, all tries together. A try gets an equal part of what is
-	// left of it; the last upstream gets all.
+	// left of it; the last upstream gets all. The time in which large replies come before its own on the connection, at
+	// 4 MB/s or more, does not count.
 	Timeout time.Duration
 	// CheckInterval is the time between two checks of an upstream. One that is down is checked at least each 500 ms.
 	CheckInterval time.Duration
@@ -129,7 +130,7 @@ func (c *Config) adminOn() bool { return c.AdminListen != "" && c.AdminListen !=
 
 func (c *Config) upstreamProblems() (errs []error) {
 	if n := len(c.Upstreams); n < 1 || n > upstreamsMax {
-		errs = append(errs, fmt.Errorf("%d upstreams: want 1 to %d", n, upstreamsMax))
+		errs = append(errs, fmt.Errorf("%d upstreams: want 1 to %d, each with --upstream", n, upstreamsMax))
 	}
 	seen := make(map[string]bool)
 	for _, u := range c.Upstreams {

@@ -11,8 +11,8 @@ var (
 
 	// errTimeout says that an upstream did not answer within its share of the timeout.
 	errTimeout = errors.New("no answer in time")
-	// errSlow says the same of an upstream whose bytes keep coming: its connection carries more than it can in that time.
-	// It is not down.
+	// errSlow says the same of an upstream whose bytes keep coming: its connection carries more than it can in that time
+	// and the time that the bytes are granted. It is not down.
 	errSlow = errors.New("no answer in time, for large replies before it")
 	// errNoUpstream says that no upstream was left for a request.
 	errNoUpstream = errors.New("no upstream is up")

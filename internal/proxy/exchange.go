@@ -16,7 +16,7 @@ func (c *client) exchange() bool {
 	c.p.active.Add(1)
 	defer c.p.active.Add(-1)
 	calls, broke := c.calls, false
-	for {
+	for asked := len(calls); ; {
 		c.try(calls)
 		done, nowBroke, ok := c.write(calls, broke)
 		if !ok {
@@ -24,19 +24,28 @@ func (c *client) exchange() bool {
 			return false
 		}
 		c.release(calls[:done])
+		c.adapt(asked, done)
 		if calls = calls[done:]; len(calls) == 0 {
-			c.limit = min(2*c.limit, roundCalls)
 			return true
 		}
 		// The client has read what there was. The rest has its own time, and no more of it is asked for than may fit.
-		broke = nowBroke
-		c.limit = max(2*done, 1)
-		more := c.limit
+		broke, asked = nowBroke, 0
 		for i := range calls {
-			if calls[i].todo = calls[i].cut && more > 0; calls[i].todo {
-				more--
+			if calls[i].todo = calls[i].cut && asked < c.limit; calls[i].todo {
+				asked++
 			}
 		}
+	}
+}
+
+// adapt chooses how many calls are asked for at once next, after so many were and so many were done. What is asked for
+// and does not fit is fetched in vain, and whoever shares the connection waits for it.
+func (c *client) adapt(asked, done int) {
+	switch {
+	case done < asked:
+		c.limit = max(done, 1)
+	case asked >= c.limit && c.round.kept.Load() < roundReplies/2:
+		c.limit = min(2*c.limit, roundCalls)
 	}
 }
 
@@ -106,7 +115,12 @@ func (c *client) send(k *call, up uint64, now, answerBy int64, must bool) bool {
 		}
 		c.p.hurry()
 		return false
-	case now >= answerBy:
+	}
+	if failed != nil {
+		// Its link had more time than it was given, for large replies before it; that does not count.
+		answerBy += max(now-k.deadline-2*int64(c.p.tick()), 0)
+	}
+	if now >= answerBy {
 		k.err = errTimeout
 		return false
 	}

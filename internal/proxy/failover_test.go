@@ -291,6 +291,84 @@ func TestSlowClient(t *testing.T) {
 	other.talk("get small\r\n", "VALUE small 0 1\r\ns\r\nEND\r\n")
 }
 
+// TestSlowClientLargeBatch: one that asks for more than its node can send in the timeout, and reads late, gets all of it;
+// it holds up nobody who shares its connection, and no node counts as failed.
+func TestSlowClientLargeBatch(t *testing.T) {
+	n := newFakeNode(t)
+	value := strings.Repeat("v", 400_000)
+	n.put("large", value)
+	n.put("small", "s")
+	n.behave(plod, "")
+	p := startProxy(t, func(c *Config) { c.Timeout, c.Pool = time.Second, 1 }, n)
+	slow, other := p.dial(), p.dial()
+	slow.send(strings.Repeat("get large\r\n", 60) + "mn\r\n")
+	eventually(t, "the slow client's values wait", func() bool { return p.pending.Load() >= roundReplies })
+	for range 100 {
+		other.talk("get small\r\n", "VALUE small 0 1\r\ns\r\nEND\r\n")
+	}
+	for range 60 {
+		slow.want("VALUE large 0 400000\r\n" + value + "\r\nEND\r\n")
+	}
+	slow.want("MN\r\n")
+	s := p.Status().Upstreams[0]
+	if s.Failures != 0 || s.Failovers != 0 || s.UnknownEffects != 0 || s.State != "up" {
+		t.Errorf("upstream: got %+v, want it up and no failures", s)
+	}
+	if most := uint64(60 + 100 + 2*firstCalls); s.Requests > most {
+		t.Errorf("asked %d times, want %d at most", s.Requests, most)
+	}
+}
+
+// TestHangAfterLargeReplies: a node that hangs when its large replies have used up the timeout leaves time for the next one.
+func TestHangAfterLargeReplies(t *testing.T) {
+	first, second := newFakeNode(t), newFakeNode(t)
+	value := strings.Repeat("v", 1_200_000)
+	first.put("large", value)
+	second.put("large", value)
+	first.behave(plod, "")
+	p := startProxy(t, func(c *Config) { c.Timeout = 2 * time.Second }, first, second)
+	c := p.dial()
+	c.send(strings.Repeat("get large\r\n", firstCalls))
+	eventually(t, "most are sent", func() bool { return len(first.requests()) >= firstCalls-1 })
+	first.behave(hang, "")
+	for range firstCalls {
+		c.want("VALUE large 0 1200000\r\n" + value + "\r\nEND\r\n")
+	}
+	if s := p.Status().Upstreams[0]; s.Failures == 0 {
+		t.Errorf("first upstream: got %+v, want failures", s)
+	}
+}
+
+// TestOverdue: what a link makes of a call that waits, all in milliseconds.
+func TestOverdue(t *testing.T) {
+	p := offlineProxy(t, nil) // its tick is 25 ms
+	const sent, deadline = 1000, 1500
+	tests := []struct {
+		name            string
+		now, read, came int64 // came: kB since the call was sent
+		want            error
+	}{
+		{"in time", 1500, 0, 0, nil},
+		{"hung", 1501, 0, 0, errTimeout},
+		{"hung, after small replies", 1501, 1300, 1, errTimeout},
+		{"small replies keep coming", 1501, 1500, 1, errSlow},
+		{"large replies keep coming", 2400, 2400, 4000, nil},
+		{"large replies come slowly", 2600, 2600, 4000, errSlow},
+		{"a pause between large replies", 2400, 2000, 4000, nil},
+		{"hung, after large replies", 2400, 1899, 4000, errTimeout},
+	}
+	for _, test := range tests {
+		l := &link{up: p.upstreams[0], pending: []*call{{
+			sentAt: int64(sent * time.Millisecond), deadline: int64(deadline * time.Millisecond), came: 5,
+		}}}
+		l.came.Store(5 + test.came*1000)
+		l.lastRead.Store(test.read * int64(time.Millisecond))
+		if got := l.overdue(test.now * int64(time.Millisecond)); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
 // TestManyClients: replies find their clients.
 func TestManyClients(t *testing.T) {
 	first, second := newFakeNode(t), newFakeNode(t)

@@ -35,6 +35,7 @@ const (
 	nonsense         // answer what is no reply
 	full             // refuse for want of disk
 	breakOff         // execute, and close the connection before the last line of the answer
+	plod             // execute, and send no more than 16 MB a second
 )
 
 // fakeNode is a node of few words: a map behind the text protocol, and an admin address.
@@ -119,6 +120,12 @@ func (n *fakeNode) behave(c conduct, only string) {
 	n.conduct, n.only = c, only
 }
 
+func (n *fakeNode) plods() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.conduct == plod
+}
+
 func (n *fakeNode) value(key string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -193,6 +200,12 @@ func (n *fakeNode) session(nc net.Conn) {
 			}
 		}
 		reply, ok := n.answer(words, data)
+		if n.plods() {
+			select {
+			case <-time.After(time.Duration(len(reply)) * time.Second / 16e6):
+			case <-n.done:
+			}
+		}
 		if reply != "" {
 			w.WriteString(reply)
 		}

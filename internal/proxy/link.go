@@ -16,6 +16,8 @@ const (
 	linkBuffer = 64 << 10
 	// spareMax is the largest output buffer that a link keeps.
 	spareMax = 256 << 10
+	// byteTime is the time that each byte which comes grants the calls of a link: it must carry 4 MB a second.
+	byteTime = 250 * time.Nanosecond
 )
 
 // link is one connection to an upstream that the calls of many clients share. It is dialled by its own goroutine, which
@@ -43,6 +45,7 @@ type link struct {
 	taken    uint64 // calls, counted from the first ever, whose bytes were given to a write
 
 	lastRead atomic.Int64 // when bytes came last
+	came     atomic.Int64 // how many ever
 
 	answered bool  // it gave any reply; of the reading goroutine
 	scan     scan  // likewise
@@ -69,6 +72,7 @@ func (l *link) enqueue(c *call) bool {
 		c.refuseMeta()
 		return true
 	}
+	c.came = l.came.Load()
 	l.pending = append(l.pending, c)
 	if l.open {
 		l.out = c.appendTo(l.out)
@@ -146,16 +150,22 @@ func abort(nc net.Conn) {
 	nc.Close()
 }
 
-// overdue returns what the link must be failed with because a call has waited too long.
+// overdue returns what the link must be failed with because a call has waited too long. While large replies come the
+// time that they take does not count: neither the node nor who waits behind them can help it.
 func (l *link) overdue(now int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	came, silent := l.came.Load(), now-l.lastRead.Load()
+	pause := 4 * int64(l.up.proxy.tick())
 	for _, c := range l.pending[l.first:] {
-		if c.deadline < now {
-			if now-l.lastRead.Load() < 4*int64(l.up.proxy.tick()) {
-				return errSlow
-			}
+		late := now - c.deadline
+		carried := (came - c.came) * int64(byteTime)
+		switch {
+		case late <= 0:
+		case silent > max(c.deadline-c.sentAt, pause), late > carried && silent >= pause:
 			return errTimeout
+		case late > carried:
+			return errSlow
 		}
 	}
 	return nil
@@ -223,6 +233,7 @@ func (l *link) read(b []byte) error {
 		n, err := l.nc.Read(b[have:])
 		have += n
 		l.now = l.up.proxy.clock()
+		l.came.Add(int64(n))
 		l.lastRead.Store(l.now)
 		used, bad := l.take(b[:have])
 		if bad != nil {
