@@ -77,7 +77,7 @@ func addUser(cmd *cobra.Command, path string, u *users.User, replace bool) error
 		return withHint(fmt.Errorf("add user: %q stands in line %d of %s already", u.Name, old.Line, path), "Change the user with --replace, or choose another name.")
 	}
 	// All but the password is looked at before it is asked for.
-	u.Hash = placeholderHash
+	u.Hash = wellFormedHash
 	if _, err := users.Format(u); err != nil {
 		return usageError{err}
 	}
@@ -100,8 +100,8 @@ func addUser(cmd *cobra.Command, path string, u *users.User, replace bool) error
 	return f.write()
 }
 
-// placeholderHash has the form of a hash.
-const placeholderHash = "$2a$10$....................................................."
+// wellFormedHash is the hash of no password: a line with it is judged for everything else.
+const wellFormedHash = "$2a$10$....................................................."
 
 func newUsersHashCommand() *cobra.Command {
 	return &cobra.Command{

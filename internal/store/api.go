@@ -42,7 +42,7 @@ type Request struct {
 	Retime      bool // Incr, Decr: the expiry of a present key becomes RetimeTo
 	RetimeTo    uint64
 	Claim       bool  // Touch: this client is to renew the value; ErrExists when another one is already
-	Vivify      bool  // Add: the value is a placeholder until this client renews it
+	Vivify      bool  // Add: the value is empty until this client, which is told to, renews it
 	Unread      bool  // Touch, Vivify: does not count as a read
 	Outdated    bool  // with CAS: a token below the present one will do, but then what is stored is stale, and its expiry stays
 	Remove      bool  // Invalidate: the value is replaced by an empty one, Flags by 0, the expiry stays only with KeepExpires
