@@ -61,11 +61,21 @@ func startDemo(t *testing.T) *demo {
 	d := &demo{base: demoBase(t)}
 	begin := time.Now()
 	d.process = startProcess(t, "demo", newOutput(t, "demo"), futagoProgram, "demo", "--base-port", strconv.Itoa(d.base), "--data", t.TempDir())
+	t.Cleanup(d.end)
 	d.waitGuide(t)
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("the demo took %v to be ready, want less than 5s", took)
 	}
 	return d
+}
+
+// end asks the demo to end and waits: it ends its nodes first, which write to its folder until then.
+func (d *demo) end() {
+	d.cmd.Process.Signal(syscall.SIGTERM) // an error says that it has ended
+	select {
+	case <-d.exited:
+	case <-time.After(demoLimit): // the cleanup of the process kills it
+	}
 }
 
 // waitGuide waits for the commands to paste.

@@ -34,11 +34,19 @@ func startProxy(t *testing.T, flags ...string) *proxyFront {
 	host := newHost()
 	addr, admin := freeAddr(t, host), freeAddr(t, host)
 	args := append([]string{"proxy", "--listen=" + addr, "--admin-listen=" + admin, "--timeout=" + proxyTimeout.String()}, flags...)
-	p := &proxyFront{startFront(t, "proxy", addr, futagoProgram, args...), admin}
+	p := startProxyAt(t, addr, admin, args...)
 	eventually(t, "the proxy is ready", 10*time.Second, func() bool {
 		code, _, err := httpGet(context.Background(), "http://"+admin+"/readyz")
 		return err == nil && code == 200
 	})
+	return p
+}
+
+// startProxyAt returns a proxy that takes connections and requests for admins.
+func startProxyAt(t *testing.T, addr, admin string, args ...string) *proxyFront {
+	t.Helper()
+	p := &proxyFront{startFront(t, "proxy", addr, futagoProgram, args...), admin}
+	eventually(t, "the proxy answers admins", 10*time.Second, func() bool { return accepts(admin) })
 	return p
 }
 

@@ -306,7 +306,7 @@ func TestProxyToUsers(t *testing.T) {
 	} {
 		host := newHost()
 		addr, admin := freeAddr(t, host), freeAddr(t, host)
-		f := &proxyFront{startFront(t, "proxy", addr, futagoProgram, "proxy", upstream, "--listen="+addr, "--admin-listen="+admin, flags[0], flags[1]), admin}
+		f := startProxyAt(t, addr, admin, "proxy", upstream, "--listen="+addr, "--admin-listen="+admin, flags[0], flags[1])
 		eventually(t, "the proxy says "+reason, 10*time.Second, func() bool {
 			u := f.status(t).Upstreams[0]
 			return u.State == "down" && strings.Contains(u.Reason, reason)

@@ -347,8 +347,9 @@ func TestReadinessOfAFrozenNode(t *testing.T) {
 	eventually(t, "it says that it stood still", func() bool {
 		last := time.Now().Add(-2 * ca.PeerTimeout)
 		a.beat.Store(&last)
+		status := a.Status()
 		ok, text := a.readiness()
-		return !ok && strings.Contains(text, "stood still")
+		return !ok && strings.Contains(text, "stood still") && status.State == CatchingUp && !status.Ready
 	})
 	eventually(t, "ready again after catching up", func() bool {
 		_, reason, _ := a.state.get()

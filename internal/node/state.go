@@ -51,14 +51,20 @@ func (n *Node) setState(s State, reason string) {
 	}
 }
 
+// current is the state that anybody is told: a ready node that stood still is not, also before watchFreeze has noticed.
+func (n *Node) current() (s State, reason string, since time.Time) {
+	s, reason, since = n.state.get()
+	if gap, frozen := n.stoodStill(); s == Ready && frozen && n.source != nil {
+		return CatchingUp, fmt.Sprintf("stood still for %v", gap), time.Now()
+	}
+	return s, reason, since
+}
+
 // readiness is what load balancers are told.
 func (n *Node) readiness() (ok bool, text string) {
-	state, reason, _ := n.state.get()
+	state, reason, _ := n.current()
 	if state != Ready {
 		return false, fmt.Sprintf("%s: %s", state, reason)
-	}
-	if gap, frozen := n.stoodStill(); frozen && n.source != nil {
-		return false, fmt.Sprintf("%s: stood still for %v", CatchingUp, gap)
 	}
 	if err := n.store.Healthy(); err != nil {
 		return false, fmt.Sprintf("%s: %v", "unhealthy", err)

@@ -49,7 +49,7 @@ type Member struct {
 
 // Status composes the document.
 func (n *Node) Status() Status {
-	state, reason, since := n.state.get()
+	state, reason, since := n.current()
 	s := Status{
 		Version: n.cfg.Version, Node: n.cfg.Node, PID: os.Getpid(), State: state, Reason: reason, Since: since,
 		Time: time.Now(), Uptime: time.Since(n.started).Seconds(), Listen: []string{}, Followers: []replication.FollowerStatus{},
