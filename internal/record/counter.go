@@ -13,14 +13,20 @@ import (
 // Domain is the arithmetic that a counter obeys; a different one is a different generation.
 type Domain uint8
 
-// Decimal is memcached's: text of an unsigned 64-bit number.
-const Decimal Domain = 0
+const (
+	Decimal Domain = iota // memcached's: text of an unsigned 64-bit number
+	Int32                 // Tokyo Tyrant's addint: 4 bytes, little-endian, signed, wraps
+	Float64               // Tokyo Tyrant's adddouble: 8 bytes, little-endian, IEEE 754
+)
+
+// width is the size of the numbers of a domain, bytes; 0: any.
+func (d Domain) width() int { return [...]int{Decimal: 0, Int32: 4, Float64: 8}[d] }
 
 // Contrib is what one node added to a counter since the counter's generation began.
 type Contrib struct {
 	Epoch uint64    // of the node's log: a node that lost its log begins a new contribution, it never replaces the old one
 	Stamp hlc.Stamp // newest write in it; the node is the stamp's
-	Sum   int64     // signed sum of all that the node added and subtracted
+	Sum   int64     // signed sum of all that the node added and subtracted; of Float64 the bits of that number
 }
 
 // CounterState is the value of a record of kind Counter, read in place:
@@ -33,8 +39,8 @@ type Contrib struct {
 //	24  contributions, 24 each: epoch 8, stamp 8, sum 8; ordered by (node, epoch)
 //	..  base: the bytes that the counter started from
 //
-// Its visible value is base + all sums, clamped to 0..2^64-1. While the base is no number the contributions are kept
-// but count as nothing.
+// Its visible value is base + all sums; a decimal one is clamped to 0..2^64-1. While a decimal base is no number the
+// contributions are kept but count as nothing.
 //
 // A value whose expiry was changed is one without contributions: its base is what clients read.
 type CounterState struct {
@@ -59,13 +65,16 @@ func DecodeCounter(b []byte) (CounterState, error) {
 		return c, fmt.Errorf("%w: counter of %d bytes", ErrMalformed, len(b))
 	}
 	n := int(binary.LittleEndian.Uint16(b[16:]))
-	if b[18] != byte(Decimal) || b[19]|b[20]|b[21]|b[22]|b[23] != 0 {
+	if Domain(b[18]) > Float64 || b[19]|b[20]|b[21]|b[22]|b[23] != 0 {
 		return c, fmt.Errorf("%w: unknown counter domain %d", ErrMalformed, b[18])
 	}
 	if len(b) < counterHeader+n*contribSize {
 		return c, fmt.Errorf("%w: counter of %d bytes with %d contributions", ErrMalformed, len(b), n)
 	}
 	end := counterHeader + n*contribSize
+	if w := Domain(b[18]).width(); w != 0 && len(b)-end != w {
+		return c, fmt.Errorf("%w: counter of domain %d with a base of %d bytes", ErrMalformed, b[18], len(b)-end)
+	}
 	c = CounterState{
 		Gen:       counterGen(b),
 		BaseStamp: hlc.Stamp(binary.LittleEndian.Uint64(b[8:])),
@@ -152,8 +161,14 @@ func (c *CounterState) untouched() bool {
 	return true
 }
 
-// AppendText appends what clients read: the decimal number, or the base when it is no number or nothing was added.
-func (c *CounterState) AppendText(dst []byte) []byte {
+// AppendBytes appends what clients read: the number, or the base when it is none or nothing was added.
+func (c *CounterState) AppendBytes(dst []byte) []byte {
+	switch {
+	case c.Domain == Int32:
+		return binary.LittleEndian.AppendUint32(dst, uint32(c.int32()))
+	case c.Domain == Float64 && !c.untouched():
+		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(c.float64()))
+	}
 	v, ok := c.Visible()
 	if !ok || c.untouched() {
 		return append(dst, c.Base...)
@@ -161,8 +176,11 @@ func (c *CounterState) AppendText(dst []byte) []byte {
 	return strconv.AppendUint(dst, v, 10)
 }
 
-// Visible is the number that clients see, clamped to 0..2^64-1; ok is false when the base is no number.
+// Visible is what clients see as a decimal number, clamped to 0..2^64-1; ok is false when it is none.
 func (c *CounterState) Visible() (v uint64, ok bool) {
+	if c.Domain != Decimal {
+		return ParseNumber(c.AppendBytes(make([]byte, 0, 8)))
+	}
 	hi, lo, ok := c.sum128()
 	switch {
 	case !ok:
@@ -234,14 +252,14 @@ func (r *Record) Bytes(buf []byte) []byte {
 	if c.untouched() {
 		return c.Base
 	}
-	return c.AppendText(buf[:0])
+	return c.AppendBytes(buf[:0])
 }
 
 // AppendVisible appends the bytes that clients read.
 func (r *Record) AppendVisible(dst []byte) []byte {
 	if r.Kind == Counter {
 		c := r.state()
-		return c.AppendText(dst)
+		return c.AppendBytes(dst)
 	}
 	return append(dst, r.Value...)
 }
@@ -260,6 +278,10 @@ func Contribute(cur *Record, by Author, up bool, delta uint64, buf []byte) (Reco
 	c := cur.state()
 	out := *cur
 	out.Stamp, out.Replaced, out.Kind = by.Stamp, cur.Stamp, Counter
+	if c.Domain != Decimal {
+		c = c.restart(by.Stamp)
+		out.Created, out.Unique = false, 0
+	}
 	hi, visible, ok := c.sum128()
 	if !ok {
 		panic("record: arithmetic on a value that is no number")
@@ -291,6 +313,11 @@ func Contribute(cur *Record, by Author, up bool, delta uint64, buf []byte) (Reco
 	}
 	out.Value = c.with(buf[:0], mine, Contrib{Epoch: by.Epoch, Stamp: by.Stamp, Sum: sum})
 	return out, next
+}
+
+// restart is a generation of its own, begun by the write with this stamp with what clients see now.
+func (c *CounterState) restart(stamp hlc.Stamp) CounterState {
+	return CounterState{Gen: stamp, BaseStamp: stamp, Base: c.AppendBytes(nil)}
 }
 
 // Renew returns cur with another expiry, in the same generation: neither increments elsewhere nor a value that somebody
@@ -340,8 +367,8 @@ func counterToken(r *Record) uint64 {
 		return h
 	}
 	h = mix(h, uint64(c.Gen))
-	if r.Created {
-		h = mix(h, 1)
+	if r.Created || c.Domain != Decimal {
+		h = mix(h, 1+uint64(c.Domain))
 	}
 	for i := range c.N() {
 		k := c.At(i)

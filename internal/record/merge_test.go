@@ -24,13 +24,19 @@ func writes(t *rapid.T) []Record {
 		if len(states) > 0 && rapid.Bool().Draw(t, "knows") {
 			cur = &states[rapid.IntRange(0, len(states)-1).Draw(t, "state")]
 		}
-		value := []byte(rapid.SampledFrom([]string{"0", "5", "x", "18446744073709551615"}).Draw(t, "value"))
+		value := []byte(rapid.SampledFrom([]string{"0", "5", "x", "1234", "12345678", "18446744073709551615"}).Draw(t, "value"))
 		expires := uint64(rapid.IntRange(0, 2).Draw(t, "expires")) * 1000
 		absent := cur == nil || cur.Kind == Tombstone
-		op := rapid.IntRange(0, 5).Draw(t, "op")
-		_, number := uint64(0), false
-		if cur != nil {
+		op := rapid.IntRange(0, 7).Draw(t, "op")
+		number, isInt, isFloat := false, false, false
+		if cur != nil && !absent {
 			_, number = cur.Number()
+			_, isInt = cur.Int32()
+			_, isFloat = cur.Float64()
+		}
+		created := Record{Stamp: stamp}
+		if cur != nil {
+			created.Replaced = cur.Stamp
 		}
 		switch {
 		case op == 0:
@@ -40,10 +46,22 @@ func writes(t *rapid.T) []Record {
 			}
 			states = append(states, r)
 		case op == 1 && absent:
-			r := Record{Kind: Value, Stamp: stamp, Value: value, Created: true, Flags: uint32(node), Won: rapid.Bool().Draw(t, "vivified")}
-			if cur != nil {
-				r.Replaced = cur.Stamp
+			r := created
+			r.Kind, r.Value, r.Created, r.Flags, r.Won = Value, value, true, uint32(node), rapid.Bool().Draw(t, "vivified")
+			states = append(states, r)
+		case op == 6 && (absent || isInt):
+			if absent {
+				zero := NewNumber(created, Int32)
+				cur = &zero
 			}
+			r, _ := ContributeInt32(cur, by, int32(rapid.IntRange(-9, 9).Draw(t, "int")), nil)
+			states = append(states, r)
+		case op == 7 && (absent || isFloat):
+			if absent {
+				zero := NewNumber(created, Float64)
+				cur = &zero
+			}
+			r, _ := ContributeFloat64(cur, by, rapid.Float64().Draw(t, "double"), nil)
 			states = append(states, r)
 		case op == 2 && !absent:
 			states = append(states, Record{Kind: Tombstone, Stamp: stamp, Replaced: cur.Stamp, Evicted: rapid.Bool().Draw(t, "evicted")})

@@ -15,27 +15,33 @@ const (
 	Replace                  // store only when the key is present
 	Append                   // put Value behind the present one; flags and expiry stay
 	Prepend                  // put Value in front of the present one
+	Shift                    // Append, of which the last Width bytes stay
 	CAS                      // store only when the present token equals Request.CAS
 	Delete                   // with CAS != 0 only when the token equals
 	Incr                     // add Delta by memcached's rules; wraps at 2^64
 	Decr                     // subtract Delta; stops at 0
 	Touch                    // set the expiry; the value and its token stay
 	Invalidate               // mark the value as stale: clients still see it, and one of them is told to renew it
+	AddInt                   // add Int to a value of 4 bytes by Tokyo Tyrant's rules; an absent key is created
+	AddDouble                // add Double to a value of 8 bytes; an absent key is created
 )
 
 // Request is one operation for Commit. It may be reused; the slices are not kept.
 type Request struct {
 	Op      Op
 	Key     []byte // 1..65535 bytes
-	Value   []byte // Set, Add, Replace, Append, Prepend, CAS
+	Value   []byte // Set, Add, Replace, Append, Prepend, Shift, CAS
 	Type    []byte // HTTP Content-Type, at most 255 bytes; empty = application/octet-stream
 	Flags   uint32
 	Expires uint64 // milliseconds since hlc.Epoch (see hlc.Millis), 0 = never; a time in the past is stored and reads as absent
 	CAS     uint64 // token to compare with; CAS always, the others but Add when not 0
 	Delta   uint64 // Incr, Decr
 	Unique  uint64 // token that what is stored is to have; 0: the node chooses one
-	Create  bool   // Incr, Decr: an absent key is created with Initial as its number, Flags and Expires; Delta is not applied
+	Create  bool   // Incr, Decr: an absent key is created with Initial as its number, Flags and Expires; Delta is not applied. Append, Shift: with Value
 	Initial uint64
+	Int     int32   // AddInt
+	Double  float64 // AddDouble
+	Width   int     // Shift
 
 	// What memcached's meta commands ask for besides.
 	KeepExpires bool // Touch, Invalidate: the expiry stays
@@ -50,18 +56,20 @@ type Request struct {
 
 	scratch []byte
 	stale   bool // Outdated: the token was an old one
-	creates bool // Incr, Decr: of an absent key
+	creates bool // an absent key
 	evicts  bool // Delete: for want of memory
 }
 
 // Result is what Commit did.
 type Result struct {
-	Seq     uint64 // log position: a reply may leave once the store's gate has passed it; 0 = nothing was written
-	Token   uint64 // CAS unique of the record now
-	Number  uint64 // Incr, Decr: the value now
-	Expires uint64 // of the record now
-	Size    int    // of the value now, bytes; not of a number that was added to
-	Fresh   bool   // no live record was there before
+	Seq     uint64  // log position: a reply may leave once the store's gate has passed it; 0 = nothing was written
+	Token   uint64  // CAS unique of the record now
+	Number  uint64  // Incr, Decr: the value now
+	Int     int32   // AddInt: the value now
+	Double  float64 // AddDouble: the value now
+	Expires uint64  // of the record now
+	Size    int     // of the value now, bytes; not of a number that was added to
+	Fresh   bool    // no live record was there before
 }
 
 // Errors of Commit. Each is one outcome of an operation, not a fault, unless said.
@@ -69,8 +77,8 @@ var (
 	ErrNotFound   = errors.New("key not found")                                              // Replace, Append, Prepend, CAS, Delete, Incr, Decr, Touch
 	ErrExists     = errors.New("key exists")                                                 // Add; Touch with Claim: it is claimed
 	ErrConflict   = errors.New("record was changed by another")                              // a token that does not match
-	ErrNotNumeric = errors.New("value is not a number")                                      // Incr, Decr
-	ErrTooLarge   = errors.New("value is larger than max-value")                             // also a result of Append or Prepend
+	ErrNotNumeric = errors.New("value is not a number")                                      // Incr, Decr, AddInt, AddDouble; also a sum of AddDouble
+	ErrTooLarge   = errors.New("value is larger than max-value")                             // also a result of Append, Prepend or Shift
 	ErrKey        = errors.New("key is empty or longer than 65535 bytes")                    //
 	ErrNoSpace    = errors.New("disk is nearly full: free space or lower min-free")          // fault
 	ErrNoMemory   = errors.New("memory limit is reached: raise max-memory or delete keys")   // fault

@@ -68,7 +68,7 @@ func (s *Store) write(sh *shard, h uint64, req *Request, p *present, res *Result
 		s.log.Unlock()
 		return errFlushed
 	}
-	next, res.Number = req.sign(p, next, record.Author{Stamp: s.clock.Next(), Epoch: s.epoch})
+	next = req.sign(p, next, record.Author{Stamp: s.clock.Next(), Epoch: s.epoch}, res)
 	seq, loc, err := s.log.Append(&next)
 	s.log.Unlock()
 	if err != nil {

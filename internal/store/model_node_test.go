@@ -283,7 +283,7 @@ func (k *bench) commit(w *world, i int, req Request) bool {
 		epoch = uint64(i)
 	}
 	stamp := st.clock.Next()
-	next, _ = k.ru.sign(&req, &p, next, record.Author{Stamp: stamp, Epoch: epoch})
+	next = k.ru.sign(&req, &p, next, record.Author{Stamp: stamp, Epoch: epoch})
 	next = next.Clone()
 	k.save(w, i)
 	k.law5(w, i, &p, &next)

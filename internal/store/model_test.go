@@ -24,7 +24,7 @@ import (
 type modelRules struct {
 	living      func(r *record.Record, now int64, floor hlc.Stamp) bool
 	absence     func(b bounds, p *present) hlc.Stamp
-	sign        func(req *Request, p *present, next record.Record, by record.Author) (record.Record, uint64)
+	sign        func(req *Request, p *present, next record.Record, by record.Author) record.Record
 	accept      func(b bounds, p *present, r *record.Record) (record.Record, verdict)
 	forgettable func(r *record.Record, now int64, horizon hlc.Stamp) bool
 	removable   func(r *record.Record, horizon hlc.Stamp) bool
@@ -61,8 +61,8 @@ func rightRules() modelRules {
 	return modelRules{
 		living:  living,
 		absence: bounds.absence,
-		sign: func(req *Request, p *present, next record.Record, by record.Author) (record.Record, uint64) {
-			return req.sign(p, next, by)
+		sign: func(req *Request, p *present, next record.Record, by record.Author) record.Record {
+			return req.sign(p, next, by, &Result{})
 		},
 		accept:      bounds.accept,
 		forgettable: forgettable,
@@ -116,6 +116,14 @@ func modelActions(nodes int, names string) (list []modelAction) {
 			op(name, Request{Op: Delete})
 		case "incr":
 			op(name, Request{Op: Incr, Delta: 1})
+		case "set4":
+			op(name, Request{Op: Set, Value: []byte("1234")})
+		case "addint":
+			op(name, Request{Op: AddInt, Int: 1})
+		case "putcat":
+			op(name, Request{Op: Append, Value: []byte("00"), Create: true})
+		case "putshl":
+			op(name, Request{Op: Shift, Value: []byte("00"), Create: true, Width: 4})
 		case "append":
 			op(name, Request{Op: Append, Value: []byte("0")})
 		case "touch": // expires before the next hour
@@ -434,6 +442,8 @@ var modelProfiles = []modelProfile{
 		actions: "set setx add addx delete incr touch touchpast append tick pull", depth: 2, deep: 4},
 	{name: "operations on a number", nodes: 2, starts: []string{"set A, settle"},
 		actions: "set add delete incr touch tick pull", depth: 3, deep: 5},
+	{name: "operations of Tokyo Tyrant", nodes: 2, starts: []string{"", "set4 A, settle", "addint A, settle"},
+		actions: "set4 addint incr putcat putshl delete tick pull", depth: 2, deep: 4},
 	{name: "operations of three", nodes: 3, starts: []string{"set A, settle"},
 		actions: "set add delete incr pull", depth: 2, deep: 5},
 	{name: "losses", nodes: 2, starts: []string{"", "set A, settle"},

@@ -114,24 +114,24 @@ var wrongRules = []wrongRule{
 		}},
 	{name: "8: a touch begins a generation", nodes: 2, start: "set A, settle", actions: "incr touch pull", depth: 5,
 		change: func(ru *modelRules) {
-			ru.sign = func(req *Request, p *present, next record.Record, by record.Author) (record.Record, uint64) {
+			ru.sign = func(req *Request, p *present, next record.Record, by record.Author) record.Record {
 				if req.Op == Touch {
 					next.Value = p.rec.AppendVisible(nil)
 					next.Stamp = by.Stamp
-					return next, 0
+					return next
 				}
-				return req.sign(p, next, by)
+				return req.sign(p, next, by, &Result{})
 			}
 		}},
 	{name: "an increment is a set", nodes: 2, start: "set A, settle", actions: "incr pull", depth: 5,
 		change: func(ru *modelRules) {
-			ru.sign = func(req *Request, p *present, next record.Record, by record.Author) (record.Record, uint64) {
+			ru.sign = func(req *Request, p *present, next record.Record, by record.Author) record.Record {
 				if req.Op == Incr {
 					v, _ := p.rec.Number()
 					next.Value, next.Stamp = strconv.AppendUint(nil, v+req.Delta, 10), by.Stamp
-					return next, v + req.Delta
+					return next
 				}
-				return req.sign(p, next, by)
+				return req.sign(p, next, by, &Result{})
 			}
 		}},
 	{name: "the newest stamp wins whole", nodes: 2, start: "set A, settle", actions: "set incr pull", depth: 5,

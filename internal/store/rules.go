@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/futago/futago/internal/hlc"
@@ -49,7 +50,7 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 		}
 	}
 	if !p.live && !p.spoilt {
-		if req.creates = req.Create && (req.Op == Incr || req.Op == Decr); req.creates {
+		if req.creates = req.vivifies(); req.creates {
 			return nil
 		}
 		return ErrNotFound
@@ -63,9 +64,21 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 		}
 	}
 	switch req.Op {
-	case Append, Prepend:
-		if int64(len(p.rec.Bytes(req.scratch[:0]))+len(req.Value)) > maxValue {
+	case Append, Prepend, Shift:
+		size := len(p.rec.Bytes(req.scratch[:0])) + len(req.Value)
+		if req.Op == Shift {
+			size = min(size, req.Width)
+		}
+		if int64(size) > maxValue {
 			return ErrTooLarge
+		}
+	case AddInt:
+		if _, ok := p.rec.Int32(); !ok {
+			return ErrNotNumeric
+		}
+	case AddDouble:
+		if v, ok := p.rec.Float64(); !ok || math.IsNaN(v+req.Double) {
+			return ErrNotNumeric
 		}
 	case Incr, Decr:
 		if _, ok := p.rec.Number(); !ok {
@@ -79,10 +92,25 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 	return nil
 }
 
+// vivifies reports operations that create an absent key.
+func (req *Request) vivifies() bool {
+	switch req.Op {
+	case Incr, Decr, Append, Shift:
+		return req.Create
+	case AddInt, AddDouble:
+		return true
+	}
+	return false
+}
+
 // keepsValue reports operations after which a record counts as read if it was read before, as in memcached. Touch is a read
 // itself.
 func (req *Request) keepsValue() bool {
-	return req.Op == Touch || req.Op == Incr || req.Op == Decr || req.Op == Invalidate
+	switch req.Op {
+	case Touch, Incr, Decr, AddInt, AddDouble, Invalidate:
+		return true
+	}
+	return false
 }
 
 // compose makes the record that follows, all but its stamp. A joined value is built in req.scratch.
@@ -93,6 +121,9 @@ func (req *Request) compose(p *present, b bounds) record.Record {
 	}
 	if req.stale {
 		next.Stale, next.Won, next.Expires = true, p.rec.Won, p.rec.Expires
+	}
+	if req.creates {
+		next.Created, next.Replaced = true, b.absence(p)
 	}
 	switch req.Op {
 	case Add:
@@ -108,12 +139,14 @@ func (req *Request) compose(p *present, b bounds) record.Record {
 	case Incr, Decr:
 		if req.creates {
 			req.scratch = strconv.AppendUint(req.scratch[:0], req.Initial, 10)
-			next.Value, next.Created, next.Replaced = req.scratch, true, b.absence(p)
+			next.Value = req.scratch
 		}
-	case Append, Prepend:
-		next.Flags, next.Expires, next.Type = p.rec.Flags, p.rec.Expires, p.rec.Type
-		req.join(&p.rec)
-		next.Value = req.scratch
+	case Append, Prepend, Shift:
+		if !req.creates {
+			next.Flags, next.Expires, next.Type = p.rec.Flags, p.rec.Expires, p.rec.Type
+			req.join(&p.rec)
+			next.Value = req.scratch
+		}
 	case Delete:
 		next = record.Record{Kind: record.Tombstone, Key: req.Key, Replaced: p.rec.Stamp, Evicted: req.evicts}
 	}
@@ -121,15 +154,18 @@ func (req *Request) compose(p *present, b bounds) record.Record {
 }
 
 // sign gives the composed record its stamp, which arithmetic adds to what is there as a contribution of the author, and a
-// touch only notes. number is what clients see after arithmetic.
-func (req *Request) sign(p *present, next record.Record, by record.Author) (signed record.Record, number uint64) {
+// touch only notes. res gets the number that clients see after arithmetic.
+func (req *Request) sign(p *present, next record.Record, by record.Author, res *Result) record.Record {
+	next.Stamp = by.Stamp
+	cur := &p.rec
 	switch req.Op {
 	case Incr, Decr:
 		if req.creates {
-			next.Stamp = by.Stamp
-			return next, req.Initial
+			res.Number = req.Initial
+			return next
 		}
-		next, number = record.Contribute(&p.rec, by, req.Op == Incr, req.Delta, req.scratch)
+		var number uint64
+		next, number = record.Contribute(cur, by, req.Op == Incr, req.Delta, req.scratch)
 		if req.Unique != 0 { // one token is one value: a sum that others may add to cannot have it
 			next.Kind, next.Created, next.Unique = record.Value, false, req.Unique
 			next.Value = strconv.AppendUint(next.Value[:0], number, 10)
@@ -137,26 +173,42 @@ func (req *Request) sign(p *present, next record.Record, by record.Author) (sign
 		if req.Retime {
 			next.Expires = req.RetimeTo
 		}
-		return next, number
+		res.Number = number
+	case AddInt:
+		if req.creates {
+			zero := record.NewNumber(next, record.Int32)
+			cur = &zero
+		}
+		next, res.Int = record.ContributeInt32(cur, by, req.Int, req.scratch)
+	case AddDouble:
+		if req.creates {
+			zero := record.NewNumber(next, record.Float64)
+			cur = &zero
+		}
+		next, res.Double = record.ContributeFloat64(cur, by, req.Double, req.scratch)
 	case Touch:
 		if req.KeepExpires {
-			req.Expires = p.rec.Expires
+			req.Expires = cur.Expires
 		}
-		next = record.Renew(&p.rec, by.Stamp, req.Expires, req.scratch)
+		next = record.Renew(cur, by.Stamp, req.Expires, req.scratch)
 		next.Won = next.Won || req.Claim
-		return next, 0
 	}
-	next.Stamp = by.Stamp
-	return next, 0
+	return next
 }
 
 // join puts the present value and the new one together in r.scratch.
 func (req *Request) join(cur *record.Record) {
-	if req.Op == Append {
+	switch req.Op {
+	case Append:
 		req.scratch = append(cur.AppendVisible(req.scratch[:0]), req.Value...)
-		return
+	case Prepend:
+		req.scratch = cur.AppendVisible(append(req.scratch[:0], req.Value...))
+	case Shift:
+		old, added := cur.Bytes(req.scratch[:0]), req.Value
+		added = added[max(0, len(added)-req.Width):]
+		old = old[max(0, len(old)+len(added)-req.Width):]
+		req.scratch = append(append(make([]byte, 0, len(old)+len(added)), old...), added...)
 	}
-	req.scratch = cur.AppendVisible(append(req.scratch[:0], req.Value...))
 }
 
 // absence is the stamp that a creation comes right after: of the tombstone, expired record or floor that it replaces, or
