@@ -44,18 +44,20 @@ var layers = map[string]layer{
 
 	"internal/store": {level: 3},
 
-	"internal/replication":       {level: 4},
-	"internal/script":            {level: 4},
-	"internal/server":            {level: 4},
-	"internal/server/transcript": {level: 4},
+	"internal/cabinet": {level: 4},
+
+	"internal/replication":       {level: 5},
+	"internal/script":            {level: 5},
+	"internal/server":            {level: 5},
+	"internal/server/transcript": {level: 5},
 	// The public client is what users import: it must not pull in the database.
-	".": {level: 4, may: []string{"internal/memcache", "internal/tyrant"}},
+	".": {level: 5, may: []string{"internal/memcache", "internal/tyrant"}},
 
-	"internal/node":  {level: 5},
-	"internal/bench": {level: 5, may: []string{".", "internal/memcache", "internal/tyrant"}},
-	"internal/proxy": {level: 5, may: []string{".", "internal/addr", "internal/memcache", "internal/nearest", "internal/tyrant"}},
+	"internal/node":  {level: 6},
+	"internal/bench": {level: 6, may: []string{".", "internal/memcache", "internal/tyrant"}},
+	"internal/proxy": {level: 6, may: []string{".", "internal/addr", "internal/memcache", "internal/nearest", "internal/tyrant"}},
 
-	"cmd/futago": {level: 6},
+	"cmd/futago": {level: 7},
 
 	// End-to-end tests know the binary, and nothing inside it.
 	"e2e":         {level: 7, may: []string{"."}},

@@ -245,6 +245,9 @@ func (x *Index) Each(f func(loc uint64) bool) {
 // Tags is the number of tags. A tag is what a slot keeps of a hash, beside the shard; keys may share one.
 const Tags = 1 << tagBits
 
+// TagOf is the tag of a hash.
+func TagOf(h uint64) uint32 { return uint32(tag(h)) }
+
 // AppendTags appends the tags in use from first on and below end, in no order, those of several keys several times.
 func (x *Index) AppendTags(dst []uint32, first, end uint32) []uint32 {
 	for _, s := range x.slots {

@@ -218,7 +218,7 @@ func TestBinaryStrictLongPipeline(t *testing.T) {
 // A write fails while one behind it still waits, after output in front of both has left.
 func TestBinaryStrictFailsOneAfterTheOther(t *testing.T) {
 	s, w, confirm := newStrictSession(t)
-	s.binary = true
+	s.proto = isBinary
 	s.feed(w, []byte(noopPacket(1)+setPacket(memcache.OpcodeSetQ, 2, "a", "1")+setPacket(memcache.OpcodeSetQ, 3, "b", "2")+keyPacket(memcache.OpcodeGet, 4, "a")+setPacket(memcache.OpcodeSet, 5, "b", "3")))
 	if got := replies(t, s.take(t, w)); !slices.Equal(got, []string{`noop 1 0x0 ""`}) {
 		t.Fatalf("in front of the writes: got %q", got)

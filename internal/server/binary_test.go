@@ -124,7 +124,7 @@ func TestBinaryInPieces(t *testing.T) {
 // newBinarySession is newSession for the binary protocol.
 func newBinarySession(t testing.TB) (*session, *worker) {
 	s, w := newSession(t, 1<<20)
-	s.binary, s.bin.MaxValue = true, 1<<20
+	s.proto, s.bin.MaxValue = isBinary, 1<<20
 	return s, w
 }
 

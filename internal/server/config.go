@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/futago/futago/internal/tyrant"
 	"github.com/futago/futago/internal/users"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -37,6 +38,10 @@ type Config struct {
 	Users *users.Users
 	// TLS are the certificates, for the listeners that want them; nil where none does.
 	TLS *TLS
+	// Node is the number of the node, which Tokyo Tyrant calls its server id.
+	Node int
+	// Mask are the commands that no client may use, by Tokyo Tyrant's names, whatever its protocol.
+	Mask tyrant.Mask
 	// Stop is called, at most a few times and by any goroutine, when a client asks the node to stop. It must not wait for
 	// that. nil: the command shutdown is not enabled.
 	Stop func()

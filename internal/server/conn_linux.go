@@ -6,7 +6,6 @@ import "golang.org/x/sys/unix"
 type conn struct {
 	session
 	fd     int
-	proto  verdict
 	events uint32 // what epoll watches
 	in     []byte // a request that is not whole, or waits for room in out
 

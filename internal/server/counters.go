@@ -1,6 +1,10 @@
 package server
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/futago/futago/internal/tyrant"
+)
 
 // counter names one number that only rises.
 type counter uint8
@@ -47,9 +51,11 @@ const (
 	idleKicks
 	firstByteTimeouts
 	requestTimeouts
-	repliesHeld // times that replies had to wait for the gate
+	repliesHeld   // times that replies had to wait for the gate
+	tyrantPutMiss // puts of Tokyo Tyrant that stored nothing
+	cmdTyrant     // its first command; the others follow by their index
 
-	counterCount
+	counterCount = cmdTyrant + tyrant.Commands
 )
 
 // tally is counted by one goroutine or loop alone and handed on with publish, so that requests touch no shared memory.

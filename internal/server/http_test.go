@@ -202,11 +202,13 @@ func TestNoProtocolIsChanged(t *testing.T) {
 		m.send("version\r\nGET /k HTTP/1.1\r\nHost: h\r\n\r\nset k 0 0 1\r\nx\r\n")
 		m.expect("VERSION 0.1.0\r\n")
 		m.expectEnd()
-		for _, first := range []string{"\xc8", "\x16"} {
-			r := dial(t, s)
-			r.send(first)
-			r.expectEnd()
-		}
+		r := dial(t, s)
+		r.send("\x16")
+		r.expectEnd()
+		y := dial(t, s)
+		y.send("\xc8\x80version\r\n")
+		y.expect("\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+		y.expectEnd()
 		b := dial(t, s)
 		b.send(noopPacket(1) + "set k 0 0 1\r\nx\r\nset k 0 0 1\r\nx\r\n")
 		b.expect(noopReply(1))

@@ -17,12 +17,16 @@ type Protocol uint8
 const (
 	Memcache Protocol = 1 << iota // memcached's protocols, text and binary
 	HTTP                          // keys as paths
+	Tyrant                        // Tokyo Tyrant's binary protocol
+
+	// AllProtocols are served where none is named.
+	AllProtocols = Memcache | HTTP | Tyrant
 )
 
 var protocolNames = []struct {
 	name  string
 	value Protocol
-}{{"memcache", Memcache}, {"http", HTTP}}
+}{{"memcache", Memcache}, {"http", HTTP}, {"tyrant", Tyrant}}
 
 // TLSMode says what a listener does with TLS.
 type TLSMode uint8
@@ -52,7 +56,7 @@ type Listener struct {
 // ,tls or ,tls=optional or ,tls=mutual. Without them all protocols are served, without TLS.
 func ParseListen(text string) (Listener, error) {
 	address, options, hasOptions := strings.Cut(text, ",")
-	l := Listener{Network: "tcp", Address: address, Protocols: Memcache | HTTP}
+	l := Listener{Network: "tcp", Address: address, Protocols: AllProtocols}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		l.Network, l.Address = "unix", path
 		if path == "" {
@@ -128,7 +132,7 @@ func (l Listener) String() string {
 	if l.Network == "unix" {
 		text = "unix:" + text
 	}
-	if l.Protocols != Memcache|HTTP {
+	if l.Protocols != AllProtocols {
 		var names []string
 		for _, p := range protocolNames {
 			if l.Protocols&p.value != 0 {

@@ -11,13 +11,14 @@ func TestParseListen(t *testing.T) {
 		want Listener
 		err  string // part of the error; empty = none
 	}{
-		{"127.0.0.1:11211", Listener{"tcp", "127.0.0.1:11211", Memcache | HTTP, NoTLS}, ""},
-		{"[::1]:80", Listener{"tcp", "[::1]:80", Memcache | HTTP, NoTLS}, ""},
-		{":0", Listener{"tcp", ":0", Memcache | HTTP, NoTLS}, ""},
+		{"127.0.0.1:11211", Listener{"tcp", "127.0.0.1:11211", AllProtocols, NoTLS}, ""},
+		{"[::1]:80", Listener{"tcp", "[::1]:80", AllProtocols, NoTLS}, ""},
+		{":0", Listener{"tcp", ":0", AllProtocols, NoTLS}, ""},
 		{"localhost:1,protocols=memcache+http", Listener{"tcp", "localhost:1", Memcache | HTTP, NoTLS}, ""},
+		{"h:1,protocols=tyrant", Listener{"tcp", "h:1", Tyrant, NoTLS}, ""},
 		{"h:1,protocols=memcache", Listener{"tcp", "h:1", Memcache, NoTLS}, ""},
 		{"unix:/run/f.sock,protocols=http", Listener{"unix", "/run/f.sock", HTTP, NoTLS}, ""},
-		{"h:1,tls", Listener{"tcp", "h:1", Memcache | HTTP, OnlyTLS}, ""},
+		{"h:1,tls", Listener{"tcp", "h:1", AllProtocols, OnlyTLS}, ""},
 		{"h:1,tls=optional,protocols=http", Listener{"tcp", "h:1", HTTP, OptionalTLS}, ""},
 		{"unix:/s,protocols=memcache,tls=mutual", Listener{"unix", "/s", Memcache, MutualTLS}, ""},
 		{"h:1,tls=", Listener{}, "want tls, tls=optional or tls=mutual"},
@@ -63,7 +64,7 @@ func TestSniff(t *testing.T) {
 		{'g', both, isMemcache}, {'G', both, isHTTP}, {'A', both, isHTTP}, {'Z', both, isHTTP}, {'@', both, isMemcache}, {'[', both, isMemcache},
 		{'\r', both, isMemcache}, {0, both, isMemcache}, {0xff, both, isMemcache},
 		{'G', Memcache, isMemcache}, {'g', Memcache, isMemcache}, {'g', HTTP, refused}, {'G', HTTP, isHTTP},
-		{0x80, both, isBinary}, {0x80, HTTP, refused}, {0xC8, both, refused}, {0x16, both, refused}, {0x80, Memcache, isBinary}, {0x16, HTTP, refused},
+		{0x80, both, isBinary}, {0x80, HTTP, refused}, {0xC8, both, refused}, {0xC8, Tyrant, isTyrant}, {0xC8, AllProtocols, isTyrant}, {'g', Tyrant, refused}, {'G', Tyrant, refused}, {0x16, both, refused}, {0x80, Memcache, isBinary}, {0x16, HTTP, refused},
 	}
 	for _, tt := range tests {
 		if got := sniff(tt.first, tt.set, NoTLS); got != tt.want {

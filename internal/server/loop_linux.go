@@ -236,12 +236,9 @@ func (l *loop) read(c *conn) {
 
 // decide looks at the first bytes; false means that they are not for this loop.
 func (l *loop) decide(c *conn, data []byte) bool {
-	c.proto = sniff(data[0], c.peer.protocol, c.peer.tls)
+	c.speak(sniff(data[0], c.peer.protocol, c.peer.tls), l.srv)
 	switch c.proto {
-	case isMemcache:
-		return true
-	case isBinary:
-		c.binary = true
+	case isMemcache, isBinary, isTyrant:
 		return true
 	case isHTTP, isTLS:
 		l.forget(c)

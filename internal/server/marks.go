@@ -27,7 +27,8 @@ type mark struct {
 	pos, end int
 	seq      uint64
 	fallible bool          // if the write fails an error takes the place of what stands from pos to end, be it nothing
-	echo     memcache.Echo // for that error in the binary protocol
+	echo     memcache.Echo // for that error in memcached's binary protocol
+	refusal  string        // that error in Tokyo Tyrant's
 	failed   bool
 }
 
@@ -117,9 +118,9 @@ func (s *session) fail(n int) (replaced int) {
 	held := append([]byte(nil), s.out[from:]...)
 	s.out = s.out[:from]
 	at := from
-	for _, m := range s.marks[:n] {
-		if m.failed && m.fallible {
-			s.out = s.appendUnconfirmed(append(s.out, held[at-from:m.pos-from]...), m.echo)
+	for i := range s.marks[:n] {
+		if m := &s.marks[i]; m.failed && m.fallible {
+			s.out = s.appendUnconfirmed(append(s.out, held[at-from:m.pos-from]...), m)
 			at = m.end
 			replaced++
 		}
@@ -132,9 +133,21 @@ func (s *session) fail(n int) (replaced int) {
 	return replaced
 }
 
-func (s *session) appendUnconfirmed(out []byte, e memcache.Echo) []byte {
-	if s.binary {
-		return memcache.AppendBinaryError(out, e, memcache.BinaryOutOfMemory, store.ErrUnconfirmed.Error())
+// answeredTyrant is answered in Tokyo Tyrant's protocol, for a command whose failure looks like this.
+func (s *session) answeredTyrant(refusal string) {
+	if s.open {
+		m := &s.marks[len(s.marks)-1]
+		m.end, m.fallible, m.refusal = len(s.out), refusal != "", refusal
+		s.open = false
+	}
+}
+
+func (s *session) appendUnconfirmed(out []byte, m *mark) []byte {
+	switch s.proto {
+	case isBinary:
+		return memcache.AppendBinaryError(out, m.echo, memcache.BinaryOutOfMemory, store.ErrUnconfirmed.Error())
+	case isTyrant:
+		return append(out, m.refusal...)
 	}
 	return append(out, replyUnconfirmed...)
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/futago/futago/internal/cabinet"
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/store"
 )
@@ -34,6 +35,8 @@ type Server struct {
 	streams   streams // of the goroutine carrier
 	prefixes  prefixes
 	dumping   sync.Mutex // held while a step of a dump is made
+	cabinet   *cabinet.Cabinet
+	heavy     chan struct{} // holds one for each command that takes long and runs
 
 	web      *http.Server
 	handoffs *handoffListener
@@ -73,7 +76,7 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, store: st, logger: cfg.Logger, started: st.Now(), done: make(chan struct{}),
-		totals: []*totals{new(totals)},
+		totals: []*totals{new(totals)}, cabinet: cabinet.New(st, int(cfg.MaxPending)), heavy: make(chan struct{}, maxHeavy),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.maxConns = fitDescriptors(cfg.MaxConns, s.logger)

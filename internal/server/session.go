@@ -10,15 +10,17 @@ import (
 // feedStep is the output after which a feed pauses, so that it leaves before more is made. Bytes.
 const feedStep = 1 << 20
 
-// session is one memcached conversation, in text or binary: bytes in, replies out.
+// session is one conversation in memcached's text or binary protocol or in Tokyo Tyrant's: bytes in, replies out.
 //
 // sent <= marks[0].pos <= ... <= len(out)
 type session struct {
 	peer  *peer
 	user  *users.User // nil: must authenticate, where users are known at all
+	proto verdict
 	dec   memcache.Decoder
 	bin   memcache.BinaryDecoder
-	out   []byte // replies; the first sent bytes have left
+	tt    *tyrantSession // nil in the other protocols
+	out   []byte         // replies; the first sent bytes have left
 	sent  int
 	marks []mark
 	fed   int  // marks that were there when the current feed began
@@ -41,7 +43,14 @@ type session struct {
 	closing bool // nothing more is to be executed; close once the replies have left
 
 	challenged bool // SASL has begun without data
-	binary     bool // the client speaks the binary protocol: bin decodes, not dec
+}
+
+// speak decides the protocol of the conversation.
+func (s *session) speak(proto verdict, srv *Server) {
+	s.proto = proto
+	if proto == isTyrant {
+		s.speakTyrant(srv)
+	}
 }
 
 // unsent is the number of bytes that have not left.
@@ -88,8 +97,11 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 	s.need, s.more = 0, false
 	s.fed = len(s.marks)
 	start := len(s.out)
-	if s.binary {
+	switch s.proto {
+	case isBinary:
 		return s.feedBinary(w, in, start)
+	case isTyrant:
+		return s.feedTyrant(w, in, start)
 	}
 	if len(s.keys) > 0 {
 		whole := s.resumeGet(w, start)

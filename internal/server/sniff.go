@@ -7,6 +7,7 @@ const (
 	undecided verdict = iota
 	isMemcache
 	isBinary
+	isTyrant
 	isHTTP
 	isTLS
 	refused
@@ -28,6 +29,8 @@ func sniff(first byte, set Protocol, secure TLSMode) verdict {
 		return refused
 	case first == magicMemcacheBinary && set&Memcache != 0:
 		return isBinary
+	case first == magicTyrant && set&Tyrant != 0:
+		return isTyrant
 	case first == magicMemcacheBinary, first == magicTyrant, first == magicTLS:
 		return refused
 	case first >= 'A' && first <= 'Z' && set&HTTP != 0:

@@ -107,8 +107,9 @@ func (st *stream) run() (handed bool) {
 		}
 		verdict = sniff(st.in[0], st.peer.protocol, NoTLS)
 	}
+	st.speak(verdict, st.srv)
 	switch verdict {
-	case isMemcache:
+	case isMemcache, isBinary, isTyrant:
 		st.converse()
 	case isHTTP:
 		if st.SetDeadline(time.Time{}) != nil {
@@ -116,9 +117,6 @@ func (st *stream) run() (handed bool) {
 		}
 		st.srv.handoff(st.Conn, bytes.Clone(st.in), st.peer)
 		return true
-	case isBinary:
-		st.binary = true
-		st.converse()
 	}
 	return false
 }
@@ -129,7 +127,7 @@ func (st *stream) begin() bool {
 	return n > 0
 }
 
-// converse serves memcached until the connection ends.
+// converse serves a session until the connection ends.
 func (st *stream) converse() {
 	w := &st.w
 	var window time.Time // in which a half-sent request must make progress; zero = there is none

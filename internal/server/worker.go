@@ -1,9 +1,11 @@
 package server
 
 import (
+	"github.com/futago/futago/internal/cabinet"
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/tyrant"
 )
 
 // worker is what the sessions of one loop, or of one goroutine, share one after the other while they execute requests.
@@ -18,9 +20,11 @@ type worker struct {
 
 	mreq memcache.Request
 	breq memcache.BinaryRequest
+	treq tyrant.Request
 	req  store.Request
 	res  store.Result
 	view store.View
+	tt   cabinet.Scratch
 }
 
 func newWorker(s *Server, t *totals) worker {

@@ -17,6 +17,12 @@ type Cursor struct {
 	tag  uint32 // the next one of the part
 }
 
+// CursorAt returns the place of the key, whether it is there or not. A walk from it shows the key after at most a few others.
+func (s *Store) CursorAt(key []byte) Cursor {
+	h := s.log.Hash(key)
+	return Cursor{part: PartOf(h), tag: index.TagOf(h)}
+}
+
 // Listed is a live record as List shows it.
 type Listed struct {
 	Key      []byte // valid during the call only

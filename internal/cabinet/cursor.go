@@ -1,0 +1,78 @@
+package cabinet
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/futago/futago/internal/store"
+)
+
+// cursorStep is how many keys a cursor looks up at a time.
+const cursorStep = 256
+
+// cursor is the place of iterinit and iternext. It belongs to one client: the original has one for all. Keys that are there
+// all the time come once, in no order.
+type cursor struct {
+	begun bool
+	place store.Cursor
+	more  bool     // keys may lie behind place
+	keys  [][]byte // the next ones
+	memory
+}
+
+// IterInit begins with the first key.
+func (c *Client) IterInit() error {
+	c.cursor = cursor{begun: true, more: true}
+	return c.note(nil)
+}
+
+// IterInitAt begins with a key; store.ErrNotFound, and the cursor stays where it was.
+func (c *Client) IterInitAt(key []byte) error {
+	if _, err := c.VSiz(key); err != nil {
+		return err
+	}
+	next := cursor{begun: true, more: true, place: c.c.store.CursorAt(key)}
+	c.fill(&next)
+	// Keys of the same place may come first.
+	i := slices.IndexFunc(next.keys, func(k []byte) bool { return bytes.Equal(k, key) })
+	if i < 0 {
+		return c.note(store.ErrNotFound) // deleted meanwhile
+	}
+	next.keys = next.keys[i:]
+	c.cursor = next
+	return c.note(nil)
+}
+
+// IterNext returns the next key, valid until the next call; ErrEnd, also before IterInit.
+func (c *Client) IterNext() (key []byte, err error) {
+	p := &c.cursor
+	for p.begun {
+		if len(p.keys) == 0 {
+			if !p.more {
+				break
+			}
+			c.fill(p)
+			continue
+		}
+		key, p.keys = p.keys[0], p.keys[1:]
+		if c.c.store.Peek(key, &c.view) { // it may be gone since
+			c.view.Release()
+			return key, c.note(nil)
+		}
+	}
+	c.cursor = cursor{}
+	return nil, c.note(ErrEnd)
+}
+
+// fill looks up the next keys, if there are any in the next step.
+func (c *Client) fill(p *cursor) {
+	p.keys, p.memory = p.keys[:0], memory{}
+	p.more = c.c.store.List(&p.place, func(r *store.Listed) bool {
+		if c.sees(r.Key) {
+			p.keys = append(p.keys, p.clone(r.Key))
+		}
+		return len(p.keys) < cursorStep
+	})
+}
+
+func (c *Client) sees(key []byte) bool { return c.Sees == nil || c.Sees(key) }

@@ -1,0 +1,272 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/futago/futago/internal/cabinet"
+	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/tyrant"
+)
+
+// tyrantSession is what a conversation in Tokyo Tyrant's protocol has besides.
+type tyrantSession struct {
+	dec    tyrant.Decoder
+	client *cabinet.Client
+}
+
+// listOverhead is how much larger than the largest value a request with a list may be, in bytes.
+const listOverhead = 1 << 20
+
+// speakTyrant prepares a conversation in Tokyo Tyrant's protocol.
+func (s *session) speakTyrant(srv *Server) {
+	s.tt = &tyrantSession{client: srv.cabinet.Client(nil)}
+	s.tt.dec.MaxValue = int(srv.cfg.MaxValue)
+	s.tt.dec.MaxRequest = int(srv.cfg.MaxValue) + listOverhead
+	if srv.cfg.Users != nil {
+		s.tt.client.Sees = func(key []byte) bool { return s.reads(srv, key) }
+	}
+}
+
+// feedTyrant is feed for Tokyo Tyrant's protocol.
+func (s *session) feedTyrant(w *worker, in []byte, start int) (n int) {
+	s.tt.client.Scratch = &w.tt
+	for n < len(in) {
+		if s.full(w, start) {
+			s.more = true
+			return n
+		}
+		size, need, err := s.tt.dec.Decode(in[n:], &w.treq)
+		n += size
+		if err != nil {
+			s.need = need
+			return n
+		}
+		s.executeTyrant(w)
+		s.answeredTyrant(tyrantRefusal(w.treq.Command))
+		if s.closing || s.slow != nil {
+			return n
+		}
+	}
+	return n
+}
+
+// executeTyrant turns the request in w.treq into a call of the cabinet and its result into the reply. Memory that the request
+// lies in is not there any more when a slow part runs.
+func (s *session) executeTyrant(w *worker) {
+	r, c := &w.treq, s.tt.client
+	if r.Close {
+		w.tally[cmdOther]++
+		s.closing = true
+		return
+	}
+	w.tally[cmdTyrant+counter(r.Command.Index())]++
+	if r.TooLarge {
+		w.tally[storeTooLarge]++
+		s.failTyrant(r.Command)
+		return
+	}
+	if w.srv.cfg.Mask.Forbids(r.Command, tyrant.ViaTyrant) || !s.permittedTyrant(w) {
+		w.tally[cmdDenied]++
+		s.failTyrant(r.Command)
+		return
+	}
+	switch r.Command {
+	case tyrant.Put, tyrant.PutKeep, tyrant.PutCat, tyrant.PutShl, tyrant.PutNR:
+		s.tyrantPut(w)
+	case tyrant.Out:
+		err := c.Out(r.Key)
+		w.countDelete(err)
+		s.tyrantDone(w, err)
+	case tyrant.Get:
+		s.tyrantGet(w)
+	case tyrant.MGet:
+		s.tyrantList(w, len(r.Args) > listInline, r.Args, tyrantMGet)
+	case tyrant.VSiz:
+		n, err := c.VSiz(r.Key)
+		w.countGet(err)
+		if err != nil {
+			s.failTyrant(r.Command)
+			return
+		}
+		s.out = tyrant.AppendSize(s.out, n)
+	case tyrant.IterInit:
+		s.tyrantDone(w, c.IterInit())
+	case tyrant.IterNext:
+		if key, err := c.IterNext(); err != nil {
+			s.failTyrant(r.Command)
+		} else {
+			s.out = tyrant.AppendValue(s.out, key)
+		}
+	case tyrant.AddInt, tyrant.AddDouble:
+		s.tyrantAdd(w)
+	case tyrant.RNum:
+		s.out = tyrant.AppendCount(s.out, c.RNum())
+	case tyrant.Size:
+		s.out = tyrant.AppendCount(s.out, c.Size())
+	case tyrant.Stat:
+		w.tally.publish(w.totals)
+		s.out = tyrant.AppendValue(s.out, w.srv.tyrantStat())
+	case tyrant.Vanish:
+		w.tally[cmdFlush]++
+		s.tyrantDone(w, c.Vanish())
+	default:
+		w.tally[cmdOther]++
+		s.tyrantRest(w)
+	}
+}
+
+func (s *session) tyrantPut(w *worker) {
+	r, c := &w.treq, s.tt.client
+	w.tally[cmdSet]++
+	w.srv.prefixes.set(r.Key)
+	var err error
+	switch r.Command {
+	case tyrant.PutKeep:
+		err = c.PutKeep(r.Key, r.Value)
+	case tyrant.PutCat:
+		err = c.PutCat(r.Key, r.Value)
+	case tyrant.PutShl:
+		err = c.PutShl(r.Key, r.Value, int(r.Width))
+	default:
+		err = c.Put(r.Key, r.Value)
+	}
+	w.countPut(err)
+	s.tyrantDone(w, err)
+}
+
+// tyrantDone answers what has no result.
+func (s *session) tyrantDone(w *worker, err error) {
+	s.holdWritten(w)
+	if w.treq.Command != tyrant.PutNR {
+		s.out = tyrant.AppendStatus(s.out, err == nil)
+	}
+}
+
+// holdWritten keeps the reply that follows until the gate has passed what the cabinet has written for it.
+func (s *session) holdWritten(w *worker) {
+	if seq := s.tt.client.Written(); seq != 0 {
+		w.hold(s, seq)
+	}
+}
+
+func (s *session) tyrantGet(w *worker) {
+	r, v := &w.treq, &w.view
+	found := w.store.Acquire(r.Key, v)
+	w.srv.prefixes.get(r.Key, found)
+	if !found {
+		w.countGet(store.ErrNotFound)
+		s.failTyrant(r.Command)
+		return
+	}
+	w.countGet(nil)
+	if len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
+		s.failTyrant(r.Command)
+	} else {
+		s.out = tyrant.AppendValue(s.out, v.Value)
+	}
+	v.Release()
+}
+
+func (s *session) tyrantAdd(w *worker) {
+	r, c := &w.treq, s.tt.client
+	var sum int32
+	var double float64
+	var err error
+	if r.Command == tyrant.AddInt {
+		sum, err = c.AddInt(r.Key, r.Num)
+	} else {
+		double, err = c.AddDouble(r.Key, r.Double.Float64())
+	}
+	s.holdWritten(w)
+	switch {
+	case err != nil:
+		w.tally[incrMisses]++
+		s.failTyrant(r.Command)
+		return
+	case r.Command == tyrant.AddInt:
+		s.out = tyrant.AppendInt(s.out, sum)
+	default:
+		s.out = tyrant.AppendDouble(s.out, double)
+	}
+	w.tally[incrHits]++
+}
+
+// countPut, countDelete and countGet count one key.
+func (w *worker) countPut(err error) {
+	switch {
+	case err == nil:
+		w.tally[itemsStored]++
+		return
+	case errors.Is(err, store.ErrTooLarge):
+		w.tally[storeTooLarge]++
+	case errors.Is(err, store.ErrNoMemory):
+		w.tally[storeNoMemory]++
+	}
+	w.tally[tyrantPutMiss]++
+}
+
+func (w *worker) countDelete(err error) {
+	if err == nil {
+		w.tally[deleteHits]++
+	} else if errors.Is(err, store.ErrNotFound) {
+		w.tally[deleteMisses]++
+	}
+}
+
+func (w *worker) countGet(err error) {
+	w.tally[cmdGet]++
+	if err == nil {
+		w.tally[getHits]++
+	} else {
+		w.tally[getMisses]++
+	}
+}
+
+// failTyrant answers that a command did nothing. Lists fail with a status that the original never sends, and its clients do
+// not look at: they see an empty list, and others can tell.
+func (s *session) failTyrant(c tyrant.Command) {
+	switch c {
+	case tyrant.RNum, tyrant.Size:
+		s.out = tyrant.AppendCount(s.out, 0)
+	case tyrant.Stat:
+		s.out = tyrant.AppendValue(s.out, nil)
+	default:
+		s.out = append(s.out, tyrantRefusal(c)...)
+	}
+}
+
+// tyrantRefusal is the reply to a command that has failed; none to what has no reply.
+func tyrantRefusal(c tyrant.Command) string {
+	switch c {
+	case tyrant.PutNR:
+		return ""
+	case tyrant.MGet, tyrant.FwmKeys, tyrant.Misc:
+		return "\x01\x00\x00\x00\x00"
+	}
+	return "\x01"
+}
+
+// later has the rest of the command run in a goroutine, for it may take long. job gets a client that it alone uses, and returns
+// the reply.
+func (s *session) later(w *worker, job func(ctx context.Context, c *cabinet.Client) []byte) {
+	c, srv, command := s.tt.client, w.srv, w.treq.Command
+	s.slow = func(ctx context.Context) func(*session, *worker) {
+		c.Scratch = new(cabinet.Scratch)
+		var reply []byte
+		if srv.enterHeavy(ctx) {
+			reply = job(ctx, c)
+			srv.leaveHeavy()
+		}
+		return func(s *session, w *worker) {
+			c.Scratch = &w.tt
+			s.holdWritten(w)
+			if reply == nil {
+				s.failTyrant(command)
+			} else {
+				s.out = append(s.out, reply...)
+			}
+			s.answeredTyrant(tyrantRefusal(command))
+		}
+	}
+}

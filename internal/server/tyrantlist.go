@@ -1,0 +1,232 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/futago/futago/internal/cabinet"
+	"github.com/futago/futago/internal/tyrant"
+	"github.com/futago/futago/internal/users"
+)
+
+const (
+	// listInline is how many keys of one command are looked up without leaving the loop.
+	listInline = 256
+	// maxHeavy is how many commands that take long run at a time; others wait.
+	maxHeavy = 4
+	// miscLogin is a function of misc that the original does not have: user and password.
+	miscLogin = "login"
+)
+
+// enterHeavy waits until a command that takes long may run; false when the server ends.
+func (s *Server) enterHeavy(ctx context.Context) bool {
+	select {
+	case s.heavy <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *Server) leaveHeavy() { <-s.heavy }
+
+// tyrantList answers a command with a list of arguments, at once or later. answer returns the whole reply, nil if the command
+// failed.
+func (s *session) tyrantList(w *worker, slow bool, args [][]byte, answer func(context.Context, *cabinet.Client, [][]byte) []byte) {
+	if slow {
+		args = cloneAll(args)
+		s.later(w, func(ctx context.Context, c *cabinet.Client) []byte { return answer(ctx, c, args) })
+		return
+	}
+	reply := answer(w.srv.ctx, s.tt.client, args)
+	s.holdWritten(w)
+	if reply == nil {
+		s.failTyrant(w.treq.Command)
+		return
+	}
+	s.out = append(s.out, reply...)
+}
+
+// cloneAll copies a list into memory of its own.
+func cloneAll(list [][]byte) [][]byte {
+	size := 0
+	for _, b := range list {
+		size += len(b)
+	}
+	all, copies := make([]byte, 0, size), make([][]byte, len(list))
+	for i, b := range list {
+		start := len(all)
+		all = append(all, b...)
+		copies[i] = all[start:len(all):len(all)]
+	}
+	return copies
+}
+
+// tyrantMGet returns the records of the keys.
+func tyrantMGet(ctx context.Context, c *cabinet.Client, keys [][]byte) []byte {
+	reply, at := tyrant.BeginList(nil)
+	n := 0
+	err := c.MGet(ctx, keys, func(key, value []byte) error {
+		if len(reply)+len(key)+len(value) > c.Limit() {
+			return cabinet.ErrTooMuch
+		}
+		reply = tyrant.AppendRecord(reply, key, value)
+		n++
+		return nil
+	})
+	if err != nil {
+		return nil
+	}
+	tyrant.EndList(reply, at, true, n)
+	return reply
+}
+
+// elements returns the reply that is a list.
+func elements(list [][]byte) []byte {
+	size := 8
+	for _, b := range list {
+		size += 4 + len(b)
+	}
+	reply := tyrant.AppendList(make([]byte, 0, size), true, len(list))
+	for _, b := range list {
+		reply = tyrant.AppendElement(reply, b)
+	}
+	return reply
+}
+
+// tyrantRest executes what may take long, or is for administrators.
+func (s *session) tyrantRest(w *worker) {
+	r, srv := &w.treq, w.srv
+	status := func(job func(ctx context.Context, c *cabinet.Client) error) {
+		s.later(w, func(ctx context.Context, c *cabinet.Client) []byte {
+			return tyrant.AppendStatus(nil, job(ctx, c) == nil)
+		})
+	}
+	switch r.Command {
+	case tyrant.Misc:
+		s.tyrantMisc(w)
+	case tyrant.FwmKeys:
+		prefix, most := bytes.Clone(r.Key), int(r.Max)
+		s.later(w, func(ctx context.Context, c *cabinet.Client) []byte {
+			keys, err := c.FwmKeys(ctx, prefix, most)
+			if err != nil {
+				return nil
+			}
+			return elements(keys)
+		})
+	case tyrant.Sync:
+		status(func(_ context.Context, c *cabinet.Client) error { return c.Sync() })
+	case tyrant.Optimize:
+		status(func(ctx context.Context, c *cabinet.Client) error { return c.Optimize(ctx) })
+	default:
+		srv.logger.Info("a command of Tokyo Tyrant is not allowed", "command", r.Command.String(), "remote", s.peer.remote)
+		s.failTyrant(r.Command)
+	}
+}
+
+func (s *session) tyrantMisc(w *worker) {
+	r := &w.treq
+	name := string(r.Name)
+	if name == miscLogin {
+		s.tyrantLogin(w)
+		return
+	}
+	s.tyrantList(w, cabinet.IsWalk(name, r.Args), r.Args, func(ctx context.Context, c *cabinet.Client, args [][]byte) []byte {
+		list, err := c.Misc(ctx, name, args)
+		if err != nil {
+			return nil
+		}
+		return elements(list)
+	})
+}
+
+// tyrantLogin answers the function that says who the client is. Where everybody may do everything there are no users.
+func (s *session) tyrantLogin(w *worker) {
+	r := &w.treq
+	if w.srv.cfg.Users == nil || len(r.Args) != 2 {
+		s.failTyrant(r.Command)
+		return
+	}
+	command := r.Command
+	s.login(w, string(r.Args[0]), r.Args[1], func(s *session, _ *worker, err error) {
+		if err != nil {
+			s.failTyrant(command)
+			return
+		}
+		s.out = append(s.out, elements(nil)...)
+	})
+}
+
+// reads reports whether the user of the session may see a key.
+func (s *session) reads(srv *Server, key []byte) bool { return srv.allowed(s.user, users.Read, key) }
+
+// permittedTyrant reports whether the session's user may run the request in w.treq.
+func (s *session) permittedTyrant(w *worker) bool {
+	r, srv := &w.treq, w.srv
+	if r.Command == tyrant.Misc && !s.unmasked(srv, string(r.Name)) {
+		return false
+	}
+	if srv.cfg.Users == nil {
+		return true
+	}
+	s.user = srv.cfg.Users.Current(s.user)
+	if r.Command == tyrant.Misc {
+		return string(r.Name) == miscLogin || srv.allowedMisc(s.user, string(r.Name), r.Args)
+	}
+	rights, key := tyrantRights(r), r.Key
+	if r.Command == tyrant.Ext && s.user != nil && len(s.user.Prefixes) > 0 {
+		return false // a script may touch every key
+	}
+	if r.Command == tyrant.FwmKeys {
+		key = nil // its list has only what the user sees
+	}
+	return srv.allowed(s.user, rights, key) && srv.allowedAll(s.user, rights, r.Args)
+}
+
+// allowedAll is allowed for several keys.
+func (s *Server) allowedAll(u *users.User, rights users.Rights, keys [][]byte) bool {
+	return !slices.ContainsFunc(keys, func(key []byte) bool { return !s.allowed(u, rights, key) })
+}
+
+// allowedMisc is allowed for a function of misc.
+func (s *Server) allowedMisc(u *users.User, name string, args [][]byte) bool {
+	does, keys := cabinet.MiscRights(name, args)
+	var rights users.Rights
+	if does&cabinet.Reads != 0 {
+		rights |= users.Read
+	}
+	if does&cabinet.Writes != 0 {
+		rights |= users.Write
+	}
+	if does&cabinet.Manages != 0 {
+		rights |= users.Admin
+	}
+	return s.allowed(u, rights, nil) && s.allowedAll(u, rights, keys)
+}
+
+// tyrantRights are what a command needs.
+func tyrantRights(r *tyrant.Request) users.Rights {
+	switch r.Command {
+	case tyrant.Get, tyrant.MGet, tyrant.VSiz, tyrant.IterInit, tyrant.IterNext, tyrant.FwmKeys, tyrant.RNum, tyrant.Size, tyrant.Stat:
+		return users.Read
+	case tyrant.Put, tyrant.PutKeep, tyrant.PutCat, tyrant.PutShl, tyrant.PutNR, tyrant.Out:
+		return users.Write
+	case tyrant.AddInt, tyrant.AddDouble, tyrant.Ext:
+		return users.Read | users.Write
+	}
+	return users.Admin
+}
+
+// miscCommands are the commands that functions of misc stand for: who may not run these may not run those.
+var miscCommands = map[string]tyrant.Command{
+	"put": tyrant.Put, "putkeep": tyrant.PutKeep, "putcat": tyrant.PutCat, "putlist": tyrant.Put, "out": tyrant.Out, "outlist": tyrant.Out,
+	"get": tyrant.Get, "getpart": tyrant.Get, "getlist": tyrant.MGet, "iterinit": tyrant.IterInit, "iternext": tyrant.IterNext,
+	"regex": tyrant.FwmKeys, "range": tyrant.FwmKeys, "sync": tyrant.Sync, "optimize": tyrant.Optimize, "vanish": tyrant.Vanish,
+}
+
+// unmasked reports whether no mask forbids a function of misc. The original looks at misc alone.
+func (s *session) unmasked(srv *Server, name string) bool {
+	c, ok := miscCommands[name]
+	return !ok || !srv.cfg.Mask.Forbids(c, tyrant.ViaTyrant)
+}
