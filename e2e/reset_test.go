@@ -39,7 +39,7 @@ func connections(t *testing.T, c *conn) (n int) {
 	return n
 }
 
-// A node that stood still executes what it had received, unless the client has given it up with a reset: then the client
+// A single node that stood still executes what it had received, unless the client has given it up with a reset: then the client
 // may have made it at the other node, and more since.
 func TestFrozenNodeAfterReset(t *testing.T) {
 	for name, want := range map[string]string{"reset": "old", "close": "new"} {

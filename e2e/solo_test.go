@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -84,12 +85,21 @@ func watchReads(t *testing.T, n *node, key string) func() time.Duration {
 	return func() time.Duration { close(stop); return <-result }
 }
 
-// A node that was frozen for longer than its peer waits is not ready until it has caught up.
+// A node that was frozen for longer than its peer waits is not ready until it has caught up. Until then it serves nobody: it
+// neither executes what clients sent meanwhile nor shows them what is old.
 func TestThawedNodeIsNotReadyBeforeItCaughtUp(t *testing.T) {
 	p := newPair(t, "--peer-timeout=1s")
 	links := linkPair(t, p)
 	startAll(t, p)
+	p[0].setAll(t, []string{"key-0"}, "before")
+	p[1].expectValues(t, map[string]string{"key-0": "before"})
+	clients := []*conn{p[1].dial(t), p[1].dial(t), p[1].dial(t)}
 	p[1].freeze(t)
+	for i, text := range []string{"get key-0\r\n", setCommand("key-0", "late"), "incr key-0 1\r\n"} {
+		if _, err := io.WriteString(clients[i], text); err != nil {
+			t.Fatal(err)
+		}
+	}
 	frozen := time.Now()
 	// With both links cut the thawed node cannot catch up, so that its answer can be seen.
 	for _, l := range links {
@@ -105,6 +115,17 @@ func TestThawedNodeIsNotReadyBeforeItCaughtUp(t *testing.T) {
 	eventually(t, "the thawed node says that it is not ready", 5*time.Second, func() bool { return !p[1].ready() })
 	if s := p[1].mustStatus(t); s.State != "catching-up" {
 		t.Errorf("the thawed node is %q: %q", s.State, s.Reason)
+	}
+	for _, c := range clients {
+		if got, err := c.line(); err == nil {
+			t.Errorf("a request that was sent meanwhile is answered: %q", got)
+		}
+	}
+	if c, err := dial(p[1].client); err == nil {
+		if got, err := c.do("get key-0\r\n"); err == nil {
+			t.Errorf("a new client is served: %q", got)
+		}
+		c.Close()
 	}
 	for _, l := range links {
 		l.heal()

@@ -66,7 +66,7 @@ func (n *Node) addLink(addr string, member int) {
 	l := &link{member: member, Puller: replication.NewPuller(replication.PullerConfig{
 		Store: n.store, Node: n.cfg.Node, Addr: addr, PeerTimeout: n.cfg.PeerTimeout, Durable: n.cfg.Fsync != "never", Logger: n.logger,
 		Advertise: n.advertised(), VerifyEvery: n.cfg.VerifyInterval, Process: n.process, Link: n.link,
-		Returned: func() { n.again("link to the peer was down") },
+		Returned: func() { n.again("link to the peer was down", false) },
 		Changed: func() {
 			select {
 			case n.nudge <- struct{}{}:
@@ -99,7 +99,7 @@ func (n *Node) watchMembers() {
 		changed := n.store.MembersChanged()
 		n.settleLinks()
 		if state, _, _ := n.state.get(); state == Ready && n.outcast() != "" {
-			n.again("removed from the mesh")
+			n.again("removed from the mesh", false)
 		}
 		select {
 		case <-n.stopping:

@@ -32,7 +32,8 @@ type Node struct {
 	registry *prometheus.Registry
 	started  time.Time
 	state    stateBox
-	catching atomic.Bool
+	catching catching
+	thawing  sync.Mutex                // held while noticeFreeze looks
 	process  uint64                    // a random number: tells this process from all others
 	nudge    chan struct{}             // a link may be caught up
 	beat     atomic.Pointer[time.Time] // when watchFreeze looked last; nil before
@@ -223,6 +224,7 @@ func (n *Node) newServer() (*server.Server, error) {
 	c.MaxPending, c.MaxPendingTotal = n.cfg.MaxPending, n.cfg.MaxPendingTotal
 	c.Evict = n.cfg.Evict
 	c.Users, c.TLS = n.users, n.tls
+	c.Node, c.Look = n.cfg.Node, n.noticeFreeze
 	if slices.Contains(n.cfg.Allow, allowShutdown) {
 		c.Stop = n.stop
 	}

@@ -331,7 +331,7 @@ func TestMissedHeartbeatsOfAFrozenNode(t *testing.T) {
 	// What the freeze watcher does when the process stood still.
 	a.pullers()[0].Drop()
 	a.source.Drop()
-	a.again("stood still")
+	a.again("stood still", true)
 	eventually(t, "ready again after catching up", func() bool {
 		_, reason, _ := a.state.get()
 		return reason == "caught up with the peer" && a.Status().Ready && a.pullers()[0].Status().Links >= 2

@@ -155,20 +155,46 @@ func (n *Node) pause(tick *time.Ticker) bool {
 
 func (n *Node) ready(reason string) { n.setState(Ready, reason) }
 
-// again makes a node that may have missed writes catch up once more; its listeners stay open, only readiness goes.
-func (n *Node) again(reason string) {
-	if !n.catching.CompareAndSwap(false, true) {
-		return
+// again makes a node that may have missed writes catch up once more. Its listeners stay open; readiness goes, and with away
+// also the clients, until it has caught up.
+func (n *Node) again(reason string, away bool) {
+	c := &n.catching
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if away {
+		n.server.Suspend()
 	}
 	if len(n.pullers()) > 0 {
 		n.setState(CatchingUp, reason) // before this returns, so that nobody finds the node ready
 	}
+	if c.once = true; c.running {
+		return
+	}
+	c.running = true
 	n.workers.Go(func() {
-		defer n.catching.Store(false)
-		if err := n.catchUp(reason); err != nil {
-			n.logger.Error("node cannot catch up", "err", err)
+		for c.goOn(n.server.Resume) {
+			if err := n.catchUp(reason); err != nil {
+				n.logger.Error("node cannot catch up", "err", err)
+			}
 		}
 	})
+}
+
+// catching is whether the node catches up, after it has served.
+type catching struct {
+	mu      sync.Mutex
+	running bool
+	once    bool // more, from the beginning
+}
+
+// goOn reports whether it must be done once more; if not it calls over.
+func (c *catching) goOn(over func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running, c.once = c.once, false; !c.running {
+		over()
+	}
+	return c.running
 }
 
 // watchFreeze notices that this process stood still (a paused machine, SIGSTOP) for longer than its peer waits.
@@ -177,24 +203,39 @@ func (n *Node) watchFreeze() {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
+		n.noticeFreeze()
 		now := time.Now()
 		n.beat.Store(&now)
 		select {
 		case <-n.stopping:
 			return
 		case <-tick.C:
-			if gap, frozen := n.stoodStill(); frozen {
-				n.logger.Warn("this process stood still", "took", gap)
-				if n.source != nil {
-					for _, l := range n.pullers() {
-						l.Drop()
-					}
-					n.source.Drop()
-					n.again(fmt.Sprintf("stood still for %v", gap))
-				}
-			}
 		}
 	}
+}
+
+// noticeFreeze does what is due when the process stood still: what it holds is old, and its clients have gone to a peer, or
+// should. They are sent away until it has caught up.
+func (n *Node) noticeFreeze() {
+	if _, frozen := n.stoodStill(); !frozen {
+		return
+	}
+	n.thawing.Lock()
+	defer n.thawing.Unlock()
+	gap, frozen := n.stoodStill()
+	if !frozen {
+		return
+	}
+	now := time.Now()
+	n.logger.Warn("this process stood still", "took", gap)
+	if n.source != nil {
+		for _, l := range n.pullers() {
+			l.Drop()
+		}
+		n.source.Drop()
+		n.again(fmt.Sprintf("stood still for %v", gap), len(n.pullers()) > 0)
+	}
+	n.beat.Store(&now) // only now: until then who asks is told that it stood still
 }
 
 // stoodStill says how long ago watchFreeze looked last, and whether that is longer than a peer waits. Who asks may run

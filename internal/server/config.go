@@ -45,6 +45,9 @@ type Config struct {
 	// Stop is called, at most a few times and by any goroutine, when a client asks the node to stop. It must not wait for
 	// that. nil: the command shutdown is not enabled.
 	Stop func()
+	// Look is called, by any goroutine, before requests are executed after a pause of the process or the client. It may call
+	// Suspend, and must be quick. nil: nobody would.
+	Look func()
 	// Logger receives the log; nil discards it.
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil means none.

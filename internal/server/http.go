@@ -60,6 +60,11 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 && r.Method != http.MethodPut {
 		h.ignoreBody(w)
 	}
+	if h.srv.sendsAway() {
+		t.count(httpOther)
+		sendAway(w)
+		return
+	}
 	switch r.Method {
 	case http.MethodOptions:
 		t.count(httpOptions)
@@ -110,6 +115,14 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.count(httpGet)
 		h.get(w, r, key)
 	}
+}
+
+// sendAway answers while clients are to be elsewhere.
+func sendAway(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	w.Header().Set("Retry-After", "1")
+	w.Header().Set(headerEffect, effectNone)
+	answer(w, http.StatusServiceUnavailable, "this node stood still and catches up: ask its peer")
 }
 
 // ignoreBody bounds the time that net/http takes to read or cut off a body that nobody reads.

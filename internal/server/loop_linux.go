@@ -90,6 +90,7 @@ func (l *loop) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	l.rbuf = make([]byte, readBuffer)
+	l.w.now = l.srv.store.Now()
 	cancel := l.srv.store.OnPass(func() {
 		if l.waiting.Load() && l.waiting.CompareAndSwap(true, false) {
 			l.wake()
@@ -107,7 +108,15 @@ func (l *loop) run() {
 			l.srv.logger.Error("network loop stops", "err", err)
 			return
 		}
+		before := l.w.now
 		l.w.now = l.srv.store.Now()
+		if l.isSuspended(before) {
+			l.sendAllAway()
+			if l.srv.draining.Load() {
+				return
+			}
+			continue
+		}
 		l.round(events)
 		if l.w.now-l.ticked >= tickMillis {
 			l.ticked = l.w.now

@@ -50,6 +50,31 @@ func (l *loop) drained() bool {
 	return l.count == 0
 }
 
+// pauseMillis is how long a loop must not have run before it asks whether the process stood still.
+const pauseMillis = 100
+
+// isSuspended reports whether the clients are to be sent away. before is when the last round was.
+func (l *loop) isSuspended(before int64) bool {
+	if pause := l.w.now - before; pause < 0 || pause >= pauseMillis {
+		return l.srv.sendsAway()
+	}
+	return l.srv.suspended.Load()
+}
+
+// sendAllAway closes every connection, also those that have just come.
+func (l *loop) sendAllAway() {
+	l.woken()
+	for range 2 {
+		for _, c := range l.byFD {
+			if c != nil {
+				l.kill(c)
+			}
+		}
+		l.takeInbox()
+	}
+	l.settle()
+}
+
 // closeAll ends every connection and takes no more.
 func (l *loop) closeAll() {
 	l.inMu.Lock()

@@ -31,6 +31,7 @@ type Server struct {
 	conns     atomic.Int64 // open, of all protocols
 	pending   atomic.Int64 // bytes of unsent output and partial input
 	draining  atomic.Bool
+	suspended atomic.Bool
 	peers     peers
 	streams   streams // of the goroutine carrier
 	prefixes  prefixes
@@ -150,6 +151,26 @@ func (s *Server) Serve() {
 	}
 	s.mu.Unlock()
 	<-s.done
+}
+
+// Suspend sends all clients away, and those that come, until Resume. What they have sent is not executed.
+func (s *Server) Suspend() {
+	s.suspended.Store(true)
+	for _, l := range s.loops {
+		l.wake()
+	}
+	s.streams.closeAll()
+}
+
+// Resume serves clients again.
+func (s *Server) Resume() { s.suspended.Store(false) }
+
+// sendsAway reports whether clients are to be sent away. Who would suspend the server may not have run yet, so it is asked.
+func (s *Server) sendsAway() bool {
+	if s.cfg.Look != nil {
+		s.cfg.Look()
+	}
+	return s.suspended.Load()
 }
 
 // Shutdown stops accepting, finishes the requests that were received, sends their replies, closes idle connections,

@@ -133,6 +133,9 @@ func (st *stream) converse() {
 	var window time.Time // in which a half-sent request must make progress; zero = there is none
 	arrived := 0
 	for {
+		if st.srv.sendsAway() {
+			return
+		}
 		w.now = st.srv.store.Now()
 		used := st.feed(w, st.in)
 		st.in = st.in[:copy(st.in, st.in[used:])]
