@@ -26,8 +26,10 @@ type layer struct {
 
 // layers is the package map of ARCHITECTURE.md. A package that is not listed here does not belong to the project.
 var layers = map[string]layer{
-	"internal/nearest": {level: -1},
-	"internal/addr":    {level: -1},
+	"internal/nearest": {level: -2},
+	"internal/addr":    {level: -2},
+
+	"internal/front": {level: -1},
 
 	"internal/hlc":      {level: 0},
 	"internal/vfs":      {level: 0},
@@ -55,7 +57,7 @@ var layers = map[string]layer{
 
 	"internal/node":  {level: 6},
 	"internal/bench": {level: 6, may: []string{".", "internal/memcache", "internal/tyrant"}},
-	"internal/proxy": {level: 6, may: []string{".", "internal/addr", "internal/memcache", "internal/nearest", "internal/tyrant"}},
+	"internal/proxy": {level: 6, may: []string{".", "internal/addr", "internal/front", "internal/memcache", "internal/tyrant"}},
 
 	"cmd/futago": {level: 7},
 

@@ -51,8 +51,8 @@ func newDemo(ports demoPorts, program, dir string, say *announcer) (*demo, error
 	c.Logger = slog.New(journalHandler{journal: d.journal, source: "gateway"})
 	c.ShutdownTimeout = time.Second
 	for _, n := range d.nodes {
-		var u gateway.Upstream
-		if err := u.UnmarshalText([]byte(n.addr + ",check=" + n.admin)); err != nil {
+		u, err := gateway.ParseUpstream(n.addr + ",check=" + n.admin)
+		if err != nil {
 			return nil, fmt.Errorf("configure gateway: %w", err)
 		}
 		c.Upstreams = append(c.Upstreams, u)

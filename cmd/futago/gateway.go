@@ -3,12 +3,10 @@ package main
 import (
 	"errors"
 	"os"
-	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/futago/futago/internal/gateway"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/spf13/cobra"
 )
 
 // gatewayConfig nests the configuration of everything that `futago gateway` runs.
@@ -39,7 +37,7 @@ func gatewaySettings(c *gatewayConfig) *settings {
 
 	s.add("listen", textValue(&g.Listen), "serve HTTP clients at `ADDR`: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
 	s.add("admin-listen", textValue(&g.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
-	s.add("upstream", upstreamsValue(&g.Upstreams), "pass requests to `ADDR`[,check=ADDR][,weight=1][,max_fails=1][,fail_timeout=10s]; check= is a node's admin address")
+	s.add("upstream", upstreamsValue(&g.Upstreams, gateway.ParseUpstream), "pass requests to `ADDR`[,check=ADDR][,weight=1][,max_fails=1][,fail_timeout=10s]; check= is a node's admin address")
 	s.add("upstream-user-file", textValue(&c.UserFile), "for clients without credentials of their own, authenticate upstream with the first line of this `FILE`, NAME:PASSWORD")
 	s.add("allow-path", listValue(&g.AllowPaths), "let only this `PATH` through, judged decoded: /prefix, or ~REGEX for the whole path; without any, every path")
 
@@ -58,39 +56,6 @@ func gatewaySettings(c *gatewayConfig) *settings {
 
 	addLogSettings(s, &c.Log)
 	return s
-}
-
-// upstreamsValue is a list of upstreams in their text form.
-func upstreamsValue(p *[]gateway.Upstream) value {
-	return value{
-		kind: "text",
-		list: true,
-		set: func(words []string) error {
-			*p = nil
-			var errs []error
-			for _, w := range words {
-				var u gateway.Upstream
-				err := u.UnmarshalText([]byte(w))
-				if err != nil {
-					// With its address alone it still counts as one, so that nothing is said of it twice.
-					errs = append(errs, err)
-					address, _, _ := strings.Cut(w, ",")
-					err = u.UnmarshalText([]byte(address))
-				}
-				if err == nil {
-					*p = append(*p, u)
-				}
-			}
-			return errors.Join(errs...)
-		},
-		words: func() []string {
-			var words []string
-			for _, u := range *p {
-				words = append(words, u.String())
-			}
-			return words
-		},
-	}
 }
 
 func newGatewayCommand() *cobra.Command {
@@ -127,9 +92,7 @@ client port is asked OPTIONS *, which a node answers once it is ready.`,
 // runGateway serves until a signal, or the end of the command's context.
 func runGateway(cmd *cobra.Command, config *gatewayConfig) error {
 	config.Gateway.Logger = config.Log.newLogger(cmd.ErrOrStderr())
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	config.Gateway.Registerer = registry
+	config.Gateway.Registerer = newRegistry()
 	g, err := gateway.New(config.Gateway)
 	if err != nil {
 		return err

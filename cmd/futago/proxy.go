@@ -3,10 +3,7 @@ package main
 import (
 	"errors"
 	"os"
-	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
 	"github.com/futago/futago/internal/proxy"
@@ -43,7 +40,7 @@ func proxySettings(c *proxyConfig) *settings {
 
 	s.add("listen", textValue(&p.Listen), "serve memcached clients at `ADDR`: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
 	s.add("admin-listen", textValue(&p.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
-	s.add("upstream", proxyUpstreamsValue(&p.Upstreams), "pass requests to `ADDR`[,check=ADDR][,weight=1]; check= is a node's admin address")
+	s.add("upstream", upstreamsValue(&p.Upstreams, proxy.ParseUpstream), "pass requests to `ADDR`[,check=ADDR][,weight=1]; check= is a node's admin address")
 	s.add("choice", choiceValue(&p.Choice, proxy.ChoosePrimary, proxy.ChooseConsistent), "primary: the first upstream that is up, for everything; consistent: by key, as the Go client")
 
 	s.add("upstream-user-file", textValue(&c.UserFile), "authenticate upstream, for all clients, with the first line of this `FILE`, NAME:PASSWORD")
@@ -62,38 +59,6 @@ func proxySettings(c *proxyConfig) *settings {
 
 	addLogSettings(s, &c.Log)
 	return s
-}
-
-// proxyUpstreamsValue is a list of a proxy's upstreams in their text form.
-func proxyUpstreamsValue(p *[]proxy.Upstream) value {
-	return value{
-		kind: "text",
-		list: true,
-		set: func(words []string) error {
-			*p = nil
-			var errs []error
-			for _, w := range words {
-				u, err := proxy.ParseUpstream(w)
-				if err != nil {
-					// With its address alone it still counts as one, so that nothing is said of it twice.
-					errs = append(errs, err)
-					address, _, _ := strings.Cut(w, ",")
-					u, err = proxy.ParseUpstream(address)
-				}
-				if err == nil {
-					*p = append(*p, u)
-				}
-			}
-			return errors.Join(errs...)
-		},
-		words: func() []string {
-			var words []string
-			for _, u := range *p {
-				words = append(words, u.String())
-			}
-			return words
-		},
-	}
 }
 
 func newProxyCommand() *cobra.Command {
@@ -130,9 +95,7 @@ GET /readyz and the client port a version command; without check= the latter alo
 // runProxy serves until a signal, or the end of the command's context.
 func runProxy(cmd *cobra.Command, config *proxyConfig) error {
 	config.Proxy.Logger = config.Log.newLogger(cmd.ErrOrStderr())
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	config.Proxy.Registerer = registry
+	config.Proxy.Registerer = newRegistry()
 	p, err := proxy.New(config.Proxy)
 	if err != nil {
 		return err

@@ -6,8 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
+
+	"github.com/futago/futago/internal/front"
 )
 
 const (
@@ -105,7 +106,7 @@ func probe(ctx context.Context, t *http.Transport, method, addr string, u *url.U
 	defer resp.Body.Close()
 	// The body is a courtesy: a reply without a complete one still counts.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, reasonMax))
-	reason := firstLine(string(body))
+	reason := front.FirstLine(string(body))
 	if reason == "" {
 		reason = resp.Status
 	}
@@ -124,15 +125,4 @@ func roundTrip(ctx context.Context, t *http.Transport, method string, u *url.URL
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	return t.RoundTrip(req.WithContext(ctx))
-}
-
-// firstLine returns the first line of s, with what is not printable ASCII replaced.
-func firstLine(s string) string {
-	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, strings.TrimSpace(s))
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/front"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -89,32 +89,24 @@ func DefaultConfig() Config {
 
 // Validate returns all problems at once, each naming the field, its value and what is allowed.
 func (c *Config) Validate() error {
-	var errs []error
-	if _, _, err := addr.Split(c.Listen); err != nil {
-		errs = append(errs, fmt.Errorf("listen: %w", err))
-	}
-	if c.adminOn() {
-		if _, _, err := addr.Split(c.AdminListen); err != nil {
-			errs = append(errs, fmt.Errorf("admin listen: %w", err))
-		}
-	}
+	errs := front.ListenProblems(c.Listen, c.AdminListen)
 	errs = append(errs, c.upstreamProblems()...)
 	if _, err := newRules(c.AllowPaths); err != nil {
 		errs = append(errs, err)
 	}
 	if c.CheckInterval != 0 {
-		errs = append(errs, inRange("check interval", c.CheckInterval, 10*time.Millisecond, time.Minute))
+		errs = append(errs, front.InRange("check interval", c.CheckInterval, 10*time.Millisecond, time.Minute))
 	}
 	errs = append(errs,
-		inRange("upstream timeout", c.UpstreamTimeout, time.Millisecond, time.Minute),
-		inRange("retry budget", c.RetryBudget, c.UpstreamTimeout, 10*time.Minute),
-		inRange("body timeout", c.BodyTimeout, time.Millisecond, time.Hour),
-		inRange("read header timeout", c.ReadHeaderTimeout, time.Millisecond, time.Hour),
-		inRange("write timeout", c.WriteTimeout, time.Millisecond, time.Hour),
-		inRange("idle timeout", c.IdleTimeout, time.Millisecond, 24*time.Hour),
-		inRange("shutdown timeout", c.ShutdownTimeout, 0, time.Hour),
-		inRange("max conns", c.MaxConns, 1, 1<<20),
-		inRange("max header bytes", c.MaxHeaderBytes, 1<<10, 16<<20),
+		front.InRange("upstream timeout", c.UpstreamTimeout, time.Millisecond, time.Minute),
+		front.InRange("retry budget", c.RetryBudget, c.UpstreamTimeout, 10*time.Minute),
+		front.InRange("body timeout", c.BodyTimeout, time.Millisecond, time.Hour),
+		front.InRange("read header timeout", c.ReadHeaderTimeout, time.Millisecond, time.Hour),
+		front.InRange("write timeout", c.WriteTimeout, time.Millisecond, time.Hour),
+		front.InRange("idle timeout", c.IdleTimeout, time.Millisecond, 24*time.Hour),
+		front.InRange("shutdown timeout", c.ShutdownTimeout, 0, time.Hour),
+		front.InRange("max conns", c.MaxConns, 1, 1<<20),
+		front.InRange("max header bytes", c.MaxHeaderBytes, 1<<10, 16<<20),
 	)
 	if strings.ContainsAny(c.User, ":\r\n") {
 		errs = append(errs, fmt.Errorf("user %q: holds a colon or a line end", c.User))
@@ -124,8 +116,6 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
-
-func (c *Config) adminOn() bool { return c.AdminListen != "" && c.AdminListen != "none" }
 
 func (c *Config) upstreamProblems() (errs []error) {
 	if n := len(c.Upstreams); n < 1 || n > upstreamsMax {
@@ -142,12 +132,4 @@ func (c *Config) upstreamProblems() (errs []error) {
 		seen[u.Addr] = true
 	}
 	return errs
-}
-
-// inRange returns nil when low <= v <= high.
-func inRange[T time.Duration | int](name string, v, low, high T) error {
-	if v < low || v > high {
-		return fmt.Errorf("%s %v: want %v to %v", name, v, low, high)
-	}
-	return nil
 }

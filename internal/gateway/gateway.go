@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/front"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -61,37 +62,18 @@ func New(cfg Config) (*Gateway, error) {
 		g.access = newAccessLog(cfg.AccessLog)
 	}
 	g.metrics = newMetrics(g)
-	return g, g.register()
-}
-
-// register puts the metrics into the registry that /metrics shows, and into the caller's.
-func (g *Gateway) register() error {
-	var registerers []prometheus.Registerer
-	if own, ok := g.cfg.Registerer.(prometheus.Gatherer); ok {
-		g.gatherer = own
-	} else {
-		registry := prometheus.NewRegistry()
-		g.gatherer = registry
-		registerers = append(registerers, registry)
-	}
-	if g.cfg.Registerer != nil {
-		registerers = append(registerers, g.cfg.Registerer)
-	}
-	for _, r := range registerers {
-		for _, c := range g.metrics.collectors() {
-			if err := r.Register(c); err != nil {
-				return fmt.Errorf("register metrics: %w", err)
-			}
-		}
-	}
-	return nil
+	g.gatherer, err = front.Register(cfg.Registerer, g.metrics.collectors()...)
+	return g, err
 }
 
 // Handler returns the handler for clients, for use in a server of the caller's. Active checks run only in Run.
 func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }
 
 // AdminHandler returns the handler of /healthz, /readyz, /metrics and /status.
-func (g *Gateway) AdminHandler() http.Handler { return g.adminHandler(g.gatherer) }
+func (g *Gateway) AdminHandler() http.Handler {
+	state := func() (state, reason string) { return g.stateOf(g.balancer.view()) }
+	return front.AdminHandler(state, func() any { return g.Status() }, g.gatherer)
+}
 
 // Addr is the address for clients, with the real port, in the form of Config.Listen; "" before Listen.
 func (g *Gateway) Addr() string {
@@ -120,7 +102,7 @@ func (g *Gateway) Listen() (err error) {
 		return err
 	}
 	var admin net.Listener
-	if g.cfg.adminOn() {
+	if front.AdminOn(g.cfg.AdminListen) {
 		if admin, err = addr.Listen(g.cfg.AdminListen); err != nil {
 			listener.Close()
 			return fmt.Errorf("admin: %w", err)

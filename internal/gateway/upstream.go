@@ -7,8 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/futago/futago/internal/addr"
-	"github.com/futago/futago/internal/nearest"
+	"github.com/futago/futago/internal/front"
 )
 
 // Upstream is one server behind the gateway. Its text form is what ParseUpstream reads and String writes.
@@ -49,27 +48,9 @@ func DefaultUpstream(addr string) Upstream {
 // ParseUpstream reads `ADDR[,check=ADDR][,weight=N][,max_fails=N][,fail_timeout=DURATION]`. All problems are
 // returned at once.
 func ParseUpstream(s string) (Upstream, error) {
-	addr, rest, more := strings.Cut(s, ",")
-	u := DefaultUpstream(addr)
+	u := DefaultUpstream("")
 	var errs []error
-	seen := make(map[string]bool)
-	for more {
-		var option string
-		option, rest, more = strings.Cut(rest, ",")
-		name, value, valued := strings.Cut(option, "=")
-		switch {
-		case !valued:
-			errs = append(errs, fmt.Errorf("option %q: want name=value%s", option, hint(name)))
-			continue
-		case seen[name]:
-			errs = append(errs, fmt.Errorf("option %s: given twice", name))
-			continue
-		}
-		seen[name] = true
-		if err := u.setOption(name, value); err != nil {
-			errs = append(errs, err)
-		}
-	}
+	u.Addr, errs = front.Options(s, upstreamOptions, u.setOption)
 	if len(errs) == 0 {
 		errs = u.problems()
 	}
@@ -79,6 +60,7 @@ func ParseUpstream(s string) (Upstream, error) {
 	return u, nil
 }
 
+// setOption sets one of upstreamOptions.
 func (u *Upstream) setOption(name, value string) (err error) {
 	switch name {
 	case "check":
@@ -91,33 +73,13 @@ func (u *Upstream) setOption(name, value string) (err error) {
 		u.MaxFails, err = strconv.Atoi(value)
 	case "fail_timeout":
 		u.FailTimeout, err = time.ParseDuration(value)
-	default:
-		return fmt.Errorf("unknown option %q%s", name, hint(name))
 	}
-	if err != nil {
-		return fmt.Errorf("option %s=%q: %w", name, value, err)
-	}
-	return nil
-}
-
-// hint names the known option nearest to name.
-func hint(name string) string {
-	return fmt.Sprintf(" (nearest known option: %s)", nearest.Name(name, upstreamOptions))
+	return err
 }
 
 // problems returns what is wrong with u, each naming the field, its value and what is allowed.
 func (u Upstream) problems() (errs []error) {
-	if err := addr.CheckDial(u.Addr); err != nil {
-		errs = append(errs, err)
-	}
-	if u.Check != "" {
-		if err := addr.CheckDial(u.Check); err != nil {
-			errs = append(errs, fmt.Errorf("check: %w", err))
-		}
-	}
-	if u.Weight < 1 || u.Weight > weightMax {
-		errs = append(errs, fmt.Errorf("weight %d: want 1 to %d", u.Weight, weightMax))
-	}
+	errs = front.UpstreamProblems(u.Addr, u.Check, u.Weight, weightMax)
 	if u.MaxFails < 0 || u.MaxFails > maxFailsMax {
 		errs = append(errs, fmt.Errorf("max_fails %d: want 0 to %d", u.MaxFails, maxFailsMax))
 	}
@@ -144,13 +106,4 @@ func (u Upstream) String() string {
 		fmt.Fprintf(&b, ",fail_timeout=%s", u.FailTimeout)
 	}
 	return b.String()
-}
-
-// MarshalText and UnmarshalText let configuration files hold upstreams in their text form.
-func (u Upstream) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
-
-// UnmarshalText is ParseUpstream.
-func (u *Upstream) UnmarshalText(text []byte) (err error) {
-	*u, err = ParseUpstream(string(text))
-	return err
 }

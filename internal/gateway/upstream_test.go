@@ -23,13 +23,8 @@ func TestParseUpstream(t *testing.T) {
 		if err != nil || got != test.want {
 			t.Errorf("ParseUpstream(%q) = %+v, %v, want %+v", test.in, got, err, test.want)
 		}
-		var back Upstream
-		text, err := got.MarshalText()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := back.UnmarshalText(text); err != nil || back != test.want {
-			t.Errorf("UnmarshalText(%q) = %+v, %v, want %+v", text, back, err, test.want)
+		if back, err := ParseUpstream(got.String()); err != nil || back != test.want {
+			t.Errorf("ParseUpstream(%q) = %+v, %v, want %+v", got.String(), back, err, test.want)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/front"
 )
 
 const (
@@ -186,7 +187,7 @@ func askReady(ctx context.Context, t *http.Transport, at string) (answer string,
 	defer resp.Body.Close()
 	// The body is a courtesy: a reply without a complete one still counts.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, answerMax))
-	if answer = printable(string(body)); answer == "" {
+	if answer = front.FirstLine(string(body)); answer == "" {
 		answer = resp.Status
 	}
 	switch resp.StatusCode {
@@ -214,19 +215,8 @@ func (u *upstream) askVersion(ctx context.Context) (answer string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if answer = printable(line); !strings.HasPrefix(answer, "VERSION ") {
+	if answer = front.FirstLine(line); !strings.HasPrefix(answer, "VERSION ") {
 		return answer, fmt.Errorf("unexpected answer %q", answer)
 	}
 	return answer, nil
-}
-
-// printable returns the first line of s, with what is not printable ASCII replaced.
-func printable(s string) string {
-	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, strings.TrimSpace(s))
 }

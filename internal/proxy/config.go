@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/futago/futago"
-	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/front"
 )
 
 // upstreamsMax is the width of a set of upstreams.
@@ -94,15 +94,7 @@ func DefaultConfig() Config {
 
 // Validate returns all problems at once, each naming the field, its value and what is allowed.
 func (c *Config) Validate() error {
-	var errs []error
-	if _, _, err := addr.Split(c.Listen); err != nil {
-		errs = append(errs, fmt.Errorf("listen: %w", err))
-	}
-	if c.adminOn() {
-		if _, _, err := addr.Split(c.AdminListen); err != nil {
-			errs = append(errs, fmt.Errorf("admin listen: %w", err))
-		}
-	}
+	errs := front.ListenProblems(c.Listen, c.AdminListen)
 	errs = append(errs, c.upstreamProblems()...)
 	if c.User == "" && c.Password != "" || strings.ContainsAny(c.User, " \x00") || strings.ContainsRune(c.Password, 0) {
 		errs = append(errs, errors.New("user and password: want a name without space, and no NUL"))
@@ -111,22 +103,20 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("choice %q: want %s or %s", c.Choice, ChoosePrimary, ChooseConsistent))
 	}
 	if c.IdleTimeout != 0 {
-		errs = append(errs, inRange("idle timeout", c.IdleTimeout, time.Millisecond, 24*time.Hour))
+		errs = append(errs, front.InRange("idle timeout", c.IdleTimeout, time.Millisecond, 24*time.Hour))
 	}
 	errs = append(errs,
-		inRange("timeout", c.Timeout, 10*time.Millisecond, time.Minute),
-		inRange("check interval", c.CheckInterval, 10*time.Millisecond, time.Minute),
-		inRange("pool", c.Pool, 1, 64),
-		inRange("max conns", c.MaxConns, 1, 1<<20),
-		inRange("max value", c.MaxValue, 1<<10, 1<<30),
-		inRange("max pending", int(c.MaxPending), 1<<20, 1<<40),
-		inRange("write timeout", c.WriteTimeout, time.Millisecond, time.Hour),
-		inRange("drain timeout", c.DrainTimeout, 0, time.Hour),
+		front.InRange("timeout", c.Timeout, 10*time.Millisecond, time.Minute),
+		front.InRange("check interval", c.CheckInterval, 10*time.Millisecond, time.Minute),
+		front.InRange("pool", c.Pool, 1, 64),
+		front.InRange("max conns", c.MaxConns, 1, 1<<20),
+		front.InRange("max value", c.MaxValue, 1<<10, 1<<30),
+		front.InRange("max pending", int(c.MaxPending), 1<<20, 1<<40),
+		front.InRange("write timeout", c.WriteTimeout, time.Millisecond, time.Hour),
+		front.InRange("drain timeout", c.DrainTimeout, 0, time.Hour),
 	)
 	return errors.Join(errs...)
 }
-
-func (c *Config) adminOn() bool { return c.AdminListen != "" && c.AdminListen != "none" }
 
 func (c *Config) upstreamProblems() (errs []error) {
 	if n := len(c.Upstreams); n < 1 || n > upstreamsMax {
@@ -162,12 +152,4 @@ func (c *Config) selector() (futago.Selector, error) {
 		servers[i] = futago.Server{Addr: at, Weight: u.Weight}
 	}
 	return futago.NewSelector(futago.Consistent, futago.CRC32, servers)
-}
-
-// inRange returns nil when low <= v <= high.
-func inRange[T time.Duration | int](name string, v, low, high T) error {
-	if v < low || v > high {
-		return fmt.Errorf("%s %v: want %v to %v", name, v, low, high)
-	}
-	return nil
 }

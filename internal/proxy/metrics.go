@@ -1,41 +1,24 @@
 package proxy
 
 import (
-	"fmt"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/futago/futago/internal/front"
 )
 
 // responseBuckets are in seconds: a request in one machine room takes a fraction of a millisecond, a time-out a second.
 var responseBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
 
-// register makes the metrics and puts them into the registry that /metrics shows, and into the caller's.
-func (p *Proxy) register() error {
+// register makes the metrics and registers them.
+func (p *Proxy) register() (err error) {
 	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "futago_proxy_upstream_response_seconds", Help: "Time from a request to an upstream to its reply.", Buckets: responseBuckets,
 	}, []string{"upstream"})
 	for _, u := range p.upstreams {
 		u.latency = latency.WithLabelValues(u.Addr)
 	}
-	var registerers []prometheus.Registerer
-	if own, ok := p.cfg.Registerer.(prometheus.Gatherer); ok {
-		p.gatherer = own
-	} else {
-		registry := prometheus.NewRegistry()
-		p.gatherer = registry
-		registerers = append(registerers, registry)
-	}
-	if p.cfg.Registerer != nil {
-		registerers = append(registerers, p.cfg.Registerer)
-	}
-	for _, r := range registerers {
-		for _, c := range []prometheus.Collector{latency, &collector{p}} {
-			if err := r.Register(c); err != nil {
-				return fmt.Errorf("register metrics: %w", err)
-			}
-		}
-	}
-	return nil
+	p.gatherer, err = front.Register(p.cfg.Registerer, latency, &collector{p})
+	return err
 }
 
 // collector shows the numbers of the proxy and its upstreams. It reads them when somebody asks, so that /metrics and

@@ -15,6 +15,7 @@ import (
 
 	"github.com/futago/futago"
 	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/memcache"
 )
 
@@ -112,7 +113,7 @@ func (p *Proxy) Listen() (err error) {
 	if err != nil {
 		return err
 	}
-	if p.cfg.adminOn() {
+	if front.AdminOn(p.cfg.AdminListen) {
 		if p.adminListener, err = addr.Listen(p.cfg.AdminListen); err != nil {
 			listener.Close()
 			return fmt.Errorf("admin: %w", err)

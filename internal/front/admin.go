@@ -1,4 +1,4 @@
-package gateway
+package front
 
 import (
 	"encoding/json"
@@ -9,35 +9,36 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// adminHandler serves the operators' pages.
-func (g *Gateway) adminHandler(gatherer prometheus.Gatherer) http.Handler {
+// AdminHandler serves the operators' pages: /healthz, /readyz, which answers 200 in state "ready" and else 503, /status,
+// the document that status returns as JSON, and /metrics. The functions are called for each request.
+func AdminHandler(state func() (state, reason string), status func() any, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeState(w, http.StatusOK, "ok", "process lives")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		state, reason := g.stateOf(g.balancer.view())
-		status := http.StatusServiceUnavailable
+		state, reason := state()
+		code := http.StatusServiceUnavailable
 		if state == "ready" {
-			status = http.StatusOK
+			code = http.StatusOK
 		}
-		writeState(w, status, state, reason)
+		writeState(w, code, state, reason)
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
-		encoder.Encode(g.Status()) // the only error is a reader that is gone
+		encoder.Encode(status()) // the only error is a reader that is gone
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	return mux
 }
 
 // writeState writes the one-line body that load balancers and people read.
-func writeState(w http.ResponseWriter, status int, state, reason string) {
+func writeState(w http.ResponseWriter, code int, state, reason string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
+	w.WriteHeader(code)
 	fmt.Fprintf(w, "%s: %s\n", state, reason)
 }
