@@ -5,42 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/futago/futago/internal/bench"
 )
 
-// startHitting serves, until the test ends, a cache that stores nothing and in which every get hits.
-func startHitting(t *testing.T) (address string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sessions sync.WaitGroup
-	sessions.Go(func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			sessions.Go(func() {
-				defer nc.Close()
-				hit(nc)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		sessions.Wait()
-	})
-	return l.Addr().String()
-}
-
-// hit answers `set KEY FLAGS EXPTIME SIZE`, which must come with a value without line ends, and `get KEY...`.
+// hit is a cache that stores nothing and in which every get hits. It answers `set KEY FLAGS EXPTIME SIZE`, which must come with a value without line ends, and `get KEY...`.
 func hit(nc io.ReadWriter) {
 	for lines := bufio.NewScanner(nc); lines.Scan(); {
 		words := strings.Fields(lines.Text())
@@ -61,7 +32,7 @@ func hit(nc io.ReadWriter) {
 }
 
 func TestBenchLagCommand(t *testing.T) {
-	write, read := startHitting(t), startHitting(t)
+	write, read := startCache(t, hit), startCache(t, hit)
 	load := []string{"bench", "lag", "--write", write, "--read", read, "--rate", "1000", "--probes", "500",
 		"--duration", "20ms", "--warm-up", "0s", "--timeout", "10s"}
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -11,8 +12,8 @@ import (
 	"github.com/futago/futago/internal/bench"
 )
 
-// startMissing serves, until the test ends, a cache in which every get misses.
-func startMissing(t *testing.T) (address string) {
+// startCache serves every session with answer, until the test ends.
+func startCache(t *testing.T, answer func(io.ReadWriter)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,11 +28,7 @@ func startMissing(t *testing.T) (address string) {
 			}
 			sessions.Go(func() {
 				defer nc.Close()
-				for lines := bufio.NewScanner(nc); lines.Scan(); {
-					if _, err := nc.Write([]byte("END\r\n")); err != nil {
-						return
-					}
-				}
+				answer(nc)
 			})
 		}
 	})
@@ -42,8 +39,17 @@ func startMissing(t *testing.T) (address string) {
 	return l.Addr().String()
 }
 
+// miss answers every get with nothing.
+func miss(nc io.ReadWriter) {
+	for lines := bufio.NewScanner(nc); lines.Scan(); {
+		if _, err := io.WriteString(nc, "END\r\n"); err != nil {
+			return
+		}
+	}
+}
+
 func TestBenchCommand(t *testing.T) {
-	address := startMissing(t)
+	address := startCache(t, miss)
 	load := []string{"bench", "--addr", address, "--no-fill", "--get-ratio", "1", "--connections", "2",
 		"--duration", "20ms", "--warm-up", "0s"}
 
