@@ -72,56 +72,26 @@ func fault(op memcache.Opcode, opaque int, err error) string {
 // Every write in one pipeline, with reads between. Each whose effect is unknown is answered with an error in its place, quiet
 // ones too; nothing else changes, and the connection goes on.
 func TestBinaryStrictPipeline(t *testing.T) {
-	for _, end := range []string{"confirmed", "closed", "silent"} {
-		t.Run(end, func(t *testing.T) {
-			onCarriers(t, func(t *testing.T, carrier func(*Config)) {
-				timeout := time.Hour
-				if end == "silent" {
-					timeout = 100 * time.Millisecond
-				}
-				st, confirm := strictStore(t, timeout)
-				s := startServer(t, st, carrier)
-				c := dial(t, s)
-				var in strings.Builder
-				var want []string
-				for i, w := range binaryWrites {
-					in.WriteString(w.packet(w.op, uint32(2*i)) + keyPacket(memcache.OpcodeGetK, uint32(2*i+1), "none"))
-					switch {
-					case end != "confirmed":
-						want = append(want, fault(w.op, 2*i, store.ErrUnconfirmed))
-					case w.reply != "":
-						want = append(want, fmt.Sprintf("%v %d 0x0 %s", w.op, 2*i, w.reply))
-					}
-					want = append(want, fmt.Sprintf(`getk %d 0x1 "none"`, 2*i+1))
-				}
-				c.send(in.String())
-				eventually(t, "the replies are held", func() bool { return s.sum()[repliesHeld] > 0 })
-				if n := c.r.Buffered(); n != 0 {
-					t.Fatalf("before the peer has decided: got %d bytes, want none", n)
-				}
-				switch end {
-				case "confirmed":
-					confirm()
-				case "closed":
-					st.Linked(2, false)
-				}
-				c.expectReplies(want...)
-				unconfirmed := uint64(len(binaryWrites))
-				if end == "confirmed" {
-					unconfirmed = 0
-				}
-				if got := st.Acknowledgement().Unconfirmed; got != unconfirmed {
-					t.Errorf("unconfirmed: got %d, want %d", got, unconfirmed)
-				}
-				joinPeer(st)
-				held := s.sum()[repliesHeld]
-				c.send(setPacket(memcache.OpcodeSet, 1, "a", "x"))
-				eventually(t, "the reply is held", func() bool { return s.sum()[repliesHeld] > held })
-				confirm()
-				c.expectReplies(`set 1 0x0 ""`)
-			})
-		})
-	}
+	onStrictEnds(t, func(t *testing.T, e *strictEnd) {
+		var in strings.Builder
+		var want []string
+		for i, w := range binaryWrites {
+			in.WriteString(w.packet(w.op, uint32(2*i)) + keyPacket(memcache.OpcodeGetK, uint32(2*i+1), "none"))
+			switch {
+			case !e.confirmed:
+				want = append(want, fault(w.op, 2*i, store.ErrUnconfirmed))
+			case w.reply != "":
+				want = append(want, fmt.Sprintf("%v %d 0x0 %s", w.op, 2*i, w.reply))
+			}
+			want = append(want, fmt.Sprintf(`getk %d 0x1 "none"`, 2*i+1))
+		}
+		e.c.send(in.String())
+		e.decide(t)
+		e.c.expectReplies(want...)
+		e.checkUnconfirmed(t, len(binaryWrites))
+		e.goOn(t, setPacket(memcache.OpcodeSet, 1, "a", "x"))
+		e.c.expectReplies(`set 1 0x0 ""`)
+	})
 }
 
 // Quiet writes with nothing behind them, with and without the end of the connection: their errors still come.
@@ -201,16 +171,7 @@ func TestBinaryStrictLongPipeline(t *testing.T) {
 		for i := range writes {
 			in.WriteString(setPacket(memcache.OpcodeSetQ, uint32(i), fmt.Sprint("k", i), "x"))
 		}
-		before := st.Log().Last()
-		c.send(in.String() + noopPacket(writes))
-		eventually(t, "all are executed, as the first ones are confirmed", func() bool {
-			if held := st.Log().Last() - st.Acknowledgement().Confirmed; held > maxHeld {
-				t.Fatalf("%d writes are held, want %d at most", held, maxHeld)
-			}
-			confirm()
-			return st.Log().Written() == before+writes
-		})
-		confirm()
+		sendLong(t, st, confirm, c, in.String()+noopPacket(writes), writes)
 		c.expectReplies(fmt.Sprintf(`noop %d 0x0 ""`, writes))
 	})
 }

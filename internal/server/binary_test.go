@@ -100,24 +100,11 @@ var (
 )
 
 func TestBinaryInPieces(t *testing.T) {
-	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
-		for _, size := range []int{1, 7, 1000, len(binaryConversation)} {
-			st := openStore(t, func(c *store.Config) { c.MaxValue = 4000 })
-			s := startServer(t, st, func(c *Config) {
-				c.MaxValue = 4000
-				carrier(c)
-			})
-			c := dial(t, s)
-			for rest := binaryConversation; rest != ""; {
-				n := min(size, len(rest))
-				c.send(rest[:n])
-				rest = rest[n:]
-			}
-			c.expectReplies(binaryConversationReplies...)
-			c.send(keyPacket(memcache.OpcodeQuit, 20, "") + noopPacket(21))
-			c.expectReplies(`quit 20 0x0 ""`)
-			c.expectEnd()
-		}
+	onPieces(t, binaryConversation, func(c *client) {
+		c.expectReplies(binaryConversationReplies...)
+		c.send(keyPacket(memcache.OpcodeQuit, 20, "") + noopPacket(21))
+		c.expectReplies(`quit 20 0x0 ""`)
+		c.expectEnd()
 	})
 }
 
@@ -132,7 +119,7 @@ func TestBinarySessionAllocatesNothing(t *testing.T) {
 	s, w := newBinarySession(t)
 	value := strings.Repeat("v", 100)
 	feedAll(s, w, []byte(setPacket(memcache.OpcodeSet, 1, "k", value)+countPacket(memcache.OpcodeIncr, 2, "n")))
-	tests := []struct{ name, in string }{
+	checkAllocations(t, s, w, []namedInput{
 		{"get", keyPacket(memcache.OpcodeGet, 1, "k")},
 		{"miss", keyPacket(memcache.OpcodeGetK, 1, "nothing")},
 		{"getq", strings.Repeat(keyPacket(memcache.OpcodeGetKQ, 1, "k"), 10) + noopPacket(1)},
@@ -142,28 +129,7 @@ func TestBinarySessionAllocatesNothing(t *testing.T) {
 		{"incr and delete", countPacket(memcache.OpcodeIncr, 1, "m") + keyPacket(memcache.OpcodeDelete, 1, "m")},
 		{"gat", exptimePacket(memcache.OpcodeGat, 1, 1000, "k")},
 		{"append to nothing", binaryPacket(memcache.OpcodeAppend, 1, "", "nothing", "x")},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			in := []byte(tt.in)
-			run := func() {
-				if n := s.feed(w, in); n != len(in) {
-					t.Fatalf("feed %q: consumed %d, want %d", in, n, len(in))
-				}
-				s.advance(s.unsent())
-				s.marks = s.marks[:0]
-				w.tally.publish(w.totals)
-			}
-			for range 10 {
-				run()
-			}
-			w.flush()
-			if n := testing.AllocsPerRun(200, run); n != 0 {
-				t.Errorf("%q: got %v allocations, want 0", in, n)
-			}
-			w.flush()
-		})
-	}
+	})
 }
 
 // What incr creates in the binary protocol leaves nothing behind for the text protocol of the same worker.

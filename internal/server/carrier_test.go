@@ -16,8 +16,19 @@ import (
 )
 
 func TestCarriersAnswerAlike(t *testing.T) {
+	onPieces(t, conversation, func(c *client) {
+		c.expect(conversationReplies)
+		c.send("version\r\nquit\r\nversion\r\n")
+		c.expect("VERSION 0.1.0\r\n")
+		c.expectEnd()
+	})
+}
+
+// onPieces sends a conversation in pieces of several sizes, each time to a new server that takes values of 4000 bytes at most,
+// on every carrier, and lets check read what comes.
+func onPieces(t *testing.T, conversation string, check func(c *client)) {
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
-		for _, size := range []int{1, 5, 1000, len(conversation)} {
+		for _, size := range []int{1, 5, 7, 1000, len(conversation)} {
 			st := openStore(t, func(c *store.Config) { c.MaxValue = 4000 })
 			s := startServer(t, st, func(c *Config) {
 				c.MaxValue = 4000
@@ -29,10 +40,7 @@ func TestCarriersAnswerAlike(t *testing.T) {
 				c.send(rest[:n])
 				rest = rest[n:]
 			}
-			c.expect(conversationReplies)
-			c.send("version\r\nquit\r\nversion\r\n")
-			c.expect("VERSION 0.1.0\r\n")
-			c.expectEnd()
+			check(c)
 		}
 	})
 }

@@ -82,7 +82,7 @@ func TestSessionInPieces(t *testing.T) {
 func TestSessionAllocatesNothing(t *testing.T) {
 	s, w := newSession(t, 1<<20)
 	feedAll(s, w, []byte("set k 1 0 100\r\n"+strings.Repeat("v", 100)+"\r\nset n 0 0 1\r\n1\r\nset gone 0 0 1\r\nx\r\nincr n 1\r\n"))
-	tests := []struct{ name, in string }{
+	checkAllocations(t, s, w, []namedInput{
 		{"get", "get k\r\n"},
 		{"miss", "get nothing\r\n"},
 		{"multi-get", "get k n nothing k k k k k k k\r\n"},
@@ -98,7 +98,15 @@ func TestSessionAllocatesNothing(t *testing.T) {
 		{"cas", "cas k 0 0 1 1\r\nx\r\n"},
 		{"pipeline", "get k\r\nset k 0 0 1\r\na\r\nget n\r\ndelete nothing\r\nincr n 1\r\n"},
 		{"noreply", "set k 0 0 1 noreply\r\na\r\n"},
-	}
+	})
+}
+
+// namedInput is a piece of input for a session.
+type namedInput struct{ name, in string }
+
+// checkAllocations feeds each input to s again and again, and demands that this allocates nothing.
+func checkAllocations(t *testing.T, s *session, w *worker, tests []namedInput) {
+	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			in := []byte(tt.in)

@@ -26,6 +26,71 @@ func joinPeer(st *store.Store) {
 	st.Confirm(2, st.Log().Written())
 }
 
+// strictEnd is a client of a server with ack=strict, and the way in which the writes that are held shall end.
+type strictEnd struct {
+	st        *store.Store
+	confirm   func()
+	s         *Server
+	c         *client
+	confirmed bool // else their effect is unknown:
+	closed    bool // the link is closed; else nothing happens, and the time is over
+}
+
+// onStrictEnds runs a test for every end, on every carrier.
+func onStrictEnds(t *testing.T, test func(t *testing.T, e *strictEnd)) {
+	for _, end := range []string{"confirmed", "closed", "silent"} {
+		t.Run(end, func(t *testing.T) {
+			onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+				timeout := time.Hour
+				if end == "silent" {
+					timeout = 100 * time.Millisecond
+				}
+				e := &strictEnd{confirmed: end == "confirmed", closed: end == "closed"}
+				e.st, e.confirm = strictStore(t, timeout)
+				e.s = startServer(t, e.st, carrier)
+				e.c = dial(t, e.s)
+				test(t, e)
+			})
+		})
+	}
+}
+
+// decide brings the end of the writes that were sent, once they are held and nothing more has come.
+func (e *strictEnd) decide(t *testing.T) {
+	t.Helper()
+	eventually(t, "the replies are held", func() bool { return e.s.sum()[repliesHeld] > 0 })
+	if n := e.c.r.Buffered(); n != 0 {
+		t.Fatalf("before the peer has decided: got %d bytes, want none", n)
+	}
+	switch {
+	case e.confirmed:
+		e.confirm()
+	case e.closed:
+		e.st.Linked(2, false)
+	}
+}
+
+// checkUnconfirmed demands that all of the writes are counted, or none where they were confirmed.
+func (e *strictEnd) checkUnconfirmed(t *testing.T, writes int) {
+	t.Helper()
+	if e.confirmed {
+		writes = 0
+	}
+	if got := e.st.Acknowledgement().Unconfirmed; got != uint64(writes) {
+		t.Errorf("unconfirmed: got %d, want %d", got, writes)
+	}
+}
+
+// goOn sends what begins with a write to the peer's being there again, and confirms it.
+func (e *strictEnd) goOn(t *testing.T, in string) {
+	t.Helper()
+	joinPeer(e.st)
+	held := e.s.sum()[repliesHeld]
+	e.c.send(in)
+	eventually(t, "the reply is held", func() bool { return e.s.sum()[repliesHeld] > held })
+	e.confirm()
+}
+
 // allWrites is every command that writes, each with what a node without faults answers when it runs after the ones before.
 var allWrites = []struct{ command, reply string }{
 	{"set a 0 0 1\r\n1\r\n", "STORED\r\n"},
@@ -51,62 +116,32 @@ var allWrites = []struct{ command, reply string }{
 // A pipeline of every write, with reads and writes without replies between. Each write whose effect is unknown is answered
 // with one line in its place, nothing else changes, and the connection goes on.
 func TestStrictPipeline(t *testing.T) {
-	for _, end := range []string{"confirmed", "closed", "silent"} {
-		t.Run(end, func(t *testing.T) {
-			onCarriers(t, func(t *testing.T, carrier func(*Config)) {
-				timeout := time.Hour
-				if end == "silent" {
-					timeout = 100 * time.Millisecond
-				}
-				st, confirm := strictStore(t, timeout)
-				s := startServer(t, st, carrier)
-				c := dial(t, s)
-				var in, want strings.Builder
-				add := func(command, reply string) {
-					in.WriteString(command)
-					want.WriteString(reply)
-				}
-				add("get none\r\n", "END\r\n")
-				for _, w := range allWrites {
-					add("set quiet 0 0 1 noreply\r\nq\r\n", "")
-					if end == "confirmed" {
-						add(w.command, w.reply)
-					} else {
-						add(w.command, unknownLine)
-					}
-					add("get none\r\nbad\r\nincr none 1\r\n", "END\r\nERROR\r\nNOT_FOUND\r\n")
-				}
-				// Two writes without replies, one behind the other, and nothing that writes after them.
-				add("set quiet 0 0 1 noreply\r\nq\r\nset quiet 0 0 1 noreply\r\nr\r\nget quiet\r\n", "VALUE quiet 0 1\r\nr\r\nEND\r\n")
-				c.send(in.String())
-				c.expect("END\r\n")
-				eventually(t, "the replies are held", func() bool { return s.sum()[repliesHeld] > 0 })
-				if n := c.r.Buffered(); n != 0 {
-					t.Fatalf("before the peer has decided: got %d bytes, want none", n)
-				}
-				switch end {
-				case "confirmed":
-					confirm()
-				case "closed":
-					st.Linked(2, false)
-				}
-				c.expect(strings.TrimPrefix(want.String(), "END\r\n"))
-				unconfirmed := uint64(len(allWrites))
-				if end == "confirmed" {
-					unconfirmed = 0
-				}
-				if got := st.Acknowledgement().Unconfirmed; got != unconfirmed {
-					t.Errorf("unconfirmed: got %d, want %d", got, unconfirmed)
-				}
-				joinPeer(st)
-				held := s.sum()[repliesHeld]
-				c.send("set a 0 0 1\r\nx\r\nget a\r\n")
-				eventually(t, "the replies are held", func() bool { return s.sum()[repliesHeld] > held })
-				confirm()
-				c.expect("STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n")
-			})
-		})
-	}
+	onStrictEnds(t, func(t *testing.T, e *strictEnd) {
+		var in, want strings.Builder
+		add := func(command, reply string) {
+			in.WriteString(command)
+			want.WriteString(reply)
+		}
+		add("get none\r\n", "END\r\n")
+		for _, w := range allWrites {
+			add("set quiet 0 0 1 noreply\r\nq\r\n", "")
+			if e.confirmed {
+				add(w.command, w.reply)
+			} else {
+				add(w.command, unknownLine)
+			}
+			add("get none\r\nbad\r\nincr none 1\r\n", "END\r\nERROR\r\nNOT_FOUND\r\n")
+		}
+		// Two writes without replies, one behind the other, and nothing that writes after them.
+		add("set quiet 0 0 1 noreply\r\nq\r\nset quiet 0 0 1 noreply\r\nr\r\nget quiet\r\n", "VALUE quiet 0 1\r\nr\r\nEND\r\n")
+		e.c.send(in.String())
+		e.c.expect("END\r\n")
+		e.decide(t)
+		e.c.expect(strings.TrimPrefix(want.String(), "END\r\n"))
+		e.checkUnconfirmed(t, len(allWrites))
+		e.goOn(t, "set a 0 0 1\r\nx\r\nget a\r\n")
+		e.c.expect("STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n")
+	})
 }
 
 // Without a peer nothing is executed, and every write says so; reads are answered.
@@ -166,19 +201,10 @@ func TestStrictLongPipeline(t *testing.T) {
 		for i := range writes {
 			in.WriteString(set(i))
 		}
-		before := st.Log().Last()
-		c.send(in.String())
-		eventually(t, "all writes are executed, as the first ones are confirmed", func() bool {
-			if held := st.Log().Last() - st.Acknowledgement().Confirmed; held > maxHeld {
-				t.Fatalf("%d writes are held, want %d at most", held, maxHeld)
-			}
-			confirm()
-			return st.Log().Written() == before+writes
-		})
-		confirm()
+		sendLong(t, st, confirm, c, in.String(), writes)
 		c.expect(strings.Repeat("STORED\r\n", writes))
 
-		before = st.Log().Last()
+		before := st.Log().Last()
 		held := s.sum()[repliesHeld]
 		c.send(in.String())
 		var executed uint64
@@ -190,6 +216,21 @@ func TestStrictLongPipeline(t *testing.T) {
 		st.Linked(2, false)
 		c.expect(strings.Repeat(unknownLine, int(executed)) + strings.Repeat(refusedLine, writes-int(executed)))
 	})
+}
+
+// sendLong sends more writes than a session holds, and confirms them as they are executed.
+func sendLong(t *testing.T, st *store.Store, confirm func(), c *client, in string, writes uint64) {
+	t.Helper()
+	before := st.Log().Last()
+	c.send(in)
+	eventually(t, "all writes are executed, as the first ones are confirmed", func() bool {
+		if held := st.Log().Last() - st.Acknowledgement().Confirmed; held > maxHeld {
+			t.Fatalf("%d writes are held, want %d at most", held, maxHeld)
+		}
+		confirm()
+		return st.Log().Written() == before+writes
+	})
+	confirm()
 }
 
 // A set with a value that is too large keeps that answer: the old value may or may not be gone at the peer.
