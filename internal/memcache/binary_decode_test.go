@@ -1,83 +1,33 @@
 package memcache
 
 import (
-	"bytes"
 	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// binaryFeeder is feeder for the binary protocol.
-type binaryFeeder struct {
-	t    *testing.T
-	d    BinaryDecoder
-	buf  []byte
-	got  []string
-	need int
-	done bool
-}
-
-func (f *binaryFeeder) feed(piece []byte) {
-	f.t.Helper()
-	f.buf = append(f.buf, piece...)
-	for !f.done {
-		var r BinaryRequest
-		n, need, err := f.d.Decode(f.buf, &r)
-		if n < 0 || n > len(f.buf) {
-			f.t.Fatalf("Decode(%q): consumed %d of %d bytes", f.buf, n, len(f.buf))
-		}
-		if err != nil {
-			if err != ErrIncomplete {
-				f.t.Fatalf("Decode(%q): error %v", f.buf, err)
-			}
-			if need != 0 && need <= len(f.buf)-n {
-				f.t.Fatalf("Decode(%q): incomplete, but needs %d and has %d bytes", f.buf, need, len(f.buf)-n)
-			}
-			if limit := binaryHeader + 255 + DefaultMaxKey + max(f.d.MaxValue, maxSASLData); need > limit {
-				f.t.Fatalf("Decode(%q): needs %d bytes, over the limit %d", f.buf, need, limit)
-			}
-			if f.need != 0 && need != f.need {
-				f.t.Fatalf("Decode(%q): needs %d bytes, and said %d before", f.buf, need, f.need)
-			}
-			f.need = need
-			f.buf = bytes.Clone(f.buf[n:])
-			return
-		}
-		if n == 0 || f.need != 0 && n != f.need {
-			f.t.Fatalf("Decode(%q): consumed %d bytes, needed %d", f.buf, n, f.need)
-		}
-		f.need = 0
-		f.got = append(f.got, describeBinary(&r))
-		f.buf = f.buf[n:]
-		f.done = r.Close || r.Op == OpcodeQuit
-	}
-}
-
+// decodeBinaryIn is decodeIn for the binary protocol.
 func decodeBinaryIn(t *testing.T, d BinaryDecoder, pieces ...[]byte) []string {
 	t.Helper()
-	f := binaryFeeder{t: t, d: d}
-	for _, p := range pieces {
-		f.feed(p)
+	f := feeder{
+		t: t,
+		decode: func(b []byte) (n, need int, request string, last bool, err error) {
+			var r BinaryRequest
+			if n, need, err = d.Decode(b, &r); err == nil {
+				request, last = describeBinary(&r), r.Close || r.Op == OpcodeQuit
+			}
+			return n, need, request, last, err
+		},
+		needMax: func(int) int { return binaryHeader + 255 + DefaultMaxKey + max(d.MaxValue, maxSASLData) },
 	}
-	return f.got
+	return f.feedAll(pieces)
 }
 
-// checkBinary decodes input in one piece, cut in two at every byte, and byte by byte.
+// checkBinary is checkDecode for the binary protocol.
 func checkBinary(t *testing.T, d BinaryDecoder, input string, want ...string) {
 	t.Helper()
-	b := []byte(input)
-	if got := decodeBinaryIn(t, d, b); !slices.Equal(got, want) {
-		t.Fatalf("decode %.200q:\ngot  %q\nwant %q", input, got, want)
-	}
-	for i := 1; i < len(b); i++ {
-		if got := decodeBinaryIn(t, d, b[:i], b[i:]); !slices.Equal(got, want) {
-			t.Fatalf("decode %.200q cut at %d:\ngot  %q\nwant %q", input, i, got, want)
-		}
-	}
-	if got := decodeBinaryIn(t, d, slices.Collect(slices.Chunk(b, 1))...); !slices.Equal(got, want) {
-		t.Fatalf("decode %.200q byte by byte:\ngot  %q\nwant %q", input, got, want)
-	}
+	checkCuts(t, func(pieces ...[]byte) []string { return decodeBinaryIn(t, d, pieces...) }, input, want)
 }
 
 var noop = packet{op: OpcodeNoop}.encode()
@@ -145,20 +95,7 @@ func FuzzDecodeBinary(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, input, sizes []byte) {
 		for _, d := range []BinaryDecoder{{MaxValue: 10}, {MaxKey: 8, MaxValue: 1 << 20}} {
-			want := decodeBinaryIn(t, d, input)
-			if got := decodeBinaryIn(t, d, slices.Collect(slices.Chunk(input, 1))...); !slices.Equal(got, want) {
-				t.Fatalf("decode %q byte by byte:\ngot  %q\nwant %q", input, got, want)
-			}
-			var pieces [][]byte
-			rest := input
-			for _, size := range sizes {
-				n := min(int(size), len(rest))
-				pieces, rest = append(pieces, rest[:n]), rest[n:]
-			}
-			pieces = append(pieces, rest)
-			if got := decodeBinaryIn(t, d, pieces...); !slices.Equal(got, want) {
-				t.Fatalf("decode %q in pieces of %v:\ngot  %q\nwant %q", input, sizes, got, want)
-			}
+			checkPieces(t, func(pieces ...[]byte) []string { return decodeBinaryIn(t, d, pieces...) }, input, sizes)
 		}
 	})
 }

@@ -52,22 +52,24 @@ func describe(r *Request) string {
 	return b.String()
 }
 
-// feeder is a carrier: it collects pieces, decodes what it can, and checks the promises of Decode on the way.
+// feeder is a carrier: it collects pieces, decodes what it can, and checks the promises of a Decode on the way.
 type feeder struct {
-	t    *testing.T
-	d    Decoder
-	buf  []byte
-	got  []string
-	need int // what the last ErrIncomplete promised, counted from the front of buf
-	done bool
+	t *testing.T
+	// decode is one call of Decode, with its request written down, and whether that ends the connection.
+	decode func(b []byte) (n, need int, request string, last bool, err error)
+	// needMax is the most that an incomplete request in front of so many bytes may need.
+	needMax func(have int) int
+	buf     []byte
+	got     []string
+	need    int // what the last ErrIncomplete promised, counted from the front of buf
+	done    bool
 }
 
 func (f *feeder) feed(piece []byte) {
 	f.t.Helper()
 	f.buf = append(f.buf, piece...)
 	for !f.done {
-		var r Request
-		n, need, err := f.d.Decode(f.buf, &r)
+		n, need, request, last, err := f.decode(f.buf)
 		if n < 0 || n > len(f.buf) {
 			f.t.Fatalf("Decode(%q): consumed %d of %d bytes", f.buf, n, len(f.buf))
 		}
@@ -78,7 +80,7 @@ func (f *feeder) feed(piece []byte) {
 			if need != 0 && need <= len(f.buf)-n {
 				f.t.Fatalf("Decode(%q): incomplete, but needs %d and has %d bytes", f.buf, need, len(f.buf)-n)
 			}
-			if limit := len(f.buf) + f.d.MaxValue + len("\r\n"); need > limit {
+			if limit := f.needMax(len(f.buf)); need > limit {
 				f.t.Fatalf("Decode(%q): needs %d bytes, over the limit %d", f.buf, need, limit)
 			}
 			if f.need != 0 && need != f.need {
@@ -93,36 +95,77 @@ func (f *feeder) feed(piece []byte) {
 			f.t.Fatalf("Decode(%q): consumed %d bytes, needed %d", f.buf, n, f.need)
 		}
 		f.need = 0
-		f.got = append(f.got, describe(&r))
+		f.got = append(f.got, request)
 		f.buf = f.buf[n:]
-		f.done = r.Close || r.Op == OpQuit
+		f.done = last
 	}
 }
 
-// decodeIn decodes input, arriving in the given pieces.
-func decodeIn(t *testing.T, d Decoder, pieces ...[]byte) []string {
-	t.Helper()
-	f := feeder{t: t, d: d}
+func (f *feeder) feedAll(pieces [][]byte) []string {
+	f.t.Helper()
 	for _, p := range pieces {
 		f.feed(p)
 	}
 	return f.got
 }
 
+// decodeIn decodes input, arriving in the given pieces.
+func decodeIn(t *testing.T, d Decoder, pieces ...[]byte) []string {
+	t.Helper()
+	f := feeder{
+		t: t,
+		decode: func(b []byte) (n, need int, request string, last bool, err error) {
+			var r Request
+			if n, need, err = d.Decode(b, &r); err == nil {
+				request, last = describe(&r), r.Close || r.Op == OpQuit
+			}
+			return n, need, request, last, err
+		},
+		needMax: func(have int) int { return have + d.MaxValue + len("\r\n") },
+	}
+	return f.feedAll(pieces)
+}
+
 // checkDecode decodes input in one piece, cut in two at every byte, and byte by byte.
 func checkDecode(t *testing.T, d Decoder, input string, want []string) {
 	t.Helper()
+	checkCuts(t, func(pieces ...[]byte) []string { return decodeIn(t, d, pieces...) }, input, want)
+}
+
+// checkCuts decodes input, of either protocol, in one piece, cut in two at every byte, and byte by byte.
+func checkCuts(t *testing.T, decode func(pieces ...[]byte) []string, input string, want []string) {
+	t.Helper()
 	b := []byte(input)
-	if got := decodeIn(t, d, b); !slices.Equal(got, want) {
-		t.Fatalf("decode %q:\ngot  %q\nwant %q", input, got, want)
+	if got := decode(b); !slices.Equal(got, want) {
+		t.Fatalf("decode %.200q:\ngot  %q\nwant %q", input, got, want)
 	}
 	for i := 1; i < len(b); i++ {
-		if got := decodeIn(t, d, b[:i], b[i:]); !slices.Equal(got, want) {
-			t.Fatalf("decode %q cut at %d:\ngot  %q\nwant %q", input, i, got, want)
+		if got := decode(b[:i], b[i:]); !slices.Equal(got, want) {
+			t.Fatalf("decode %.200q cut at %d:\ngot  %q\nwant %q", input, i, got, want)
 		}
 	}
-	if got := decodeIn(t, d, slices.Collect(slices.Chunk(b, 1))...); !slices.Equal(got, want) {
+	if got := decode(slices.Collect(slices.Chunk(b, 1))...); !slices.Equal(got, want) {
+		t.Fatalf("decode %.200q byte by byte:\ngot  %q\nwant %q", input, got, want)
+	}
+}
+
+// checkPieces demands that input, of either protocol, is decoded alike in one piece, byte by byte and in pieces of the given
+// sizes.
+func checkPieces(t *testing.T, decode func(pieces ...[]byte) []string, input, sizes []byte) {
+	t.Helper()
+	want := decode(input)
+	if got := decode(slices.Collect(slices.Chunk(input, 1))...); !slices.Equal(got, want) {
 		t.Fatalf("decode %q byte by byte:\ngot  %q\nwant %q", input, got, want)
+	}
+	var pieces [][]byte
+	rest := input
+	for _, size := range sizes {
+		n := min(int(size), len(rest))
+		pieces, rest = append(pieces, rest[:n]), rest[n:]
+	}
+	pieces = append(pieces, rest)
+	if got := decode(pieces...); !slices.Equal(got, want) {
+		t.Fatalf("decode %q in pieces of %v:\ngot  %q\nwant %q", input, sizes, got, want)
 	}
 }
 
@@ -257,20 +300,7 @@ func FuzzDecode(f *testing.F) {
 			{MaxLine: 1 << 11, MaxGetLine: 64, MaxValue: 32},
 			{MaxLine: 1 << 11, MaxGetLine: 1 << 11, MaxKey: 8, MaxValue: 1 << 20, Strict: true},
 		} {
-			want := decodeIn(t, d, input)
-			if got := decodeIn(t, d, slices.Collect(slices.Chunk(input, 1))...); !slices.Equal(got, want) {
-				t.Fatalf("decode %q byte by byte:\ngot  %q\nwant %q", input, got, want)
-			}
-			var pieces [][]byte
-			rest := input
-			for _, size := range sizes {
-				n := min(int(size), len(rest))
-				pieces, rest = append(pieces, rest[:n]), rest[n:]
-			}
-			pieces = append(pieces, rest)
-			if got := decodeIn(t, d, pieces...); !slices.Equal(got, want) {
-				t.Fatalf("decode %q in pieces of %v:\ngot  %q\nwant %q", input, sizes, got, want)
-			}
+			checkPieces(t, func(pieces ...[]byte) []string { return decodeIn(t, d, pieces...) }, input, sizes)
 		}
 		// A short line limit makes the result depend on the pieces; the promises of Decode still hold.
 		decodeIn(t, Decoder{MaxLine: 16, MaxGetLine: 32, MaxValue: 8}, slices.Collect(slices.Chunk(input, 5))...)
