@@ -200,25 +200,31 @@ func TestClientThatNeverReads(t *testing.T) {
 			_, _ = io.WriteString(c.Conn, strings.Repeat("get k k k k\r\n", 1<<20))
 		}()
 		// The replies fill the socket, then the pending output; then nothing more is read.
-		last, same := uint64(0), 0
-		eventually(t, "reading stops", func() bool {
-			n := s.sum()[cmdGet]
-			if n == last && n > 0 {
-				same++
-			} else {
-				last, same = n, 0
-			}
-			return same > 100
-		})
-		if n := s.pending.Load(); n > 3*limit {
-			t.Errorf("pending: got %d bytes, want at most about %d", n, limit)
-		}
+		readingStops(t, s, limit)
 		other := dial(t, s)
 		other.send("get none\r\n")
 		other.expect("END\r\n")
 		c.Close()
 		<-asked
 	})
+}
+
+// readingStops waits until s, whose MaxPending is limit, executes no more gets of a client that does not read.
+func readingStops(t *testing.T, s *Server, limit int64) {
+	t.Helper()
+	last, same := uint64(0), 0
+	eventually(t, "reading stops", func() bool {
+		n := s.sum()[cmdGet]
+		if n == last && n > 0 {
+			same++
+		} else {
+			last, same = n, 0
+		}
+		return same > 100
+	})
+	if n := s.pending.Load(); n > 3*limit {
+		t.Errorf("pending: got %d bytes, want at most about %d", n, limit)
+	}
 }
 
 // What one connection holds stops others that hold something, and nobody else; then they go on.

@@ -61,31 +61,8 @@ func TestReadPacket(t *testing.T) {
 	}
 }
 
-// startMirror runs a server that sends each packet back as its own reply, and closes on a quit.
-func startMirror(t *testing.T) (addr string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	t.Cleanup(func() { l.Close(); <-done })
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { c.Close() })
-			go mirror(c)
-		}
-	}()
-	return l.Addr().String()
-}
-
+// mirror sends each packet back as its own reply, until a quit.
 func mirror(c net.Conn) {
-	defer c.Close()
 	r := bufio.NewReader(c)
 	for {
 		head := make([]byte, packetHeader)
@@ -104,7 +81,7 @@ func mirror(c net.Conn) {
 }
 
 func TestReplayPackets(t *testing.T) {
-	addr := startMirror(t)
+	addr := startServer(t, mirror)
 	for _, c := range []struct{ name, text, want string }{
 		{"packet", "> get key=k opaque=5\n< get opaque=5 key=k", ""},
 		{"wrong packet", "> get key=k opaque=5\n< get opaque=6 key=k", `3: got "get opaque=5 key=k\r\n"`},
@@ -119,18 +96,6 @@ func TestReplayPackets(t *testing.T) {
 		{"close that is none", "> noop\n<-", `3: got "noop\r\n"`},
 		{"unknown variable", "> get key=${u}", "2: unknown variable"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			steps, err := parse("=b\n" + c.text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = replay(addr, steps, futago)
-			if c.want == "" && err != nil {
-				t.Errorf("got error %v, want none", err)
-			}
-			if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-				t.Errorf("got error %v, want one with %q", err, c.want)
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { checkReplay(t, addr, "=b\n"+c.text, c.want) })
 	}
 }

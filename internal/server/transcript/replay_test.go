@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// startFake runs a server that answers each line by the next of its replies; the last one repeats. A reply
-// "close" closes the connection. Lines without replies are not answered.
-func startFake(t *testing.T, replies map[string][]string) (addr string) {
+// startServer serves every connection with serve, which must return when the connection ends, until the test ends.
+func startServer(t *testing.T, serve func(net.Conn)) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -25,14 +24,23 @@ func startFake(t *testing.T, replies map[string][]string) (addr string) {
 				return
 			}
 			t.Cleanup(func() { c.Close() })
-			go serveFake(c, replies)
+			go func() {
+				defer c.Close()
+				serve(c)
+			}()
 		}
 	}()
 	return l.Addr().String()
 }
 
+// startFake runs a server that answers each line by the next of its replies; the last one repeats. A reply
+// "close" closes the connection. Lines without replies are not answered.
+func startFake(t *testing.T, replies map[string][]string) (addr string) {
+	t.Helper()
+	return startServer(t, func(c net.Conn) { serveFake(c, replies) })
+}
+
 func serveFake(c net.Conn, replies map[string][]string) {
-	defer c.Close()
 	asked := map[string]int{}
 	r := bufio.NewReader(c)
 	for {
@@ -111,19 +119,23 @@ func TestReplay(t *testing.T) {
 		{"two connections mixed up", "> a\n@ 2\n> two\n< 1\n< 2\n@ 1\n< 1", `7: got "A\r\n"`},
 		{"other server", "> a\n# why\n<m B\n<f A", ""},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			steps, err := parse(c.text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = replay(addr, steps, futago)
-			if c.want == "" && err != nil {
-				t.Errorf("got error %v, want none", err)
-			}
-			if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-				t.Errorf("got error %v, want one with %q", err, c.want)
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { checkReplay(t, addr, c.text, c.want) })
+	}
+}
+
+// checkReplay replays a transcript and demands that it passes, or with want an error with that text.
+func checkReplay(t *testing.T, addr, text, want string) {
+	t.Helper()
+	steps, err := parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = replay(addr, steps, futago)
+	if want == "" && err != nil {
+		t.Errorf("got error %v, want none", err)
+	}
+	if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		t.Errorf("got error %v, want one with %q", err, want)
 	}
 }
 
