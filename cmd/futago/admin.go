@@ -196,3 +196,31 @@ func statuses(ctx context.Context, nodes []*adminNode) ([]node.Status, error) {
 	list, err := askAll(nodes, func(_ int, n *adminNode) (node.Status, error) { return n.status(ctx) })
 	return list, withHint(err, adminHint)
 }
+
+// printer is what a command shows of a node, for people; as JSON it is the value itself.
+type printer interface{ print(w io.Writer) error }
+
+// printEach shows what view makes of the status of each node, in their order, and returns why nodes did not answer. what
+// names it all.
+func printEach(cmd *cobra.Command, config *adminConfig, asJSON bool, what string, view func(s *node.Status, addr string) printer) error {
+	nodes, err := config.load(cmd)
+	if err != nil {
+		return err
+	}
+	list, problem := statuses(cmd.Context(), nodes)
+	for i, s := range list {
+		if s.Node == 0 {
+			continue // it did not answer
+		}
+		v := view(&s, nodes[i].addr)
+		if asJSON {
+			err = writeJSONLine(cmd.OutOrStdout(), v)
+		} else {
+			err = v.print(cmd.OutOrStdout())
+		}
+		if err != nil {
+			return fmt.Errorf("print %s: %w", what, err)
+		}
+	}
+	return problem
+}

@@ -32,26 +32,7 @@ what to do about it.`,
 	config := newAdminConfig(cmd, 2*time.Second)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print what each node says on a line, as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		nodes, err := config.load(cmd)
-		if err != nil {
-			return err
-		}
-		list, problem := statuses(cmd.Context(), nodes)
-		for i, s := range list {
-			if s.Node == 0 {
-				continue // it did not answer
-			}
-			view := clockViewOf(&s, nodes[i].addr)
-			if asJSON {
-				err = writeJSONLine(cmd.OutOrStdout(), view)
-			} else {
-				err = view.print(cmd.OutOrStdout())
-			}
-			if err != nil {
-				return fmt.Errorf("print clocks: %w", err)
-			}
-		}
-		return problem
+		return printEach(cmd, config, asJSON, "clocks", func(s *node.Status, addr string) printer { return clockViewOf(s, addr) })
 	}
 	cmd.AddCommand(newClockAdmitCommand())
 	return cmd

@@ -36,26 +36,9 @@ members must have them, so one that is away keeps them.`,
 	config := newAdminConfig(cmd, 2*time.Second)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print what each node says on a line, as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		nodes, err := config.load(cmd)
-		if err != nil {
-			return err
-		}
-		list, problem := statuses(cmd.Context(), nodes)
-		for i, s := range list {
-			if s.Node == 0 {
-				continue // it did not answer
-			}
-			view := meshView{Admin: nodes[i].addr, Node: s.Node, Peers: peerRows(&s), Horizon: s.Horizon, Waits: s.HorizonWaits}
-			if asJSON {
-				err = writeJSONLine(cmd.OutOrStdout(), view)
-			} else {
-				err = view.print(cmd.OutOrStdout(), s.Time)
-			}
-			if err != nil {
-				return fmt.Errorf("print members: %w", err)
-			}
-		}
-		return problem
+		return printEach(cmd, config, asJSON, "members", func(s *node.Status, addr string) printer {
+			return &meshView{Admin: addr, Node: s.Node, Peers: peerRows(s), Horizon: s.Horizon, Waits: s.HorizonWaits, asked: s.Time}
+		})
 	}
 	return cmd
 }
@@ -68,6 +51,7 @@ type meshView struct {
 	// Horizon is up to when deletes are forgotten, null for none; Waits are the members that keep it from rising.
 	Horizon *time.Time `json:"horizon"`
 	Waits   []int      `json:"horizon_waits_for"`
+	asked   time.Time  // by the node's clock
 }
 
 // peerRow is what a node knows of a member.
@@ -131,7 +115,7 @@ func peerRows(s *node.Status) []peerRow {
 	return append(list, unmet...)
 }
 
-func (v *meshView) print(w io.Writer, now time.Time) error {
+func (v *meshView) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(t, "as node %d sees it (%s)\n", v.Node, v.Admin)
 	fmt.Fprintln(t, "node\tpeer port\treads from it\tbehind\tit reads\tbehind\tcompared")
@@ -161,7 +145,7 @@ func (v *meshView) print(w io.Writer, now time.Time) error {
 				notes = append(notes, fmt.Sprintf("%s: %s", peerName(*l), linkState(*l)))
 			}
 			if !l.Verified.IsZero() {
-				compared = comparison(*l) + ", " + ago(l.Verified, now)
+				compared = comparison(*l) + ", " + ago(l.Verified, v.asked)
 			}
 		}
 		if f := p.Follower; f != nil {

@@ -97,6 +97,19 @@ func (c *conn) flush() (blocked bool, err error) {
 	return false, nil
 }
 
+// send writes what the connection, which is watched as number i, has to say, and asks for the event that says when to go on.
+func (c *conn) send(p *poller, i int) error {
+	blocked, err := c.flush()
+	if err != nil {
+		return err
+	}
+	if blocked != c.waiting {
+		c.waiting = blocked
+		return p.watch(unix.EPOLL_CTL_MOD, c.fd, i, blocked)
+	}
+	return nil
+}
+
 // sysRead and sysWrite are for non-blocking descriptors only: they do not tell the Go scheduler of
 // the system call, which costs more than the call is worth when it cannot block.
 func sysRead(fd int, b []byte) (int, syscall.Errno) {

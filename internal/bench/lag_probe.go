@@ -139,7 +139,7 @@ func (p *prober) sendProbe() error {
 	c.out = append(c.out, p.set...)
 	p.waiting = append(p.waiting, probe{int(p.probes), p.now()})
 	p.probes++
-	return p.send(toWrite)
+	return p.conns[toWrite].send(p.poller, toWrite)
 }
 
 // sendPoll asks for all waiting probes, or for the oldest of many.
@@ -152,7 +152,7 @@ func (p *prober) sendPoll() error {
 	}
 	c.out = append(c.out, "\r\n"...)
 	p.polling, p.polledAt = true, p.now()
-	return p.send(toRead)
+	return p.conns[toRead].send(p.poller, toRead)
 }
 
 func (p *prober) appendKey(dst []byte, number int) []byte {
@@ -195,7 +195,7 @@ func (p *prober) turn(ctx context.Context, timeout time.Duration) error {
 	for _, e := range events {
 		i := int(e.Fd)
 		if e.Events&unix.EPOLLOUT != 0 {
-			if err := p.send(i); err != nil {
+			if err := p.conns[i].send(p.poller, i); err != nil {
 				return err
 			}
 		}
@@ -228,20 +228,6 @@ func (p *prober) receive(i int) error {
 	}
 	p.polling = false
 	p.poll.record(p.now() - p.polledAt)
-	return nil
-}
-
-// send writes what a connection has to say and asks for the event that says when to go on.
-func (p *prober) send(i int) error {
-	c := p.conns[i]
-	blocked, err := c.flush()
-	if err != nil {
-		return err
-	}
-	if blocked != c.waiting {
-		c.waiting = blocked
-		return p.poller.watch(unix.EPOLL_CTL_MOD, c.fd, i, blocked)
-	}
 	return nil
 }
 

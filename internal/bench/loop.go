@@ -153,7 +153,7 @@ func (l *loop) turn(ctx context.Context, timeout time.Duration) error {
 	for i := range events {
 		c := l.conns[events[i].Fd]
 		if events[i].Events&unix.EPOLLOUT != 0 {
-			if err := l.send(int(events[i].Fd)); err != nil {
+			if err := l.conns[events[i].Fd].send(l.poller, int(events[i].Fd)); err != nil {
 				return err
 			}
 		}
@@ -233,7 +233,7 @@ func (l *loop) batch(c *conn, index int, now int64) error {
 		c.push(now)
 		l.pending++
 	}
-	return l.send(index)
+	return l.conns[index].send(l.poller, index)
 }
 
 // pace sends every request that is due by now. blocked says that all connections have a full pipeline.
@@ -251,7 +251,7 @@ func (l *loop) pace(now int64) (blocked bool, err error) {
 		c.push(int64(l.due))
 		l.pending++
 		l.due += l.interval
-		if err := l.send(index); err != nil {
+		if err := l.conns[index].send(l.poller, index); err != nil {
 			return false, err
 		}
 	}
@@ -270,20 +270,6 @@ func (l *loop) available() (index int, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// send writes what a connection has to say and asks for the event that says when to go on.
-func (l *loop) send(index int) error {
-	c := l.conns[index]
-	blocked, err := c.flush()
-	if err != nil {
-		return err
-	}
-	if blocked != c.waiting {
-		c.waiting = blocked
-		return l.poller.watch(unix.EPOLL_CTL_MOD, c.fd, index, blocked)
-	}
-	return nil
 }
 
 // late is the number of requests that were due and not sent when the window ended.

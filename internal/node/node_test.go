@@ -77,6 +77,15 @@ func (r *running) waitReady(t *testing.T) {
 	}
 }
 
+// waitReadyAgain waits until r, which lost its link, has caught up on another one.
+func (r *running) waitReadyAgain(t *testing.T) {
+	t.Helper()
+	eventually(t, "ready again after catching up", func() bool {
+		_, reason, _ := r.state.get()
+		return reason == "caught up with the peer" && r.Status().Ready && r.pullers()[0].Status().Links >= 2
+	})
+}
+
 func (r *running) end(t *testing.T) {
 	t.Helper()
 	r.stop()
@@ -332,10 +341,7 @@ func TestMissedHeartbeatsOfAFrozenNode(t *testing.T) {
 	a.pullers()[0].Drop()
 	a.source.Drop()
 	a.again("stood still", true)
-	eventually(t, "ready again after catching up", func() bool {
-		_, reason, _ := a.state.get()
-		return reason == "caught up with the peer" && a.Status().Ready && a.pullers()[0].Status().Links >= 2
-	})
+	a.waitReadyAgain(t)
 }
 
 // Who asks a node that stood still before its watcher has run is told so, and not what held before.
@@ -351,10 +357,7 @@ func TestReadinessOfAFrozenNode(t *testing.T) {
 		ok, text := a.readiness()
 		return !ok && strings.Contains(text, "stood still") && status.State == CatchingUp && !status.Ready
 	})
-	eventually(t, "ready again after catching up", func() bool {
-		_, reason, _ := a.state.get()
-		return reason == "caught up with the peer" && a.Status().Ready && a.pullers()[0].Status().Links >= 2
-	})
+	a.waitReadyAgain(t)
 }
 
 func TestMetricNames(t *testing.T) {

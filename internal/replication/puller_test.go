@@ -93,33 +93,44 @@ func TestPullerRefusesBadSources(t *testing.T) {
 				n := newCluster(t).a()
 				st := openAlone(t, n)
 				defer st.Close()
-				p := NewPuller(PullerConfig{Store: st, Node: 1, Addr: "bad", Dial: func(context.Context, string) (net.Conn, error) {
-					mine, theirs := net.Pipe()
-					go func() {
-						if _, err := (*Link)(nil).accept(theirs, time.Minute); err == nil {
-							c.peer(theirs)
-						}
-						theirs.Close()
-					}()
-					return mine, nil
-				}})
-				p.Start()
-				ok := n.c.until(func() bool {
-					st := p.Status()
-					return st.State == c.state && strings.Contains(st.Reason, c.reason)
+				status := followBad(t, n, PullerConfig{Store: st, Node: 1, Addr: "bad"}, c.state, c.reason, func(theirs net.Conn) {
+					if _, err := (*Link)(nil).accept(theirs, time.Minute); err == nil {
+						c.peer(theirs)
+					}
 				})
-				status := p.Status()
-				p.Stop()
-				time.Sleep(2 * time.Minute) // until the bad peer is gone
-				if !ok {
-					t.Fatalf("status %+v, want state %s because of %q", status, c.state, c.reason)
-				}
 				if status.Applied != 0 || status.CaughtUp || st.Stats().Items+st.Stats().Tombstones != 0 {
 					t.Fatalf("something of it was taken: %+v, %+v", status, st.Stats())
 				}
 			})
 		})
 	}
+}
+
+// followBad runs a puller of n, with cfg, that meets only bad peers, until its link is in the given state for a reason, and
+// returns its status then. It must run in a bubble of virtual time.
+func followBad(t *testing.T, n *testNode, cfg PullerConfig, state, reason string, peer badPeer) PullStatus {
+	t.Helper()
+	cfg.Dial = func(context.Context, string) (net.Conn, error) {
+		mine, theirs := net.Pipe()
+		go func() {
+			peer(theirs)
+			theirs.Close()
+		}()
+		return mine, nil
+	}
+	p := NewPuller(cfg)
+	p.Start()
+	ok := n.c.until(func() bool {
+		st := p.Status()
+		return st.State == state && strings.Contains(st.Reason, reason)
+	})
+	status := p.Status()
+	p.Stop()
+	time.Sleep(2 * time.Minute) // until the bad peer is gone
+	if !ok {
+		t.Fatalf("status %+v, want state %s because of %q", status, state, reason)
+	}
+	return status
 }
 
 func openAlone(t *testing.T, n *testNode) *store.Store {

@@ -2,12 +2,8 @@ package replication
 
 import (
 	"bytes"
-	"encoding/hex"
-	"encoding/json"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 )
@@ -35,39 +31,7 @@ func goldenPreamble() map[string][]byte {
 }
 
 // TestGoldenPreamble keeps the preamble as it is: bytes that differ need another preambleVersion. -update writes them.
-func TestGoldenPreamble(t *testing.T) {
-	file := filepath.Join("testdata", "preamble.json")
-	if *update {
-		lines := map[string]string{}
-		for name, b := range goldenPreamble() {
-			lines[name] = hex.EncodeToString(b)
-		}
-		b, err := json.MarshalIndent(lines, "", " ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{}
-	if err := json.Unmarshal(b, &want); err != nil {
-		t.Fatal(err)
-	}
-	parts := goldenPreamble()
-	if len(want) != len(parts) {
-		t.Fatalf("%d golden parts, want %d", len(want), len(parts))
-	}
-	for name, b := range parts {
-		if got := hex.EncodeToString(b); got != want[name] {
-			t.Errorf("%s: got %s, want %s", name, got, want[name])
-		}
-	}
-}
+func TestGoldenPreamble(t *testing.T) { checkGolden(t, "preamble.json", goldenPreamble()) }
 
 // A proof depends on every bit of what was said, on the side, on the secret and on the TLS session.
 func TestProofCoversEverything(t *testing.T) {

@@ -2,7 +2,6 @@ package replication
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -397,25 +396,7 @@ func TestPullerMeetsForeigners(t *testing.T) {
 				n := newCluster(t).a()
 				st := openAlone(t, n)
 				defer st.Close()
-				p := NewPuller(PullerConfig{Store: st, Node: 1, Addr: "bad:1", Link: openLink(t, c.link), Dial: func(context.Context, string) (net.Conn, error) {
-					mine, theirs := net.Pipe()
-					go func() {
-						c.peer(theirs)
-						theirs.Close()
-					}()
-					return mine, nil
-				}})
-				p.Start()
-				ok := n.c.until(func() bool {
-					st := p.Status()
-					return st.State == c.state && strings.Contains(st.Reason, c.reason)
-				})
-				status := p.Status()
-				p.Stop()
-				time.Sleep(2 * time.Minute) // until the bad peer is gone
-				if !ok {
-					t.Fatalf("status %+v, want state %s because of %q", status, c.state, c.reason)
-				}
+				followBad(t, n, PullerConfig{Store: st, Node: 1, Addr: "bad:1", Link: openLink(t, c.link)}, c.state, c.reason, c.peer)
 			})
 		})
 	}

@@ -43,11 +43,15 @@ func goldenFrames() map[string][]byte {
 }
 
 // TestGoldenFrames keeps the protocol as it is: bytes that differ need another protocolVersion. -update writes them.
-func TestGoldenFrames(t *testing.T) {
-	file := filepath.Join("testdata", "frames.json")
+func TestGoldenFrames(t *testing.T) { checkGolden(t, "frames.json", goldenFrames()) }
+
+// checkGolden compares parts of a protocol with those in a file of testdata, in hexadecimal. -update writes it.
+func checkGolden(t *testing.T, name string, parts map[string][]byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
 	if *update {
 		lines := map[string]string{}
-		for name, b := range goldenFrames() {
+		for name, b := range parts {
 			lines[name] = hex.EncodeToString(b)
 		}
 		b, err := json.MarshalIndent(lines, "", " ")
@@ -66,12 +70,11 @@ func TestGoldenFrames(t *testing.T) {
 	if err := json.Unmarshal(b, &want); err != nil {
 		t.Fatal(err)
 	}
-	frames := goldenFrames()
-	if len(want) != len(frames) {
-		t.Fatalf("%d golden frames, want %d", len(want), len(frames))
+	if len(want) != len(parts) {
+		t.Fatalf("%s has %d parts, want %d", file, len(want), len(parts))
 	}
-	for name, frame := range frames {
-		if got := hex.EncodeToString(frame); got != want[name] {
+	for name, b := range parts {
+		if got := hex.EncodeToString(b); got != want[name] {
 			t.Errorf("%s: got %s, want %s", name, got, want[name])
 		}
 	}
