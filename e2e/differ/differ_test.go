@@ -19,7 +19,8 @@ func TestDiffer(t *testing.T) {
 	}
 	for name, seed := range map[string]uint64{"same": 1, "new": rand.Uint64()} {
 		t.Run(name, func(t *testing.T) {
-			found, requests, err := run(t.Context(), options{length: 6 * time.Second, seed: seed, limit: 1, program: program}, t.Output())
+			t.Parallel()
+			found, requests, err := run(t.Context(), options{length: 6 * time.Second, seed: seed, limit: 1, pairs: 4, program: program}, t.Output())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -36,24 +37,17 @@ func TestDiffer(t *testing.T) {
 // TestDifferFinds lets a memcached that takes larger values pass for futago, which must be found, and come down to what shows
 // it.
 func TestDifferFinds(t *testing.T) {
-	var sides []*side
-	for _, options := range [][]string{nil, nil, {"-I", "2m"}} {
-		s, err := startMemcached(t.Context(), options...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.stop)
-		sides = append(sides, &side{name: "memcached", addr: s.addr})
-	}
 	s := stream{
 		{text: "set t0 0 0 1\r\na\r\n"}, {conn: 2, text: "gets t0 t1\r\n"},
 		{conn: 1, text: "add t1 0 0 1048577\r\n" + strings.Repeat("x", maxValue+1) + "\r\n"}, {text: "get t0\r\n", joined: true},
 	}
-	d := &differ{memcached: sides[0], futago: sides[1]}
+	d := &differ{memcached: newMemcached(t.Context()), futago: newMemcached(t.Context())}
+	t.Cleanup(d.stop)
 	if _, what, err := d.play(s); err != nil || what != "" {
 		t.Fatalf("two that are the same: got %q and %v, want no difference", what, err)
 	}
-	d.futago = sides[2]
+	d.futago.stop()
+	d.futago = newMemcached(t.Context(), "-I", "2m")
 	if _, what, err := d.differs(s); err != nil || what == "" {
 		t.Fatalf("two that are not: got no difference, error %v", err)
 	}

@@ -116,6 +116,55 @@ func (m message) has(flags string) bool {
 	return true
 }
 
+// size is that of the value.
+func (m message) size() int {
+	if m.packet != nil {
+		return len(m.packet.value)
+	}
+	return len(m.data)
+}
+
+// joins reports that a value is put to the one that is there.
+func (m message) joins() bool {
+	if m.packet != nil {
+		return slices.Contains([]byte{0x0e, 0x0f, 0x19, 0x1a}, m.packet.op)
+	}
+	mode, _ := m.flag('M')
+	return m.cmd == "append" || m.cmd == "prepend" || m.cmd == "ms" && (mode == "A" || mode == "P")
+}
+
+func (m message) flushes() bool {
+	return m.cmd == "flush_all" || m.packet != nil && (m.packet.op == 8 || m.packet.op == 0x18)
+}
+
+func (m message) flushesLater() bool {
+	if !m.flushes() {
+		return false
+	}
+	if m.packet != nil {
+		return slices.ContainsFunc(m.packet.extras, func(c byte) bool { return c != 0 })
+	}
+	if len(m.args) == 0 {
+		return false
+	}
+	delay, _ := strconv.Atoi(m.args[0])
+	return delay > 0 || strings.HasPrefix(m.args[0], "$")
+}
+
+// newFlags reports flags that 1.6.18 does not know, where they mean something to later versions. Where they do not, they are
+// refused or passed over by both.
+func (m message) newFlags() bool {
+	number := func(flag byte) bool { // memcached looks no further than at what is none
+		token, ok := m.flag(flag)
+		_, err := strconv.ParseUint(token, 10, 64)
+		return ok && (err == nil || strings.HasPrefix(token, "$"))
+	}
+	if m.cmd == "me" || (m.cmd == "md" || m.cmd == "ma") && m.has("E") && !number('E') { // there one error stands for all flags
+		return false
+	}
+	return m.has("E") || m.has("x") || m.cmd == "mg" && number('C') || m.cmd == "ms" && (m.has("s") || m.has("N") && m.joins())
+}
+
 var paddedNumber = regexp.MustCompile(`^[ +]*0*([0-9]+) *$`)
 
 // knownDifferences is all that is let through. Rows about what this program never sends are not here.
@@ -130,6 +179,9 @@ var knownDifferences = []known{
 	}},
 	{row: "stored number after `decr` to fewer digits", normalise: plainNumber},
 	{row: "a number stored as `007`, then `incr` by 0", normalise: plainNumber},
+	{row: "a second `flush_all` while one is scheduled", once: message.flushesLater, never: message.flushes},
+	{row: "`flush_all` with a delay behind another one", once: message.flushes, never: message.flushesLater},
+	{row: "largest value", once: func(m message) bool { return m.size() >= largest && m.size() <= maxValue }, never: message.joins},
 	{row: "a line that ends the connection, behind requests in one write", drops: true},
 	{row: "bad key in a multi-get", avoid: func(m message) bool {
 		return strings.HasPrefix(m.cmd, "g") && len(m.args) > 1 && slices.ContainsFunc(m.args[1:], badKey)
@@ -142,15 +194,13 @@ var knownDifferences = []known{
 	{row: "whether a number counts as read (`h`, `fetch`) after it got more digits", once: message.calculates,
 		never: func(m message) bool { return m.cmd == "me" || m.has("h") }},
 	{row: "arithmetic with a wrong unique on a value above 512 KiB",
-		once:  func(m message) bool { return len(m.data) > 500_000 || m.packet != nil && len(m.packet.value) > 500_000 },
+		once:  func(m message) bool { return m.size() > 500_000 },
 		never: func(m message) bool { return m.calculates() && (m.has("C") || m.packet != nil && m.packet.cas != "") }},
 	{row: "order of the uniques of two keys", avoid: func(m message) bool {
 		token, _ := m.flag('C')
 		return m.has("I") && strings.Contains(token, "last")
 	}},
-	{row: "flags `E` (unique to store), `x` (empty the value), `C` of `mg`, `s` and `N` of `ms`", avoid: func(m message) bool {
-		return m.has("E") || m.has("x") || m.cmd == "mg" && m.has("C") || m.cmd == "ms" && (m.has("s") || m.has("N"))
-	}},
+	{row: "flags `E` (unique to store), `x` (empty the value), `C` of `mg`, `s` and `N` of `ms`", avoid: message.newFlags},
 	{row: "`ma` with `q` that creates the number (`N`)", avoid: func(m message) bool { return m.cmd == "ma" && m.has("qN") }},
 	{row: "client flags above 2^32-1 (`F`)", avoid: func(m message) bool {
 		f, _ := m.flag('F')

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,6 +52,41 @@ func TestEqual(t *testing.T) {
 	} {
 		if got := newPairing().equal(normalise(parseText(c.memcached)), normalise(parseText(c.futago))); got != c.equal {
 			t.Errorf("%s: equal is %v, want %v", c.name, got, c.equal)
+		}
+	}
+}
+
+// TestMessages shows which requests the table takes for what.
+func TestMessages(t *testing.T) {
+	kinds := map[string]func(message) bool{"flushes": message.flushes, "flushesLater": message.flushesLater, "joins": message.joins, "newFlags": message.newFlags}
+	for _, c := range []struct {
+		request request
+		is      string
+	}{
+		{request{text: "flush_all\r\n"}, "flushes"},
+		{request{text: "flush_all 0 noreply\r\n"}, "flushes"},
+		{request{text: "flush_all -1\r\n"}, "flushes"},
+		{request{text: "flush_all 3 noreply\n"}, "flushes flushesLater"},
+		{request{text: "flush_all ${now+3}\r\n"}, "flushes flushesLater"},
+		{request{conn: binaryConn, packet: &packet{op: 0x18}}, "flushes"},
+		{request{conn: binaryConn, packet: &packet{op: 8, extras: []byte{0, 0, 0, 2}}}, "flushes flushesLater"},
+		{request{text: "append t0 0 0 1\r\na\r\n"}, "joins"},
+		{request{text: "ms t0 1 MP\r\na\r\n"}, "joins"},
+		{request{text: "ms t0 1 MS N0\r\na\r\n"}, ""},
+		{request{text: "ms t0 1 MA N0\r\na\r\n"}, "joins newFlags"},
+		{request{text: "ms t0 1 s\r\na\r\n"}, "newFlags"},
+		{request{text: "mg t0 C${last}\r\n"}, "newFlags"},
+		{request{text: "mg t0 Cx\r\n"}, ""},
+		{request{text: "mg t0 Ex\r\n"}, "newFlags"},
+		{request{text: "ma t0 E1\r\n"}, "newFlags"},
+		{request{text: "ma t0 Ex\r\n"}, ""},
+		{request{text: "md t0 x Ex\r\n"}, ""},
+		{request{text: "me t0 x E1\r\n"}, ""},
+	} {
+		for name, kind := range kinds {
+			if got, want := kind(messageOf(&c.request)), slices.Contains(strings.Fields(c.is), name); got != want {
+				t.Errorf("%s of %s is %v, want %v", name, c.request.line(nil), got, want)
+			}
 		}
 	}
 }

@@ -6,13 +6,36 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // differ is the two servers.
 type differ struct {
 	memcached, futago *side
+}
 
-	requests int // that were compared, those of shrinking not counted
+func (d *differ) stop() {
+	d.memcached.stop()
+	d.futago.stop()
+}
+
+// check plays a stream of a seed, and returns the difference that it shows as text.
+func (d *differ) check(seed, n uint64) (text string, requests int, err error) {
+	s := newGenerator(seed, n).stream()
+	_, what, err := d.play(s)
+	if err != nil || what == "" {
+		return "", len(s), err
+	}
+	past, what, err := d.differs(s)
+	if err != nil || what == "" {
+		return "", len(s), err
+	}
+	if p, w, err := d.differs(d.shrink(s)); err != nil {
+		return "", len(s), err
+	} else if w != "" { // else it comes and goes; then the whole stream is all there is
+		past, what = p, w
+	}
+	return transcript(past, what), len(s), nil
 }
 
 // exchange is a batch and what both servers answered.
@@ -31,13 +54,18 @@ var counters = []string{
 // play sends a stream to both servers, up to the first difference. what is empty if there is none.
 func (d *differ) play(s stream) (past []exchange, what string, err error) {
 	for _, side := range []*side{d.memcached, d.futago} {
-		if err := side.reset(); err != nil {
+		if err := side.reset(s.lasts()); err != nil {
 			return nil, "", err
 		}
 	}
 	uniques := newPairing()
 	counts := true
 	for _, batch := range s.batches() {
+		if batch[0].waits {
+			time.Sleep(expiry)
+			past = append(past, exchange{batch: batch})
+			continue
+		}
 		x, err := d.exchange(batch)
 		if err != nil {
 			return past, "", err
@@ -181,6 +209,10 @@ func transcript(past []exchange, what string) string {
 	seen := map[string]string{}
 	conn, title := 0, ""
 	for _, x := range past {
+		if x.batch[0].waits {
+			fmt.Fprintf(&b, "# wait %v\n", expiry)
+			continue
+		}
 		binary := x.batch[0].conn == binaryConn
 		if t := map[bool]string{false: "==", true: "=b"}[binary]; t != title {
 			title = t
@@ -194,7 +226,7 @@ func transcript(past []exchange, what string) string {
 		for i := range x.batch {
 			r := &x.batch[i]
 			if r.cut > 0 {
-				fmt.Fprintf(&b, "# cut at %d\n", r.cut)
+				fmt.Fprintf(&b, "# in writes of %d\n", r.cut)
 			}
 			if r.joined && i > 0 {
 				b.WriteString("# in one write:\n")

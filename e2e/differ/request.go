@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,8 @@ const (
 type request struct {
 	conn   int
 	joined bool // sent together with the one before, if that is on the same connection
-	cut    int  // where its bytes are cut in two writes, 0 for nowhere
+	cut    int  // how many of its bytes go in a write, 0 for all
+	waits  bool // nothing is sent, but waited until all has expired that is about to
 	text   string
 	packet *packet // on the binary connection, unless text is what to send
 }
@@ -48,12 +50,21 @@ type stream []request
 func (s stream) batches() []stream {
 	var all []stream
 	for i, first := 0, 0; i < len(s); i++ {
-		if i+1 == len(s) || !s[i+1].joined || s[i+1].conn != s[i].conn || alone(&s[i]) || alone(&s[i+1]) {
+		if i+1 == len(s) || !s[i+1].joined || s[i+1].conn != s[i].conn || s[i].waits || s[i+1].waits || alone(&s[i]) || alone(&s[i+1]) {
 			all = append(all, s[first:i+1])
 			first = i + 1
 		}
 	}
 	return all
+}
+
+// expiry is how long a stream waits. It is more than the seconds that it gives in front of that, and one more, as memcached's
+// seconds begin when they like.
+const expiry = 4200 * time.Millisecond
+
+// lasts reports whether something of a stream may happen after its end: then it needs servers of its own.
+func (s stream) lasts() bool {
+	return slices.ContainsFunc(s, func(r request) bool { return messageOf(&r).flushesLater() })
 }
 
 var variable = regexp.MustCompile(`\$\{([^}]*)\}`)

@@ -28,6 +28,14 @@ func (s *server) stop() {
 // maxValue is above what memcached takes as its largest item, so that values of 1 MiB and one byte are refused by both.
 const maxValue = 1 << 20
 
+func newMemcached(ctx context.Context, options ...string) *side {
+	return &side{name: "memcached", start: func() (*server, error) { return startMemcached(ctx, options...) }}
+}
+
+func newFutago(ctx context.Context, program string) *side {
+	return &side{name: "futago", start: func() (*server, error) { return startFutago(ctx, program) }}
+}
+
 func startMemcached(ctx context.Context, options ...string) (*server, error) {
 	program, err := exec.LookPath("memcached")
 	if err != nil {

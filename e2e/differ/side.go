@@ -19,12 +19,18 @@ const (
 	patience = 250 * time.Millisecond
 	// endPatience is how long it may take to close a connection that the client has ended.
 	endPatience = 5 * time.Second
+	// cutPause makes it likely that a server reads what came so far.
+	cutPause = 100 * time.Microsecond
+	// maxCuts bounds the writes of a request.
+	maxCuts = 40
 )
 
 // side is one of the two servers and the connections to it.
 type side struct {
 	name    string
-	addr    string
+	start   func() (*server, error)
+	server  *server // nil before the first stream
+	streams int     // that the server has played
 	conns   [allConns]net.Conn
 	control net.Conn
 	vars    map[string]string // uniques that its replies had
@@ -38,19 +44,46 @@ type outcome struct {
 	waits  bool // the last request is not complete for it
 }
 
-// reset ends all connections and empties the store.
-func (s *side) reset() error {
-	s.closeConns()
+// streamsOfServer is how many streams a server lives for, so that what it collects stays small.
+const streamsOfServer = 3000
+
+// reset ends all connections and empties the store. A stream that lasts has a server of its own.
+func (s *side) reset(lasts bool) error {
 	s.vars = map[string]string{}
-	if s.control == nil {
-		c, err := net.Dial("tcp", s.addr)
-		if err != nil {
+	if s.server == nil || lasts || s.streams >= streamsOfServer {
+		if err := s.restart(); err != nil {
 			return err
 		}
-		s.control = c
 	}
+	s.streams++
+	if lasts {
+		s.streams = streamsOfServer
+	}
+	s.closeConns()
 	_, err := s.ask("flush_all\r\nstats reset\r\n")
 	return err
+}
+
+func (s *side) restart() (err error) {
+	s.stop()
+	if s.server, err = s.start(); err != nil {
+		return err
+	}
+	s.streams = 0
+	s.control, err = net.Dial("tcp", s.server.addr)
+	return err
+}
+
+func (s *side) stop() {
+	s.closeConns()
+	if s.control != nil {
+		s.control.Close()
+		s.control = nil
+	}
+	if s.server != nil {
+		s.server.stop()
+		s.server = nil
+	}
 }
 
 func (s *side) closeConns() {
@@ -99,7 +132,7 @@ const markKey = "mark"
 func (s *side) do(batch stream) (outcome, error) {
 	conn := batch[0].conn
 	if s.conns[conn] == nil {
-		c, err := net.Dial("tcp", s.addr)
+		c, err := net.Dial("tcp", s.server.addr)
 		if err != nil {
 			return outcome{}, fmt.Errorf("connect to %s: %w", s.name, err)
 		}
@@ -111,7 +144,7 @@ func (s *side) do(batch stream) (outcome, error) {
 	var cuts []int
 	for i := range batch {
 		r := batch[i].bytes(s.vars)
-		if at := batch[i].cut; at > 0 && at < len(r) {
+		for at := batch[i].cut; at > 0 && at < len(r) && at <= maxCuts*batch[i].cut; at += batch[i].cut {
 			cuts = append(cuts, len(b)+at)
 		}
 		b = append(b, r...)
@@ -124,7 +157,9 @@ func (s *side) do(batch stream) (outcome, error) {
 		if _, err := c.Write(b[from:at]); err != nil {
 			break
 		}
-		from = at
+		if from = at; at < len(b) {
+			time.Sleep(cutPause)
+		}
 	}
 	c.SetReadDeadline(time.Now().Add(patience))
 	got, ended, err := readUntil(c, end.answer)
