@@ -17,8 +17,8 @@ type known struct {
 	normalise func(l *line)
 	// avoid says that a request is not to be made at all, because of what comes of it later.
 	avoid func(m message) bool
-	// once and never say that requests of the second kind are not made behind one of the first.
-	once, never func(m message) bool
+	// behind says that a request is not made when an earlier one of the stream was this first one.
+	behind func(first, m message) bool
 	// alone says that a request is not to leave together with others.
 	alone func(m message) bool
 	// echoes says that data may have been run as commands, whose ERROR is taken out. Such a request leaves alone too.
@@ -33,6 +33,7 @@ type known struct {
 type message struct {
 	line   string
 	cmd    string   // "" on the binary connection
+	key    string   // of a command about one key
 	args   []string // behind the key of a meta command and the size of ms, else behind the command
 	data   string   // behind the line
 	whole  bool     // the data ends as it should
@@ -45,16 +46,15 @@ var clean = regexp.MustCompile(`^(?:(?:set|add|replace|append|prepend) \S{1,250}
 
 // doubtful reports whether a line with data may be refused.
 func (m message) doubtful() bool {
-	switch m.cmd {
-	case "set", "add", "replace", "append", "prepend", "cas", "ms":
-		return !clean.MatchString(m.line)
-	}
-	return false
+	return m.hasData() && !clean.MatchString(m.line)
 }
 
 func messageOf(r *request) message {
 	m := message{packet: r.packet}
 	if r.conn == binaryConn {
+		if m.packet != nil {
+			m.key = m.packet.key
+		}
 		return m
 	}
 	text, data, _ := strings.Cut(r.text, "\n")
@@ -65,6 +65,9 @@ func messageOf(r *request) message {
 		return m
 	}
 	m.cmd, m.args = tokens[0], tokens[1:]
+	if len(m.args) > 0 {
+		m.key = m.args[0]
+	}
 	switch m.cmd {
 	case "mg", "md", "ma", "me":
 		m.args = m.args[min(1, len(m.args)):]
@@ -81,7 +84,12 @@ func (m message) sized() bool {
 	if m.cmd == "ms" {
 		at = 2
 	}
-	return m.whole && len(m.data) < 1000 && len(tokens) > at && tokens[at] == strconv.Itoa(len(m.data))
+	return m.whole && len(tokens) > at && tokens[at] == strconv.Itoa(len(m.data))
+}
+
+// hasData reports a command with data behind its line.
+func (m message) hasData() bool {
+	return slices.Contains([]string{"set", "add", "replace", "append", "prepend", "cas", "ms"}, m.cmd)
 }
 
 func badKey(s string) bool { return len(s) > 250 }
@@ -92,6 +100,24 @@ func (m message) calculates() bool {
 		return slices.Contains([]byte{5, 6, 0x15, 0x16}, m.packet.op)
 	}
 	return m.cmd == "incr" || m.cmd == "decr" || m.cmd == "ma"
+}
+
+// grows reports arithmetic that may give a number more digits.
+func (m message) grows() bool {
+	switch m.cmd {
+	case "ma":
+		mode, _ := m.flag('M')
+		delta, _ := m.flag('D')
+		return mode != "D" && mode != "-" && delta != "0"
+	case "":
+		return m.calculates() && m.packet.op != 6 && m.packet.op != 0x16
+	}
+	return m.cmd == "incr"
+}
+
+// marks reports a request that may make a value stale, or that one client is told to renew.
+func (m message) marks() bool {
+	return m.has("I") || m.cmd == "mg" && (m.has("N") || m.has("R"))
 }
 
 // flag returns the token of a flag of a meta command.
@@ -179,28 +205,39 @@ var knownDifferences = []known{
 	}},
 	{row: "stored number after `decr` to fewer digits", normalise: plainNumber},
 	{row: "a number stored as `007`, then `incr` by 0", normalise: plainNumber},
-	{row: "a second `flush_all` while one is scheduled", once: message.flushesLater, never: message.flushes},
-	{row: "`flush_all` with a delay behind another one", once: message.flushes, never: message.flushesLater},
-	{row: "largest value", once: func(m message) bool { return m.size() >= largest && m.size() <= maxValue }, never: message.joins},
+	{row: "a second `flush_all` while one is scheduled", behind: func(first, m message) bool { return first.flushesLater() && m.flushes() }},
+	{row: "`flush_all` with a delay behind another one", behind: func(first, m message) bool { return first.flushes() && m.flushesLater() }},
+	{row: "largest value", behind: func(first, m message) bool {
+		return first.size() >= largest && first.size() <= maxValue && m.joins()
+	}},
 	{row: "a line that ends the connection, behind requests in one write", drops: true},
 	{row: "bad key in a multi-get", avoid: func(m message) bool {
 		return strings.HasPrefix(m.cmd, "g") && len(m.args) > 1 && slices.ContainsFunc(m.args[1:], badKey)
 	}, alone: func(m message) bool { return slices.ContainsFunc(m.args, badKey) }},
 	{row: "data of a refused line", avoid: func(m message) bool {
-		return m.doubtful() && (strings.Contains(m.data, "\n") || !m.sized())
-	},
-		echoes: message.doubtful},
+		return m.doubtful() && (strings.Contains(m.data, "\n") || !m.sized() || len(m.data) >= 1000)
+	}, echoes: message.doubtful},
+	{row: "`cmd_set`, `cmd_flush` of a request that is refused for its form", uncounted: func(m message) bool {
+		return m.hasData() && !m.sized() || m.flushes() && len(m.args) > 1
+	}},
 	{row: "`mg` that creates what is missing (`N`)", uncounted: func(m message) bool { return m.cmd == "mg" && m.has("N") }},
-	{row: "whether a number counts as read (`h`, `fetch`) after it got more digits", once: message.calculates,
-		never: func(m message) bool { return m.cmd == "me" || m.has("h") }},
-	{row: "arithmetic with a wrong unique on a value above 512 KiB",
-		once:  func(m message) bool { return m.size() > 500_000 },
-		never: func(m message) bool { return m.calculates() && (m.has("C") || m.packet != nil && m.packet.cas != "") }},
-	{row: "order of the uniques of two keys", avoid: func(m message) bool {
+	{row: "whether a number counts as read (`h`, `fetch`) after it got more digits", behind: func(first, m message) bool {
+		return first.calculates() && (m.cmd == "me" || m.has("h"))
+	}},
+	{row: "whether a number is stale or renewed (`X`, `W`, `Z`) after it got more digits", behind: func(first, m message) bool {
+		return first.key == m.key && first.marks() && m.grows()
+	}},
+	{row: "arithmetic with a wrong unique on a value above 512 KiB", behind: func(first, m message) bool {
+		return first.size() > 500_000 && m.calculates() && (m.has("C") || m.packet != nil && m.packet.cas != "")
+	}},
+	{row: "order of the uniques of two keys, and of those of a number that was added to", avoid: func(m message) bool {
 		token, _ := m.flag('C')
 		return m.has("I") && strings.Contains(token, "last")
+	}, behind: func(first, m message) bool {
+		return first.key == m.key && first.calculates() && m.cmd == "ms" && m.has("IC")
 	}},
 	{row: "flags `E` (unique to store), `x` (empty the value), `C` of `mg`, `s` and `N` of `ms`", avoid: message.newFlags},
+	{row: "`ma` with `T` on a number that gets more digits", avoid: func(m message) bool { return m.has("T") && m.grows() }},
 	{row: "`ma` with `q` that creates the number (`N`)", avoid: func(m message) bool { return m.cmd == "ma" && m.has("qN") }},
 	{row: "client flags above 2^32-1 (`F`)", avoid: func(m message) bool {
 		f, _ := m.flag('F')
@@ -286,7 +323,7 @@ func normalise(lines []line) []line {
 func follows(s stream, r *request) bool {
 	m := messageOf(r)
 	return slices.ContainsFunc(knownDifferences, func(k known) bool {
-		return k.never != nil && k.never(m) && slices.ContainsFunc(s, func(r request) bool { return k.once(messageOf(&r)) })
+		return k.behind != nil && slices.ContainsFunc(s, func(first request) bool { return k.behind(messageOf(&first), m) })
 	})
 }
 

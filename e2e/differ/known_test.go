@@ -19,7 +19,7 @@ func TestKnownDifferencesAreDocumented(t *testing.T) {
 		if !strings.Contains(string(text), "\n| "+k.row+" |") {
 			t.Errorf("docs/compat.md has no row %q", k.row)
 		}
-		if k.normalise == nil && k.never == nil && k.avoid == nil && k.alone == nil && k.echoes == nil && k.uncounted == nil && !k.drops {
+		if k.normalise == nil && k.behind == nil && k.avoid == nil && k.alone == nil && k.echoes == nil && k.uncounted == nil && !k.drops {
 			t.Errorf("the row %q does nothing", k.row)
 		}
 	}
@@ -58,7 +58,8 @@ func TestEqual(t *testing.T) {
 
 // TestMessages shows which requests the table takes for what.
 func TestMessages(t *testing.T) {
-	kinds := map[string]func(message) bool{"flushes": message.flushes, "flushesLater": message.flushesLater, "joins": message.joins, "newFlags": message.newFlags}
+	kinds := map[string]func(message) bool{"flushes": message.flushes, "flushesLater": message.flushesLater, "joins": message.joins,
+		"grows": message.grows, "marks": message.marks, "newFlags": message.newFlags}
 	for _, c := range []struct {
 		request request
 		is      string
@@ -78,8 +79,15 @@ func TestMessages(t *testing.T) {
 		{request{text: "mg t0 C${last}\r\n"}, "newFlags"},
 		{request{text: "mg t0 Cx\r\n"}, ""},
 		{request{text: "mg t0 Ex\r\n"}, "newFlags"},
-		{request{text: "ma t0 E1\r\n"}, "newFlags"},
-		{request{text: "ma t0 Ex\r\n"}, ""},
+		{request{text: "ma t0 E1\r\n"}, "grows newFlags"},
+		{request{text: "ma t0 Ex\r\n"}, "grows"},
+		{request{text: "ma n0 D5 MD\r\n"}, ""},
+		{request{text: "ma n0 D0 MI\r\n"}, ""},
+		{request{text: "incr n0 5\r\n"}, "grows"},
+		{request{conn: binaryConn, packet: &packet{op: 0x15}}, "grows"},
+		{request{conn: binaryConn, packet: &packet{op: 6}}, ""},
+		{request{text: "mg n0 N30\r\n"}, "marks"},
+		{request{text: "md n0 I\r\n"}, "marks"},
 		{request{text: "md t0 x Ex\r\n"}, ""},
 		{request{text: "me t0 x E1\r\n"}, ""},
 	} {
