@@ -9,5 +9,9 @@
 // are on the other. Times to live may be a second apart, and a difference counts only if it comes again each time that
 // the stream is played, so that a second that ends in between is none. known.go holds what differs on purpose.
 //
+// Some streams store what ends soon, or schedule a flush, then wait until all of that has come on both servers, and go on.
+// In the window in between the two need not agree, as memcached's clock moves once a second: the first half is over before.
+// Several pairs of servers play streams at the same time, as most of the time is spent waiting.
+//
 // It knows the program from outside only.
 package main
