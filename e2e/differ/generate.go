@@ -157,10 +157,10 @@ func (g *generator) value(key int) string {
 
 // part is what is appended or prepended.
 func (g *generator) part() string {
-	// Nothing that begins with a blank: see the row on that in docs/compat.md.
 	if g.one(30) {
 		return strings.Repeat("q", 10_000) // too much behind 1,040,000, whatever else was appended
 	}
+	// Nothing that begins with a blank: see the row on that in docs/compat.md.
 	return pick(g, "", "7", "a", "bc", "d\r\n", strings.Repeat("p", 100))
 }
 

@@ -102,17 +102,11 @@ func (m message) calculates() bool {
 	return m.cmd == "incr" || m.cmd == "decr" || m.cmd == "ma"
 }
 
-// grows reports arithmetic that may give a number more digits.
+// grows reports a ma that may give a number more digits.
 func (m message) grows() bool {
-	switch m.cmd {
-	case "ma":
-		mode, _ := m.flag('M')
-		delta, _ := m.flag('D')
-		return mode != "D" && mode != "-" && delta != "0"
-	case "":
-		return m.calculates() && m.packet.op != 6 && m.packet.op != 0x16
-	}
-	return m.cmd == "incr"
+	mode, _ := m.flag('M')
+	delta, _ := m.flag('D')
+	return m.cmd == "ma" && mode != "D" && mode != "-" && delta != "0"
 }
 
 // marks reports a request that may make a value stale, or that one client is told to renew.
@@ -224,8 +218,8 @@ var knownDifferences = []known{
 	{row: "whether a number counts as read (`h`, `fetch`) after it got more digits", behind: func(first, m message) bool {
 		return first.calculates() && (m.cmd == "me" || m.has("h"))
 	}},
-	{row: "whether a number is stale or renewed (`X`, `W`, `Z`) after it got more digits", behind: func(first, m message) bool {
-		return first.key == m.key && first.marks() && m.grows()
+	{row: "whether a number is stale or renewed (`X`, `W`, `Z`) after arithmetic", behind: func(first, m message) bool {
+		return first.key == m.key && first.marks() && m.calculates()
 	}},
 	{row: "arithmetic with a wrong unique on a value above 512 KiB", behind: func(first, m message) bool {
 		return first.size() > 500_000 && m.calculates() && (m.has("C") || m.packet != nil && m.packet.cas != "")
@@ -237,7 +231,8 @@ var knownDifferences = []known{
 		return first.key == m.key && first.calculates() && m.cmd == "ms" && m.has("IC")
 	}},
 	{row: "flags `E` (unique to store), `x` (empty the value), `C` of `mg`, `s` and `N` of `ms`", avoid: message.newFlags},
-	{row: "`ma` with `T` on a number that gets more digits", avoid: func(m message) bool { return m.has("T") && m.grows() }},
+	{row: "`ma` with `T`", avoid: func(m message) bool { return m.has("T") && m.grows() },
+		alone: func(m message) bool { return m.cmd == "ma" && m.has("T") }},
 	{row: "`ma` with `q` that creates the number (`N`)", avoid: func(m message) bool { return m.cmd == "ma" && m.has("qN") }},
 	{row: "client flags above 2^32-1 (`F`)", avoid: func(m message) bool {
 		f, _ := m.flag('F')

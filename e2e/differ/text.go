@@ -56,7 +56,8 @@ func (g *generator) dataEnd() string {
 	return "\r\n"
 }
 
-// oddity is a line that is no request about a record, or is none at all.
+// oddity is a line that is no request about a record, or is none at all. A flush_all to a time that is past is left out: in
+// memcached it brings back what the streams before had, so nothing that follows could be compared.
 func (g *generator) oddity() string {
 	return pick(g, "", " ", "get", "gets", "get ", "gat", "gat 1", "gats x t0", "touch t0", "incr t0", "delete", "delete t0 0", "delete t0 0 noreply",
 		"delete t0 5", "delete t0 5 noreply", "verbosity", "verbosity 1", "verbosity 1 noreply", "verbosity noreply", "verbosity x", "flush_all",
