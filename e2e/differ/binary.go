@@ -36,7 +36,7 @@ func (g *generator) binary(r *request) {
 		p.key = pick(g, strings.Repeat("k", 251), "a b", "", "x\r\n")
 	}
 	p.cas = pick(g, "", "", "", "", "", "${"+uniqueOf(key)+"}", "${last}", unseen, newest)
-	exptime := pick[uint32](g, 0, 0, 100, 2592000, 2592001, 2, 1<<31-1, 1<<31, 1<<32-1)
+	exptime := pick[uint32](g, 0, 0, 100, 2592000, 2592001, 1<<31-1, 1<<31, 1<<32-1)
 	if g.expires && g.one(2) {
 		exptime = pick[uint32](g, 2, 3)
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/base64"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -74,7 +75,7 @@ func (g *generator) extend(s stream, requests int) stream {
 			conn = g.IntN(allConns)
 		}
 		r := g.request(conn)
-		if avoided(&r) || follows(s, &r) || conn != binaryConn && len(r.text) > maxLine && !clean.MatchString(messageOf(&r).line) {
+		if avoided(&r) || follows(s, &r) || s.tooLong(&r) {
 			continue
 		}
 		r.joined = g.joins != 0 && !g.one(g.joins)
@@ -84,6 +85,14 @@ func (g *generator) extend(s stream, requests int) stream {
 		s = append(s, r)
 	}
 	return s
+}
+
+// tooLong reports a request that memcached may take for a line that is too long.
+func (s stream) tooLong(r *request) bool {
+	if r.conn != binaryConn {
+		return len(r.text) > maxLine && !clean.MatchString(messageOf(r).line)
+	}
+	return len(r.bytes(nil)) > maxLine && slices.ContainsFunc(s, func(r request) bool { return r.conn == binaryConn && r.packet == nil })
 }
 
 func (g *generator) request(conn int) request {
@@ -164,6 +173,7 @@ func (g *generator) part() string {
 	return pick(g, "", "7", "a", "bc", "d\r\n", strings.Repeat("p", 100))
 }
 
+// exptime is a time to live, a short one only in front of a wait.
 func (g *generator) exptime() string {
 	if g.expires && g.one(2) {
 		return pick(g, "2", "3")
@@ -171,7 +181,7 @@ func (g *generator) exptime() string {
 	if g.one(2) {
 		return "0"
 	}
-	return pick(g, "0", "100", "1000", "-1", "2", "30", "2592000", "2592001", "${now+1000}", "${now-1000}", "1", "2147483647",
+	return pick(g, "0", "100", "1000", "-1", "30", "2592000", "2592001", "${now+1000}", "${now-1000}", "2147483647",
 		"2147483648", "4294967295", "4294967296", "-2147483648", "-2147483649", "99999999999999999999", "x", "1x", "+5", "-0", "")
 }
 

@@ -58,9 +58,16 @@ func (s stream) batches() []stream {
 	return all
 }
 
-// expiry is how long a stream waits. It is more than the seconds that it gives in front of that, and one more, as memcached's
-// seconds begin when they like.
-const expiry = 4200 * time.Millisecond
+const (
+	// soon is how soon the requests in front of a wait must be over: what they store ends a second later at least, on
+	// memcached, whose seconds begin when they like.
+	soon = 900 * time.Millisecond
+	// expiry is how long a stream waits: the longest time that it gives what is to end, which is 3 seconds, and one more.
+	expiry = 4200 * time.Millisecond
+)
+
+// waits reports whether a stream does.
+func (s stream) waits() bool { return slices.ContainsFunc(s, func(r request) bool { return r.waits }) }
 
 // lasts reports whether something of a stream may happen after its end: then it needs servers of its own.
 func (s stream) lasts() bool {
