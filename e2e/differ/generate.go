@@ -87,12 +87,15 @@ func (g *generator) extend(s stream, requests int) stream {
 	return s
 }
 
-// tooLong reports a request that memcached may take for a line that is too long.
+// tooLong reports a request that memcached may take for a line that is too long, itself or behind one that leaves it out of step.
 func (s stream) tooLong(r *request) bool {
-	if r.conn != binaryConn {
-		return len(r.text) > maxLine && !clean.MatchString(messageOf(r).line)
+	if len(r.bytes(nil)) <= maxLine {
+		return false
 	}
-	return len(r.bytes(nil)) > maxLine && slices.ContainsFunc(s, func(r request) bool { return r.conn == binaryConn && r.packet == nil })
+	return r.conn != binaryConn && !clean.MatchString(messageOf(r).line) || slices.ContainsFunc(s, func(first request) bool {
+		m := messageOf(&first)
+		return first.conn == r.conn && (r.conn == binaryConn && first.packet == nil || m.hasData() && !m.sized())
+	})
 }
 
 func (g *generator) request(conn int) request {
