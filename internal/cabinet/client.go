@@ -63,6 +63,9 @@ func (c *Client) Written() (seq uint64) {
 	return seq
 }
 
+// Await makes a log position count as written by the client.
+func (c *Client) Await(seq uint64) { c.seq = max(c.seq, seq) }
+
 // commit executes what stands in req.
 func (c *Client) commit(op store.Op, key, value []byte) error {
 	q := &c.req

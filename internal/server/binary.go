@@ -46,7 +46,7 @@ func (s *session) executeBinary(w *worker) {
 		s.refusePacket(w)
 		return
 	}
-	if w.srv.cfg.Users != nil && !s.bin.Locked && !s.permittedBinary(w) {
+	if w.srv.cfg.Users != nil && !s.bin.Locked && !s.permittedBinary(w) || w.srv.cfg.Mask != 0 && w.srv.masksBinary(r) {
 		w.tally[cmdDenied]++
 		s.out = memcache.AppendBinaryError(s.out, r.Echo, statusDenied, binaryDenied)
 		return

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -42,6 +43,9 @@ type Config struct {
 	Node int
 	// Mask are the commands that no client may use, by Tokyo Tyrant's names, whatever its protocol.
 	Mask tyrant.Mask
+	// Script calls a function of the script of the node, in any goroutine; false when it failed, or there is none. lock are the
+	// option bits of ext. nil: there is no script.
+	Script func(ctx context.Context, name string, key, value []byte, lock uint32) (result []byte, ok bool)
 	// Stop is called, at most a few times and by any goroutine, when a client asks the node to stop. It must not wait for
 	// that. nil: the command shutdown is not enabled.
 	Stop func()

@@ -42,6 +42,7 @@ const (
 	httpHead
 	httpPut
 	httpDelete
+	httpPost
 	httpOptions
 	httpOther
 	bytesRead
@@ -125,7 +126,7 @@ type Stats struct {
 // Stats returns the numbers of now.
 func (s *Server) Stats() Stats {
 	n := s.sum()
-	ops := n[cmdGet] + n[cmdSet] + n[cmdTouch] + n[cmdFlush] + n[authCmds] + n[cmdDenied] + n[cmdOther] + n[httpOptions] + n[httpOther]
+	ops := n[cmdGet] + n[cmdSet] + n[cmdTouch] + n[cmdFlush] + n[authCmds] + n[cmdDenied] + n[cmdOther] + n[httpOptions] + n[httpPost] + n[httpOther]
 	for _, c := range []counter{deleteHits, deleteMisses, incrHits, incrMisses, decrHits, decrMisses} {
 		ops += n[c]
 	}

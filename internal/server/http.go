@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	httpAllow = "OPTIONS, GET, HEAD, PUT, DELETE"
+	httpAllow = "OPTIONS, GET, HEAD, PUT, POST, DELETE"
 	// httpHeaderBytes has room for a key of 65,535 bytes, fully percent-encoded.
 	httpHeaderBytes = 256 << 10
 	// httpIdleTimeout holds when Config.IdleTimeout is off: an HTTP client expects to open a new connection.
@@ -57,7 +57,7 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c, ok := r.Context().Value(handedConnKey{}).(*handedConn); ok {
 		c.headEnds()
 	}
-	if r.ContentLength != 0 && r.Method != http.MethodPut {
+	if r.ContentLength != 0 && r.Method != http.MethodPut && r.Method != http.MethodPost {
 		h.ignoreBody(w)
 	}
 	if h.srv.sendsAway() {
@@ -68,11 +68,9 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodOptions:
 		t.count(httpOptions)
-		w.Header().Set("Allow", httpAllow)
-		w.Header().Set("Content-Length", "0")
-		w.WriteHeader(http.StatusOK)
+		h.options(w)
 		return
-	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodPost:
 	default:
 		t.count(httpOther)
 		w.Header().Set("Allow", httpAllow)
@@ -85,14 +83,21 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.ignoreBody(w)
 		return
 	}
+	if h.srv.masksHTTP(r.Method) {
+		t.count(cmdDenied)
+		h.ignoreBody(w)
+		answer(w, http.StatusForbidden, "Forbidden")
+		return
+	}
+	if r.Method == http.MethodPost {
+		t.count(httpPost)
+		h.post(w, r, user)
+		return
+	}
 	key, err := httpKey(r.RequestURI)
 	if err != nil {
 		t.count(httpOther)
-		status := http.StatusBadRequest
-		if errors.Is(err, errLongKey) {
-			status = http.StatusRequestURITooLong
-		}
-		answer(w, status, err.Error())
+		keyFault(w, err)
 		return
 	}
 	if !h.srv.allowed(user, httpRights(r.Method), key) {
@@ -115,6 +120,15 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.count(httpGet)
 		h.get(w, r, key)
 	}
+}
+
+// keyFault answers for a path that names no key.
+func keyFault(w http.ResponseWriter, err error) {
+	status := http.StatusBadRequest
+	if errors.Is(err, errLongKey) {
+		status = http.StatusRequestURITooLong
+	}
+	answer(w, status, err.Error())
 }
 
 // sendAway answers while clients are to be elsewhere.

@@ -77,7 +77,7 @@ func TestHTTP(t *testing.T) {
 		{"long type", put("/t", "Content-Type: "+strings.Repeat("t", 256)+"\r\n", "e"), 400, nil, "Content-Type is longer than 255 bytes\n"},
 		{"options", plainRequest("OPTIONS", "/a", ""), 200, h{"Allow": httpAllow, "Content-Length": "0"}, ""},
 		{"options star", plainRequest("OPTIONS", "*", ""), 200, h{"Allow": httpAllow, "Content-Length": "0"}, ""},
-		{"post", plainRequest("POST", "/a", "Content-Length: 0\r\n"), 405, h{"Allow": httpAllow}, "allowed are " + httpAllow + "\n"},
+		{"post without a function", plainRequest("POST", "/a", "Content-Length: 0\r\n"), 400, nil, "the header X-TT-XNAME or X-TT-MNAME must name a function\n"},
 		{"too large", "PUT /big HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10000000\r\n\r\n", 413, nil, "value is larger than max-value\n"},
 	}
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {

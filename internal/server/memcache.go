@@ -30,6 +30,11 @@ func (s *session) execute(w *worker, start int) bool {
 			return true
 		}
 	}
+	if w.srv.cfg.Mask != 0 && w.srv.masksText(r) {
+		w.tally[cmdDenied]++
+		s.reply(r, replyForbidden)
+		return true
+	}
 	switch r.Op {
 	case memcache.OpGet, memcache.OpGets, memcache.OpGat, memcache.OpGats:
 		return s.get(w, start)

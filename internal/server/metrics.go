@@ -42,7 +42,7 @@ var labelledCounters = []labelled{
 	{requestsDesc, cmdGet, []string{"get"}}, {requestsDesc, cmdSet, []string{"set"}}, {requestsDesc, cmdTouch, []string{"touch"}},
 	{requestsDesc, cmdFlush, []string{"flush_all"}}, {requestsDesc, cmdOther, []string{"other"}},
 	{httpDesc, httpGet, []string{"get"}}, {httpDesc, httpHead, []string{"head"}}, {httpDesc, httpPut, []string{"put"}},
-	{httpDesc, httpDelete, []string{"delete"}}, {httpDesc, httpOptions, []string{"options"}}, {httpDesc, httpOther, []string{"other"}},
+	{httpDesc, httpDelete, []string{"delete"}}, {httpDesc, httpPost, []string{"post"}}, {httpDesc, httpOptions, []string{"options"}}, {httpDesc, httpOther, []string{"other"}},
 	{lookupsDesc, getHits, []string{"get", "hit"}}, {lookupsDesc, getMisses, []string{"get", "miss"}},
 	{lookupsDesc, deleteHits, []string{"delete", "hit"}}, {lookupsDesc, deleteMisses, []string{"delete", "miss"}},
 	{lookupsDesc, incrHits, []string{"incr", "hit"}}, {lookupsDesc, incrMisses, []string{"incr", "miss"}},

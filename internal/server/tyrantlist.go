@@ -106,6 +106,8 @@ func (s *session) tyrantRest(w *worker) {
 	switch r.Command {
 	case tyrant.Misc:
 		s.tyrantMisc(w)
+	case tyrant.Ext:
+		s.tyrantExt(w)
 	case tyrant.FwmKeys:
 		prefix, most := bytes.Clone(r.Key), int(r.Max)
 		s.later(w, func(ctx context.Context, c *cabinet.Client) []byte {
@@ -123,6 +125,33 @@ func (s *session) tyrantRest(w *worker) {
 		srv.logger.Info("a command of Tokyo Tyrant is not allowed", "command", r.Command.String(), "remote", s.peer.remote)
 		s.failTyrant(r.Command)
 	}
+}
+
+// tyrantExt calls a function of the script. Nothing that it wrote may be told of before the gate has passed the end of the log.
+func (s *session) tyrantExt(w *worker) {
+	r, srv := &w.treq, w.srv
+	if srv.cfg.Script == nil {
+		s.failTyrant(r.Command)
+		return
+	}
+	name, args, lock := string(r.Name), cloneAll([][]byte{r.Key, r.Value}), r.Options
+	s.later(w, func(ctx context.Context, c *cabinet.Client) []byte {
+		result, ok := srv.callScript(ctx, c, name, args[0], args[1], lock)
+		if !ok {
+			return nil
+		}
+		return tyrant.AppendValue(nil, result)
+	})
+}
+
+// callScript calls a function of the script on behalf of a client, which then waits for all that was written meanwhile.
+func (s *Server) callScript(ctx context.Context, c *cabinet.Client, name string, key, value []byte, lock uint32) (result []byte, ok bool) {
+	before := s.store.Log().Last()
+	result, ok = s.cfg.Script(ctx, name, key, value, lock)
+	if end := s.store.Log().Last(); end != before {
+		c.Await(end)
+	}
+	return result, ok
 }
 
 func (s *session) tyrantMisc(w *worker) {
@@ -164,7 +193,7 @@ func (s *session) reads(srv *Server, key []byte) bool { return srv.allowed(s.use
 // permittedTyrant reports whether the session's user may run the request in w.treq.
 func (s *session) permittedTyrant(w *worker) bool {
 	r, srv := &w.treq, w.srv
-	if r.Command == tyrant.Misc && !s.unmasked(srv, string(r.Name)) {
+	if r.Command == tyrant.Misc && srv.cfg.Mask != 0 && srv.masksMisc(string(r.Name), tyrant.ViaTyrant) {
 		return false
 	}
 	if srv.cfg.Users == nil {
@@ -216,17 +245,4 @@ func tyrantRights(r *tyrant.Request) users.Rights {
 		return users.Read | users.Write
 	}
 	return users.Admin
-}
-
-// miscCommands are the commands that functions of misc stand for: who may not run these may not run those.
-var miscCommands = map[string]tyrant.Command{
-	"put": tyrant.Put, "putkeep": tyrant.PutKeep, "putcat": tyrant.PutCat, "putlist": tyrant.Put, "out": tyrant.Out, "outlist": tyrant.Out,
-	"get": tyrant.Get, "getpart": tyrant.Get, "getlist": tyrant.MGet, "iterinit": tyrant.IterInit, "iternext": tyrant.IterNext,
-	"regex": tyrant.FwmKeys, "range": tyrant.FwmKeys, "sync": tyrant.Sync, "optimize": tyrant.Optimize, "vanish": tyrant.Vanish,
-}
-
-// unmasked reports whether no mask forbids a function of misc. The original looks at misc alone.
-func (s *session) unmasked(srv *Server, name string) bool {
-	c, ok := miscCommands[name]
-	return !ok || !srv.cfg.Mask.Forbids(c, tyrant.ViaTyrant)
 }
