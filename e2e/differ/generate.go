@@ -75,7 +75,7 @@ func (g *generator) extend(s stream, requests int) stream {
 			conn = g.IntN(allConns)
 		}
 		r := g.request(conn)
-		if avoided(&r) || follows(s, &r) || s.tooLong(&r) {
+		if avoided(&r) || follows(s, &r) || s.misread(&r) {
 			continue
 		}
 		r.joined = g.joins != 0 && !g.one(g.joins)
@@ -87,14 +87,14 @@ func (g *generator) extend(s stream, requests int) stream {
 	return s
 }
 
-// tooLong reports a request that memcached may take for a line that is too long, itself or behind one that leaves it out of step.
-func (s stream) tooLong(r *request) bool {
-	if len(r.bytes(nil)) <= maxLine {
-		return false
-	}
-	return r.conn != binaryConn && !clean.MatchString(messageOf(r).line) || slices.ContainsFunc(s, func(first request) bool {
+// misread reports a request that memcached may take for a line that is too long, itself or behind one that leaves it out of
+// step, and one whose unique is read as text: that is another one on each server, and may have a line end in it.
+func (s stream) misread(r *request) bool {
+	long := len(r.bytes(nil)) > maxLine
+	unique := r.packet != nil && strings.Contains(r.packet.cas, "$")
+	return long && r.conn != binaryConn && !clean.MatchString(messageOf(r).line) || slices.ContainsFunc(s, func(first request) bool {
 		m := messageOf(&first)
-		return first.conn == r.conn && (r.conn == binaryConn && first.packet == nil || m.hasData() && !m.sized())
+		return first.conn == r.conn && (r.conn == binaryConn && first.packet == nil && (long || unique) || long && m.hasData() && !m.sized())
 	})
 }
 
