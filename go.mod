@@ -5,13 +5,16 @@ go 1.26.0
 // What the program is made of.
 require (
 	github.com/BurntSushi/toml v1.6.0 // configuration file; reports unknown keys
+	github.com/dsnet/compress v0.0.1 // bzip2 for scripts: the standard library only reads it
 	github.com/klauspost/compress v1.20.3 // zstd on the peer link
 	github.com/prometheus/client_golang v1.25.0 // metrics as operators expect them, with the Go runtime's
 	github.com/schollz/progressbar/v3 v3.19.1 // progress of the log tools on a terminal
 	github.com/spf13/cobra v1.10.2 // command line: help, completion
 	github.com/spf13/pflag v1.0.9 // cobra's flags, for the settings table
+	github.com/yuin/gopher-lua v1.1.2 // Lua 5.1, the language of Tokyo Tyrant's script extension
 	github.com/zeebo/xxh3 v1.1.0 // key hash: seeded, the same after a restart
 	golang.org/x/crypto v0.57.0 // bcrypt: the passwords of clients
+	golang.org/x/sync v0.23.0 // a lock that waits no longer than the caller, for scripts
 	golang.org/x/sys v0.49.0 // epoll, mmap, eventfd
 	golang.org/x/term v0.46.0 // a password is typed without being shown
 	golang.org/x/time v0.16.0 // token bucket: the pace of full copies
@@ -55,7 +58,6 @@ require (
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da // indirect
-	golang.org/x/sync v0.23.0 // indirect
 	golang.org/x/text v0.42.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
