@@ -204,8 +204,8 @@ func TestStates(t *testing.T) {
 	}
 	h.Close()
 	for key, want := range map[string]string{"loaded": "1,2,3,", "begin": "1", "end": "1"} {
-		if d.m[key] != want {
-			t.Errorf("%s: got %q, want %q", key, d.m[key], want)
+		if d.value(key) != want {
+			t.Errorf("%s: got %q, want %q", key, d.value(key), want)
 		}
 	}
 	h.Close() // harmless
@@ -235,8 +235,8 @@ func TestLocksExclude(t *testing.T) {
 					})
 				}
 				calls.Wait()
-				if d.m["n"] != "40" {
-					t.Errorf("40 increments: got %s", d.m["n"])
+				if d.value("n") != "40" {
+					t.Errorf("40 increments: got %s", d.value("n"))
 				}
 			})
 		})
@@ -251,7 +251,7 @@ func TestLocksExclude(t *testing.T) {
 			calls.Go(func() { h.Call(context.Background(), "increment", []byte("n"), nil, LockNone) })
 		}
 		calls.Wait()
-		if d.m["n"] == "40" {
+		if d.value("n") == "40" {
 			t.Error("40 increments without a lock: none was lost")
 		}
 	})
@@ -376,12 +376,12 @@ func TestPeriodic(t *testing.T) {
 			want string
 		}{{11 * time.Second, "1"}, {21 * time.Second, "2"}, {31 * time.Second, "3"}, {41 * time.Second, "4"}, {64 * time.Second, "4"}, {66 * time.Second, "5"}} {
 			until(step.at)
-			if got := d.m["n"]; got != step.want {
+			if got := d.value("n"); got != step.want {
 				t.Errorf("after %v: got %s runs, want %s", step.at, got, step.want)
 			}
 		}
-		if d.m["thread"] != "2" {
-			t.Errorf("got thread %s, want the one behind the pool", d.m["thread"])
+		if d.value("thread") != "2" {
+			t.Errorf("got thread %s, want the one behind the pool", d.value("thread"))
 		}
 		until(61 * time.Minute)
 		for _, want := range []string{"second time", "function=missing", ErrNoFunction.Error()} {
@@ -422,7 +422,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("after a failed Reload: got version %q", got)
 		}
 	}
-	if d.m["end"] != "" {
+	if d.value("end") != "" {
 		t.Error("_end ran although the script stays")
 	}
 	write("function _begin() _put('begin', 'two') end function version() return 'two' .. _stashget('kept') end")
@@ -432,8 +432,8 @@ func TestReload(t *testing.T) {
 	if got := call(); got != "twoyes" {
 		t.Errorf("after Reload: got version %q", got)
 	}
-	if d.m["end"] != "one" || d.m["begin"] != "two" {
-		t.Errorf("got end %q, begin %q", d.m["end"], d.m["begin"])
+	if d.value("end") != "one" || d.value("begin") != "two" {
+		t.Errorf("got end %q, begin %q", d.value("end"), d.value("begin"))
 	}
 	h.Close()
 	if err := h.Reload(); !errors.Is(err, ErrClosed) {

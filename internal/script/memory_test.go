@@ -28,6 +28,12 @@ func newMemory(pairs ...string) *memory {
 	return d
 }
 
+// value returns what a test wants to see, "" for no record.
+func (d *memory) value(key string) string {
+	value, _ := d.Get([]byte(key))
+	return string(value)
+}
+
 func (d *memory) change(key []byte, f func(old string, exists bool) (string, error)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
