@@ -20,7 +20,7 @@ type Database interface {
 	// IterInit and IterNext use the iterator that all clients share. IterNext returns ErrNoRecord at its end.
 	IterInit() error
 	IterNext() ([]byte, error)
-	// FwmKeys returns at most max keys with the prefix; a negative max asks for all.
+	// FwmKeys returns at most max keys with the prefix, in their order if it has one.
 	FwmKeys(prefix []byte, max int) ([][]byte, error)
 	AddInt(key []byte, n int32) (int32, error)
 	AddDouble(key []byte, n float64) (float64, error)
@@ -110,7 +110,12 @@ func iterNext(c call) int {
 
 func fwmKeys(c call) int {
 	c.count(1, 2)
-	keys, err := c.h.db.FwmKeys(c.bytes(1), c.integer(2, -1))
+	// More than this ends the call anyway.
+	most := c.h.config.MaxMemory/slotCost + 1
+	if n := c.integer(2, -1); n >= 0 {
+		most = min(most, n)
+	}
+	keys, err := c.h.db.FwmKeys(c.bytes(1), most)
 	if c.failed(err) {
 		keys = nil
 	}

@@ -123,6 +123,9 @@ func (s *state) catchUp() {
 	s.g.mu.Lock()
 	evals := s.g.evals
 	s.g.mu.Unlock()
+	private := s.private
+	s.private = true
+	defer func() { s.private = private }()
 	for s.evaluated < len(evals) && s.ctx.Err() == nil {
 		proto := evals[s.evaluated]
 		s.evaluated++

@@ -501,7 +501,7 @@ func TestEval(t *testing.T) {
 		reply, ok, err := h.Call(context.Background(), name, []byte(key), nil, LockNone)
 		return string(reply), ok, err
 	}
-	for _, code := range []string{"n = n + 1", "n = n * 10"} {
+	for _, code := range []string{"_eval('n = n + 1')", "n = n * 10"} {
 		if _, ok, err := call("run", code); !ok || err != nil {
 			t.Fatalf("_eval: %v, %v", ok, err)
 		}

@@ -3,6 +3,7 @@ package script
 import (
 	"context"
 	"hash/maphash"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -93,7 +94,7 @@ func (n *names) lock(ctx context.Context, name string) (held chan struct{}, ok b
 				n.held = map[string]chan struct{}{}
 			}
 			held = make(chan struct{})
-			n.held[name] = held
+			n.held[strings.Clone(name)] = held // name may be a piece of a large string
 			return held, true, nil
 		}
 		n.mu.Unlock()

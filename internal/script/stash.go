@@ -2,6 +2,7 @@ package script
 
 import (
 	"slices"
+	"strings"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
@@ -37,7 +38,12 @@ func (s *stash) put(key string, change func(old string, exists bool) (string, bo
 	if s.m == nil {
 		s.m = map[string]string{}
 	}
-	s.m[key] = value
+	// What a script has may be a piece of something much larger, which must not stay because of it.
+	if exists {
+		s.m[key] = strings.Clone(value)
+	} else {
+		s.m[strings.Clone(key)] = strings.Clone(value)
+	}
 	s.size += grows
 	return true
 }

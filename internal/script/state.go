@@ -37,6 +37,8 @@ type state struct {
 	guard  *lua.LFunction
 	// evaluated is the number of the generation's evals that ran here.
 	evaluated int
+	// private says that what runs now runs in every state anyway: _eval in it is not shared.
+	private bool
 	// broken says that the state must not be used again.
 	broken bool
 
@@ -66,6 +68,8 @@ func newState(ctx context.Context, h *Host, g *generation, id int) (*state, erro
 		if err != nil {
 			return err
 		}
+		s.private = true
+		defer func() { s.private = false }()
 		if err := s.protect(s.L, chunk, 0); err != nil {
 			return err
 		}

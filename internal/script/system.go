@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math"
 	"time"
+
+	lua "github.com/yuin/gopher-lua"
 )
 
 // tyrantVersion is what scripts see as _version: the server whose extension this is.
@@ -78,16 +80,18 @@ func eval(c call) int {
 	proto, err := compile(source, "_eval")
 	if err == nil {
 		// What others evaluated comes first, so that the order is the same everywhere.
-		c.catchUp()
-		f, err2 := c.load(proto)
-		if err = err2; err == nil {
-			_, err = c.invoke(f)
+		if !c.private {
+			c.catchUp()
 		}
+		err = c.runPrivately(proto)
 	}
 	if err != nil {
 		c.check(c.L)
 		c.h.log.Warn("_eval fails", "err", err)
 		return c.pushBool(false)
+	}
+	if c.private {
+		return c.pushBool(true)
 	}
 	n, ok := c.g.share(proto, len(source))
 	if !ok {
@@ -98,4 +102,16 @@ func eval(c call) int {
 		c.evaluated = n
 	}
 	return c.pushBool(true)
+}
+
+// runPrivately runs a chunk whose own calls of _eval are not shared, because the chunk is.
+func (c call) runPrivately(proto *lua.FunctionProto) error {
+	private := c.private
+	c.private = true
+	defer func() { c.private = private }()
+	f, err := c.load(proto)
+	if err == nil {
+		_, err = c.invoke(f)
+	}
+	return err
 }
