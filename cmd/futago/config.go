@@ -21,8 +21,14 @@ func serveSettings(c *serveConfig) *settings {
 	s := &settings{}
 	s.withFile()
 
-	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http][,tls|tls=optional|tls=mutual]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
+	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http+tyrant][,tls|tls=optional|tls=mutual]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
 	s.add("allow", listValue(&n.Allow), "let clients use this dangerous `COMMAND`: shutdown, of memcached, stops the node; with --users it needs the right admin")
+	s.add("mask", textValue(&n.Mask), "refuse these `COMMANDS` in every protocol, by Tokyo Tyrant's names: put,out,... or allwrite, allread, allmanage, allmc, allhttp, allorg")
+	s.add("script", textValue(&n.Script), "let clients call the functions in this Lua `FILE`, or in the text behind a @; SIGHUP reads it again")
+	s.add("script-periodic", listValue(&n.ScriptPeriodic), "call a function of the script again and again: `NAME=DURATION`")
+	s.add("script-timeout", durationValue(&n.ScriptTimeout), "longest time of a call of a function of the script")
+	s.addRare("script-memory", sizeValue(&n.ScriptMemory), "how many bytes a call of the script may make")
+	s.addRare("script-unsafe", boolValue(&n.ScriptUnsafe), "let the script use files and processes of this machine")
 	s.add("users", textValue(&n.Users), "let only the users in this `FILE` use the node; futago users makes it, SIGHUP reads it again")
 	s.add("tls-cert", textValue(&n.TLSCert), "show clients the certificate in this PEM `FILE`, at addresses with the option tls; SIGHUP reads it again")
 	s.add("tls-key", textValue(&n.TLSKey), "the key of that certificate, a PEM `FILE`")

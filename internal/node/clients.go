@@ -18,7 +18,7 @@ func (n *Node) openClients() (err error) {
 	return err
 }
 
-// Reload reads the file of users and the certificates of the client addresses again. What is wrong is logged, and stays what
+// Reload reads the file of users, the certificates of the client addresses and the script again. What is wrong is logged, and stays what
 // it was. Before Run has opened the node it does nothing.
 func (n *Node) Reload() {
 	if !n.opened.Load() {
@@ -32,6 +32,13 @@ func (n *Node) Reload() {
 	if n.tls != nil {
 		if err := n.tls.Reload(); err != nil {
 			n.logger.Error("certificates stay what they were", "err", err)
+		}
+	}
+	if n.listening.Load() && n.script != nil {
+		if err := n.script.Reload(); err != nil {
+			n.logger.Error("script stays what it was", "err", err)
+		} else {
+			n.logger.Info("script was read again")
 		}
 	}
 }

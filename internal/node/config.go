@@ -12,15 +12,27 @@ import (
 
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/server"
+	"github.com/futago/futago/internal/tyrant"
 )
 
 // Config says what a node serves and promises. DefaultConfig gives every default; Validate must pass before New.
 type Config struct {
 	// Listen are the client addresses: host:port, [v6]:port, :port, unix:/path, each optionally followed by
-	// ",protocols=memcache+http" and by ",tls", ",tls=optional" or ",tls=mutual". Port 0 takes a free one.
+	// ",protocols=memcache+http+tyrant" and by ",tls", ",tls=optional" or ",tls=mutual". Port 0 takes a free one.
 	Listen []string
 	// Allow are the commands of clients that are off unless they are named here: shutdown.
 	Allow []string
+	// Mask names commands that no client may use, by Tokyo Tyrant's names, whatever its protocol.
+	Mask string
+	// Script is a file of functions in Lua that clients may call, or the text itself behind a "@"; empty is none.
+	Script string
+	// ScriptPeriodic are functions of the script that are called again and again: NAME=DURATION.
+	ScriptPeriodic []string
+	// ScriptTimeout is the longest time of a call of a function, ScriptMemory what it may make meanwhile, in bytes.
+	ScriptTimeout time.Duration
+	ScriptMemory  int64
+	// ScriptUnsafe lets the script do to this machine what the process may.
+	ScriptUnsafe bool
 	// Users is the file of users that may use the client addresses; empty lets everybody do everything.
 	Users string
 	// TLSCert and TLSKey are PEM files for the client addresses that want TLS: the certificate with its chain, and its key.
@@ -137,6 +149,8 @@ func DefaultConfig() Config {
 		LogRetain:        4 << 30,
 		CompactRate:      40 << 20,
 		MaxConns:         20000,
+		ScriptTimeout:    time.Second,
+		ScriptMemory:     128 << 20,
 		FirstByteTimeout: time.Minute,
 		RequestTimeout:   30 * time.Second,
 		MaxPending:       64 << 20,
@@ -170,6 +184,23 @@ func (c *Config) Validate() error {
 		if !slices.Contains(allowable, name) {
 			bad("allow", fmt.Sprintf("%q", name), strings.Join(allowable, ", "))
 		}
+	}
+	if _, err := tyrant.ParseMask(c.Mask); err != nil {
+		errs = append(errs, fmt.Errorf("mask: %w", err))
+	}
+	if c.Script == "" && len(c.ScriptPeriodic) > 0 {
+		bad("script-periodic", strings.Join(c.ScriptPeriodic, " "), "empty without script")
+	}
+	for _, text := range c.ScriptPeriodic {
+		if _, err := parsePeriodic(text); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if c.ScriptTimeout <= 0 {
+		bad("script-timeout", c.ScriptTimeout, "more than 0")
+	}
+	if c.ScriptMemory < 1<<20 {
+		bad("script-memory", c.ScriptMemory, "at least 1MiB")
 	}
 	var secure, mutual bool
 	for _, text := range c.Listen {

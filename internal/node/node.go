@@ -15,8 +15,10 @@ import (
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/replication"
+	"github.com/futago/futago/internal/script"
 	"github.com/futago/futago/internal/server"
 	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/tyrant"
 	"github.com/futago/futago/internal/ulog"
 	"github.com/futago/futago/internal/users"
 	"github.com/futago/futago/internal/vfs"
@@ -43,6 +45,7 @@ type Node struct {
 	source *replication.Source // nil without a peer listener
 	users  *users.Users        // nil: everybody may do everything
 	tls    *server.TLS         // nil: no client address wants it
+	script *script.Host        // nil: there is none
 	links  links
 	admin  *adminServer // nil when turned off
 	peerLn net.Listener
@@ -210,7 +213,7 @@ func (n *Node) fileSystem() (vfs.FS, error) {
 	return vfs.OS(n.cfg.Data)
 }
 
-func (n *Node) newServer() (*server.Server, error) {
+func (n *Node) newServer() (_ *server.Server, err error) {
 	c := server.DefaultConfig()
 	for _, text := range n.cfg.Listen {
 		l, err := server.ParseListen(text)
@@ -225,6 +228,12 @@ func (n *Node) newServer() (*server.Server, error) {
 	c.Evict = n.cfg.Evict
 	c.Users, c.TLS = n.users, n.tls
 	c.Node, c.Look = n.cfg.Node, n.noticeFreeze
+	if n.cfg.Script != "" {
+		c.Script = n.callScript
+	}
+	if c.Mask, err = tyrant.ParseMask(n.cfg.Mask); err != nil {
+		return nil, fmt.Errorf("mask: %w", err)
+	}
 	if slices.Contains(n.cfg.Allow, allowShutdown) {
 		c.Stop = n.stop
 	}
@@ -241,6 +250,9 @@ func (n *Node) start() error {
 	case <-n.stopping:
 		return nil
 	default:
+	}
+	if err := n.openScript(); err != nil {
+		return err
 	}
 	if err := n.server.Listen(); err != nil {
 		return err
@@ -273,6 +285,9 @@ func (n *Node) drain() error {
 		done()
 	} else {
 		n.server.Close()
+	}
+	if n.script != nil {
+		n.script.Close()
 	}
 	n.store.Log().End()
 	n.drainLinks(ctx)

@@ -124,6 +124,9 @@ func (s *Server) Listen() error {
 	return nil
 }
 
+// Cabinet is the store as Tokyo Tyrant's clients see it.
+func (s *Server) Cabinet() *cabinet.Cabinet { return s.cabinet }
+
 // Addrs are the opened addresses, with the ports that were taken: host:port, or the path of a socket.
 func (s *Server) Addrs() []string {
 	var all []string
