@@ -46,6 +46,8 @@ type Client struct {
 	Sees func(key []byte) bool
 	// Level is at which its writes are to be acknowledged.
 	Level store.Level
+	// Relayed says that it executes the update log of another server.
+	Relayed bool
 
 	c      *Cabinet
 	seq    uint64
@@ -69,9 +71,9 @@ func (c *Client) Await(seq uint64) { c.seq = max(c.seq, seq) }
 // commit executes what stands in req.
 func (c *Client) commit(op store.Op, key, value []byte) error {
 	q := &c.req
-	q.Op, q.Key, q.Value, q.Level = op, key, value, c.Level
+	q.Op, q.Key, q.Value, q.Level, q.Relayed = op, key, value, c.Level, c.Relayed
 	err := c.c.store.Commit(q, &c.res)
-	q.Key, q.Value, q.Create = nil, nil, false
+	q.Key, q.Value, q.Create, q.Relayed = nil, nil, false, false
 	if err == nil && c.res.Seq != 0 {
 		c.seq = c.res.Seq
 	}
@@ -182,7 +184,11 @@ func (c *Client) MGet(ctx context.Context, keys [][]byte, show func(key, value [
 
 // Vanish deletes everything.
 func (c *Client) Vanish() error {
-	seq, err := c.c.store.FlushAll(0)
+	flush := c.c.store.FlushRelayed
+	if !c.Relayed {
+		flush = func() (uint64, error) { return c.c.store.FlushAll(0) }
+	}
+	seq, err := flush()
 	if err == nil {
 		c.seq = seq
 	}

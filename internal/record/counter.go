@@ -26,7 +26,7 @@ func (d Domain) width() int { return [...]int{Decimal: 0, Int32: 4, Float64: 8}[
 type Contrib struct {
 	Epoch uint64    // of the node's log: a node that lost its log begins a new contribution, it never replaces the old one
 	Stamp hlc.Stamp // newest write in it; the node is the stamp's
-	Sum   int64     // signed sum of all that the node added and subtracted; of Float64 the bits of that number
+	Sum   int64     // signed sum of all that the node added and subtracted; of Float64 the bits of that number, of Int32 its low half
 }
 
 // CounterState is the value of a record of kind Counter, read in place:

@@ -91,7 +91,7 @@ func unite(a, b *Record) Record {
 }
 
 // headerBits go with the newest write.
-const headerBits = staleBit | wonBit
+const headerBits = staleBit | wonBit | relayedBit
 
 // header picks the record whose stamp, expiry, flags and replaced stamp the union takes.
 func header(a, b *Record) *Record {

@@ -40,7 +40,7 @@ func writes(t *rapid.T) []Record {
 		}
 		switch {
 		case op == 0:
-			r := Record{Kind: Value, Stamp: stamp, Value: value, Expires: expires, Stale: rapid.Bool().Draw(t, "stale")}
+			r := Record{Kind: Value, Stamp: stamp, Value: value, Expires: expires, Stale: rapid.Bool().Draw(t, "stale"), Relayed: rapid.Bool().Draw(t, "relayed")}
 			if rapid.Bool().Draw(t, "has unique") {
 				r.Unique = uint64(rapid.IntRange(1, 2).Draw(t, "unique"))
 			}
@@ -55,6 +55,7 @@ func writes(t *rapid.T) []Record {
 				cur = &zero
 			}
 			r, _ := ContributeInt32(cur, by, int32(rapid.IntRange(-9, 9).Draw(t, "int")), nil)
+			r.Relayed = rapid.Bool().Draw(t, "relayed")
 			states = append(states, r)
 		case op == 7 && (absent || isFloat):
 			if absent {
@@ -71,6 +72,7 @@ func writes(t *rapid.T) []Record {
 		case op == 5 && !absent:
 			r := Renew(cur, stamp, expires, nil)
 			r.Won = r.Won || rapid.Bool().Draw(t, "won")
+			r.Relayed = rapid.Bool().Draw(t, "relayed")
 			states = append(states, r)
 		default:
 			if len(states) > 1 {

@@ -65,7 +65,8 @@ func (k Kind) String() string {
 }
 
 const (
-	kindMask   = 0x0f
+	kindMask   = 0x07
+	relayedBit = 0x08
 	staleBit   = 0x10
 	wonBit     = 0x20
 	uniqueBit  = 0x40
@@ -88,6 +89,7 @@ type Record struct {
 	Evicted  bool   // of a tombstone: the record was given up for want of memory; a node where it is in use brings it back
 	Stale    bool   // memcached's meta commands: the value is out of date, and kept until somebody renews it
 	Won      bool   // memcached's meta commands: a client was told to renew the value; of the newest write, like Expires
+	Relayed  bool   // the newest write in it came from the update log of a Tokyo Tyrant server, to which it must not go back
 	Unique   uint64 // CAS unique that a client gave the value; 0 = it follows from the stamps
 	Key      []byte
 	Type     []byte // HTTP Content-Type, empty = application/octet-stream
@@ -113,6 +115,9 @@ func (r *Record) bits() (b byte) {
 	}
 	if r.Won {
 		b |= wonBit
+	}
+	if r.Relayed {
+		b |= relayedBit
 	}
 	if r.Unique != 0 {
 		b |= uniqueBit
@@ -177,6 +182,9 @@ func (r *Record) check() error {
 	if (r.Stale || r.Won || r.Unique != 0) && r.Kind != Value && r.Kind != Counter {
 		return fmt.Errorf("%w: %v with bits of a value", ErrMalformed, r.Kind)
 	}
+	if r.Relayed && (r.Kind == Mark || r.Kind == Member) {
+		return fmt.Errorf("%w: %v from an update log", ErrMalformed, r.Kind)
+	}
 	switch r.Kind {
 	case Value, Mark, Member:
 	case Counter:
@@ -231,6 +239,7 @@ func (r Raw) Into(rec *Record) {
 	rec.Stamp, rec.Replaced, rec.Expires, rec.Flags = r.Stamp(), r.Replaced(), r.Expires(), r.Flags()
 	b := r[28]
 	rec.Kind, rec.Created, rec.Won, rec.Unique = Kind(b&kindMask), b&createdBit != 0, b&wonBit != 0, 0
+	rec.Relayed = b&relayedBit != 0
 	rec.Stale = b&staleBit != 0 && rec.Kind != Tombstone
 	rec.Evicted = b&staleBit != 0 && rec.Kind == Tombstone
 	rec.Key, rec.Type = r[HeaderSize:k:k], r[k:t:t]

@@ -18,6 +18,20 @@ func (c *CounterState) int32() int32 {
 	return int32(sum)
 }
 
+// Added is what the newest write in the record added to a number of domain Int32; ok is false if that is not what it did.
+func (r *Record) Added() (delta int32, ok bool) {
+	if r.Kind != Counter {
+		return 0, false
+	}
+	c := r.state()
+	for i := range c.N() {
+		if k := c.At(i); c.Domain == Int32 && k.Stamp == r.Stamp {
+			return int32(k.Sum >> 32), true
+		}
+	}
+	return 0, false
+}
+
 // float64 is the number that clients see in domain Float64. The order of the sums makes it the same on every node.
 func (c *CounterState) float64() float64 {
 	sum := math.Float64frombits(binary.LittleEndian.Uint64(c.Base))
@@ -62,7 +76,7 @@ func NewNumber(r Record, d Domain) Record {
 func ContributeInt32(cur *Record, by Author, delta int32, buf []byte) (Record, int32) {
 	c, out := enter(cur, by, Int32)
 	mine, k := c.own(by)
-	k.Sum = int64(int32(k.Sum) + delta)
+	k.Sum = int64(delta)<<32 | int64(uint32(k.Sum)+uint32(delta)) // the sum, and what the newest write in it added
 	out.Value = c.with(buf[:0], mine, k)
 	c = out.state()
 	return out, c.int32()

@@ -28,6 +28,9 @@ func TestInt32IsFourBytesThatWrap(t *testing.T) {
 		if want := binary.LittleEndian.AppendUint32(nil, uint32(step.want)); !bytes.Equal(next.AppendVisible(nil), want) {
 			t.Fatalf("%d more reads % x, want % x", step.add, next.AppendVisible(nil), want)
 		}
+		if added, ok := next.Added(); added != step.add || !ok {
+			t.Fatalf("%d more: it says that %d was added, %v", step.add, added, ok)
+		}
 		r = next.Clone()
 	}
 	text := Record{Kind: Value, Stamp: hlc.Make(1, 0, 1), Value: []byte("1234")}

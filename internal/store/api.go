@@ -52,6 +52,7 @@ type Request struct {
 	Unread      bool  // Touch, Vivify: does not count as a read
 	Outdated    bool  // with CAS: a token below the present one will do, but then what is stored is stale, and its expiry stays
 	Remove      bool  // Invalidate: the value is replaced by an empty one, Flags by 0, the expiry stays only with KeepExpires
+	Relayed     bool  // it comes from the update log of a Tokyo Tyrant server
 	Level       Level // at which it is to be acknowledged
 
 	scratch []byte

@@ -91,7 +91,12 @@ func (f *floors) insertLocked(e floorEntry) bool {
 
 // FlushAll kills every record written before now, or before the time at (milliseconds since hlc.Epoch) once it comes.
 // Records written afterwards stay.
-func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
+func (s *Store) FlushAll(at uint64) (seq uint64, err error) { return s.flush(at, false) }
+
+// FlushRelayed is FlushAll for what the update log of a Tokyo Tyrant server says.
+func (s *Store) FlushRelayed() (seq uint64, err error) { return s.flush(0, true) }
+
+func (s *Store) flush(at uint64, relayed bool) (seq uint64, err error) {
 	if err := s.writable(true); err != nil {
 		return 0, err
 	}
@@ -114,6 +119,7 @@ func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
 		floor = stamp
 	}
 	r := record.NewFloor(stamp, floor)
+	r.Relayed = relayed
 	seq, loc, err := s.log.Append(&r)
 	if err == nil { // in force before anybody gets a later stamp: no later write may grow out of what it kills
 		f.insertLocked(floorEntry{floor, loc, r})

@@ -193,6 +193,7 @@ func (req *Request) sign(p *present, next record.Record, by record.Author, res *
 		next = record.Renew(cur, by.Stamp, req.Expires, req.scratch)
 		next.Won = next.Won || req.Claim
 	}
+	next.Relayed = req.Relayed
 	return next
 }
 
