@@ -113,3 +113,20 @@ func (c *CounterState) own(by Author) (i int, k Contrib) {
 	k.Stamp = by.Stamp
 	return i, k
 }
+
+// Touched reports that the newest write in a counter changed nothing but what is beside the value.
+func (r *Record) Touched() bool {
+	if r.Kind != Counter {
+		return false
+	}
+	c := r.state()
+	if c.BaseStamp == r.Stamp {
+		return false
+	}
+	for i := range c.N() {
+		if c.At(i).Stamp == r.Stamp {
+			return false
+		}
+	}
+	return true
+}
