@@ -48,6 +48,7 @@ var layers = map[string]layer{
 
 	"internal/cabinet": {level: 4},
 
+	"internal/mirror":            {level: 5},
 	"internal/replication":       {level: 5},
 	"internal/script":            {level: 5},
 	"internal/server":            {level: 5},

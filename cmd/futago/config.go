@@ -22,7 +22,10 @@ func serveSettings(c *serveConfig) *settings {
 	s.withFile()
 
 	s.add("listen", listValue(&n.Listen), "serve clients at `ADDR`[,protocols=memcache+http+tyrant][,tls|tls=optional|tls=mutual]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
-	s.add("allow", listValue(&n.Allow), "let clients use this dangerous `COMMAND`: shutdown, of memcached, stops the node; with --users it needs the right admin")
+	s.add("allow", listValue(&n.Allow), "let clients use this dangerous `COMMAND`: shutdown, of memcached, or tyrant-copy, tyrant-restore, tyrant-setmst, tyrant-repl; with --users they need the right admin")
+	s.add("tyrant-master", textValue(&n.TyrantMaster), "execute the update log of the Tokyo Tyrant server at `HOST:PORT` here; needs --node, other than its -sid")
+	s.addRare("tyrant-from", intValue(&n.TyrantFrom), "where that begins if it was not followed before, microseconds since 1970")
+	s.add("tyrant-check", boolValue(&n.TyrantCheck), "end that when an operation has another result here than there")
 	s.add("mask", textValue(&n.Mask), "refuse these `COMMANDS` in every protocol, by Tokyo Tyrant's names: put,out,... or allwrite, allread, allmanage, allmc, allhttp, allorg")
 	s.add("script", textValue(&n.Script), "let clients call the functions in this Lua `FILE`, or in the text behind a @; SIGHUP reads it again")
 	s.add("script-periodic", listValue(&n.ScriptPeriodic), "call a function of the script again and again: `NAME=DURATION`")

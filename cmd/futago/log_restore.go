@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/futago/futago/internal/ulog"
-	"github.com/futago/futago/internal/vfs"
 	"github.com/spf13/cobra"
 )
 
@@ -93,8 +90,6 @@ are needed for each key.`,
 	return cmd
 }
 
-// run writes to a folder beside the new one, which gets its name at the end: a folder that is half written must not be
-// taken for a log.
 func (c *logRestore) run(until time.Time, progress func(done, total int64)) (done *ulog.Restored, err error) {
 	config := ulog.RestoreConfig{Time: until, Partial: c.partial, Progress: progress}
 	if config.From, err = openLogFolder(c.from); err != nil {
@@ -105,39 +100,7 @@ func (c *logRestore) run(until time.Time, progress func(done, total int64)) (don
 			return nil, fmt.Errorf("open base: %w", err)
 		}
 	}
-	if entries, err := os.ReadDir(c.to); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("folder %s is not empty: name a new one with --to", c.to)
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	parent := filepath.Dir(filepath.Clean(c.to))
-	temporary, err := os.MkdirTemp(parent, filepath.Base(c.to)+".unfinished-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil || !done.Written {
-			err = errors.Join(err, os.RemoveAll(temporary))
-		}
-	}()
-	if config.To, err = vfs.OS(temporary); err != nil {
-		return nil, err
-	}
-	if done, err = ulog.Restore(config); err != nil || !done.Written {
-		return done, err
-	}
-	if err := os.Remove(c.to); err != nil && !errors.Is(err, os.ErrNotExist) { // the empty one
-		return nil, err
-	}
-	if err := errors.Join(os.Chmod(temporary, 0o750), os.Rename(temporary, c.to)); err != nil {
-		return nil, err
-	}
-	d, err := os.Open(parent)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return done, d.Sync()
+	return ulog.RestoreFolder(config, c.to)
 }
 
 func printRestored(w io.Writer, r *ulog.Restored, until time.Time, to string) error {

@@ -58,19 +58,19 @@ func choiceValue(p *string, allowed ...string) value {
 	}
 }
 
-func intValue(p *int) value {
+func intValue[T ~int | ~int64](p *T) value {
 	return value{
 		kind:   "number",
 		number: true,
 		set: func(words []string) error {
-			n, err := strconv.Atoi(words[0])
+			n, err := strconv.ParseInt(words[0], 10, 64)
 			if err != nil {
 				return fmt.Errorf("%q is not a whole number", words[0])
 			}
-			*p = n
+			*p = T(n)
 			return nil
 		},
-		words: func() []string { return []string{strconv.Itoa(*p)} },
+		words: func() []string { return []string{strconv.FormatInt(int64(*p), 10)} },
 	}
 }
 

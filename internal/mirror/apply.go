@@ -88,3 +88,21 @@ func keysOf(r *tyrant.Request) [][]byte {
 	_, keys := cabinet.MiscRights(string(r.Name), r.Args)
 	return keys
 }
+
+// Replay executes the payload of a log entry, for a client who has it from a file. With check the error tells that the result is not
+// the one that was logged.
+func Replay(ctx context.Context, c *cabinet.Client, payload []byte, check bool) error {
+	var r tyrant.Request
+	ok, err := tyrant.DecodePayload(payload, &r)
+	if err != nil {
+		return err
+	}
+	if does, _ := changes(&r); !ok || !does {
+		return nil
+	}
+	err = execute(ctx, c, &r)
+	if !isOutcome(err) || check && err != nil {
+		return err
+	}
+	return nil
+}

@@ -20,8 +20,15 @@ type Config struct {
 	// Listen are the client addresses: host:port, [v6]:port, :port, unix:/path, each optionally followed by
 	// ",protocols=memcache+http+tyrant" and by ",tls", ",tls=optional" or ",tls=mutual". Port 0 takes a free one.
 	Listen []string
-	// Allow are the commands of clients that are off unless they are named here: shutdown.
+	// Allow are the commands of clients that are off unless they are named here: shutdown, and Tokyo Tyrant's as tyrant-copy,
+	// tyrant-restore, tyrant-setmst and tyrant-repl.
 	Allow []string
+	// TyrantMaster is a Tokyo Tyrant server, host:port, whose update log this node executes; empty is none.
+	TyrantMaster string
+	// TyrantFrom is where that begins if the node has not followed it before: microseconds since 1970, 0 is the beginning.
+	TyrantFrom int64
+	// TyrantCheck ends it when an operation has another result here than there.
+	TyrantCheck bool
 	// Mask names commands that no client may use, by Tokyo Tyrant's names, whatever its protocol.
 	Mask string
 	// Script is a file of functions in Lua that clients may call, or the text itself behind a "@"; empty is none.
@@ -159,12 +166,6 @@ func DefaultConfig() Config {
 	}
 }
 
-// allowable are the names that Config.Allow takes.
-var allowable = []string{allowShutdown}
-
-// allowShutdown lets memcached clients stop the node.
-const allowShutdown = "shutdown"
-
 // maxPeers bounds a mesh: every node follows every other.
 const maxPeers = 16
 
@@ -180,6 +181,12 @@ func (c *Config) Validate() error {
 	if len(c.Listen) == 0 {
 		bad("listen", "(none)", "at least one address")
 	}
+	// The other addresses are plain ones, without options; what links nodes is TCP.
+	address := func(key, text, allowed string, unix bool) {
+		if l, err := server.ParseListen(text); err != nil || strings.Contains(text, ",") || l.Network == "unix" && !unix {
+			bad(key, fmt.Sprintf("%q", text), allowed)
+		}
+	}
 	for _, name := range c.Allow {
 		if !slices.Contains(allowable, name) {
 			bad("allow", fmt.Sprintf("%q", name), strings.Join(allowable, ", "))
@@ -187,6 +194,15 @@ func (c *Config) Validate() error {
 	}
 	if _, err := tyrant.ParseMask(c.Mask); err != nil {
 		errs = append(errs, fmt.Errorf("mask: %w", err))
+	}
+	if c.TyrantMaster != "" {
+		address("tyrant-master", c.TyrantMaster, "host:port or [v6]:port", false)
+		if c.Node == 0 {
+			bad("node", 0, fmt.Sprintf("1 to %d: with tyrant-master it is required and differs from that server's -sid", hlc.MaxNode))
+		}
+	}
+	if c.TyrantFrom < 0 {
+		bad("tyrant-from", c.TyrantFrom, "microseconds since 1970, or 0")
 	}
 	if c.Script == "" && len(c.ScriptPeriodic) > 0 {
 		bad("script-periodic", strings.Join(c.ScriptPeriodic, " "), "empty without script")
@@ -219,12 +235,6 @@ func (c *Config) Validate() error {
 	}
 	if mutual != (c.TLSClientCA != "") {
 		bad("tls-client-ca", fmt.Sprintf("%q", c.TLSClientCA), "a file where a listen address has the option tls=mutual, otherwise empty")
-	}
-	// The other addresses are plain ones, without options; what links nodes is TCP.
-	address := func(key, text, allowed string, unix bool) {
-		if l, err := server.ParseListen(text); err != nil || strings.Contains(text, ",") || l.Network == "unix" && !unix {
-			bad(key, fmt.Sprintf("%q", text), allowed)
-		}
 	}
 	if c.AdminListen != "none" {
 		address("admin-listen", c.AdminListen, "host:port, [v6]:port, :port, unix:/path or none", true)

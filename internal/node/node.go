@@ -46,10 +46,12 @@ type Node struct {
 	users  *users.Users        // nil: everybody may do everything
 	tls    *server.TLS         // nil: no client address wants it
 	script *script.Host        // nil: there is none
-	links  links
-	admin  *adminServer // nil when turned off
-	peerLn net.Listener
-	link   *replication.Link // how both directions of the peer link are protected
+
+	mirrors mirrors
+	links   links
+	admin   *adminServer // nil when turned off
+	peerLn  net.Listener
+	link    *replication.Link // how both directions of the peer link are protected
 
 	opened    atomic.Bool   // store, server and links are there
 	listening atomic.Bool   // the client port is open
@@ -231,6 +233,7 @@ func (n *Node) newServer() (_ *server.Server, err error) {
 	if n.cfg.Script != "" {
 		c.Script = n.callScript
 	}
+	n.allowTyrant(&c)
 	if c.Mask, err = tyrant.ParseMask(n.cfg.Mask); err != nil {
 		return nil, fmt.Errorf("mask: %w", err)
 	}
@@ -251,6 +254,7 @@ func (n *Node) start() error {
 		return nil
 	default:
 	}
+	n.openMirrors()
 	if err := n.openScript(); err != nil {
 		return err
 	}
@@ -286,6 +290,7 @@ func (n *Node) drain() error {
 	} else {
 		n.server.Close()
 	}
+	n.followMaster("", 0, false, false)
 	if n.script != nil {
 		n.script.Close()
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/futago/futago/internal/mirror"
 	"github.com/futago/futago/internal/replication"
 	"github.com/futago/futago/internal/server"
 	"github.com/futago/futago/internal/store"
@@ -30,12 +31,13 @@ type Status struct {
 	Store           *store.Stats                 `json:"store,omitempty"` // absent while the log is read
 	Clock           *store.ClockStatus           `json:"clock,omitempty"`
 	Log             string                       `json:"log_identity,omitempty"`
-	Peer            *replication.PullStatus      `json:"peer,omitempty"`        // the link on which this node follows: in a pair the only one
-	OtherPeers      []replication.PullStatus     `json:"other_peers,omitempty"` // further ones, in a mesh of more than two
-	Members         []Member                     `json:"members"`               // of the mesh, as far as this node knows
-	Horizon         *time.Time                   `json:"horizon"`               // deletes before it may be forgotten; null: none may
-	HorizonWaits    []int                        `json:"horizon_waits_for"`     // members without which it cannot rise, while it is due
-	Followers       []replication.FollowerStatus `json:"followers"`             // peers that follow this node
+	Peer            *replication.PullStatus      `json:"peer,omitempty"`          // the link on which this node follows: in a pair the only one
+	OtherPeers      []replication.PullStatus     `json:"other_peers,omitempty"`   // further ones, in a mesh of more than two
+	Members         []Member                     `json:"members"`                 // of the mesh, as far as this node knows
+	Horizon         *time.Time                   `json:"horizon"`                 // deletes before it may be forgotten; null: none may
+	HorizonWaits    []int                        `json:"horizon_waits_for"`       // members without which it cannot rise, while it is due
+	Followers       []replication.FollowerStatus `json:"followers"`               // peers that follow this node
+	TyrantMaster    *mirror.FollowerStatus       `json:"tyrant_master,omitempty"` // the Tokyo Tyrant server that this node follows
 	Server          *server.Stats                `json:"server,omitempty"`
 	Events          []Event                      `json:"events"` // newest last
 }
@@ -94,5 +96,6 @@ func (n *Node) Status() Status {
 	}
 	clients := n.server.Stats()
 	s.Server = &clients
+	s.TyrantMaster = n.mirrorStatus()
 	return s
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/futago/futago/internal/tyrant"
@@ -46,6 +47,14 @@ type Config struct {
 	// Script calls a function of the script of the node, in any goroutine; false when it failed, or there is none. lock are the
 	// option bits of ext. nil: there is no script.
 	Script func(ctx context.Context, name string, key, value []byte, lock uint32) (result []byte, ok bool)
+	// What Tokyo Tyrant's commands for administrators do; nil: the command is not enabled. Paths are of this machine.
+	Copy      func(ctx context.Context, path string) error
+	Restore   func(ctx context.Context, path string, from int64, check bool) error
+	SetMaster func(host string, port int, from int64, check bool) error
+	// Repl serves the log to another server until ctx ends. It closes the connection.
+	Repl func(ctx context.Context, c net.Conn, from int64, sid uint32)
+	// Master is what stat tells of the server that the node follows; nil: of none.
+	Master func() (host string, port int, position int64, ok bool)
 	// Stop is called, at most a few times and by any goroutine, when a client asks the node to stop. It must not wait for
 	// that. nil: the command shutdown is not enabled.
 	Stop func()

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/futago/futago/internal/tyrant"
 )
 
 const (
@@ -246,13 +248,14 @@ func (l *loop) read(c *conn) {
 // decide looks at the first bytes; false means that they are not for this loop.
 func (l *loop) decide(c *conn, data []byte) bool {
 	c.speak(sniff(data[0], c.peer.protocol, c.peer.tls), l.srv)
-	switch c.proto {
-	case isMemcache, isBinary, isTyrant:
+	follows := c.proto == isTyrant && tyrant.BeginsRepl(data)
+	switch {
+	case c.proto == isMemcache, c.proto == isBinary, c.proto == isTyrant && !follows:
 		return true
-	case isHTTP, isTLS:
+	case c.proto == isHTTP, c.proto == isTLS, follows:
 		l.forget(c)
 		give := l.srv.handoff
-		if c.proto == isTLS {
+		if c.proto != isHTTP {
 			give = l.srv.secure
 		}
 		if err := handoffFD(c.fd, data, c.peer, give); err != nil {

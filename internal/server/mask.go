@@ -13,6 +13,9 @@ const replyForbidden = "CLIENT_ERROR forbidden\r\n"
 
 // Masks name the commands of Tokyo Tyrant. Those of the other protocols are forbidden with what they stand for.
 
+// Masked reports whether the mask has any of these bits.
+func (s *Server) Masked(bits tyrant.Mask) bool { return s.cfg.Mask&bits != 0 }
+
 // masksText reports whether the mask forbids a command of the text protocol.
 func (s *Server) masksText(r *memcache.Request) bool {
 	forbids := func(c tyrant.Command) bool { return s.cfg.Mask.Forbids(c, tyrant.ViaMemcache) }

@@ -45,6 +45,8 @@ type Server struct {
 	// ctx ends when the rest of the connections is to be closed.
 	ctx       context.Context
 	cancel    context.CancelFunc
+	feeds     context.Context // of the servers that follow this node; ends with the drain
+	endFeeds  context.CancelFunc
 	accepting sync.WaitGroup
 	serving   sync.WaitGroup
 	done      chan struct{} // closed when everything has ended
@@ -80,6 +82,7 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 		totals: []*totals{new(totals)}, cabinet: cabinet.New(st, int(cfg.MaxPending)), heavy: make(chan struct{}, maxHeavy),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.feeds, s.endFeeds = context.WithCancel(s.ctx)
 	s.maxConns = fitDescriptors(cfg.MaxConns, s.logger)
 	s.handoffs = newHandoffListener()
 	s.web = newWeb(s)
@@ -189,6 +192,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	s.draining.Store(true)
+	s.endFeeds()
 	s.closeListeners()
 	s.accepting.Wait()
 	if !running {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"net"
 
 	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/users"
@@ -33,6 +34,8 @@ type session struct {
 	dump *dump // a list of keys that has paused; nil: there is none
 
 	broken string // the line that ends the present get before its end; "": none does
+
+	takeover func(c net.Conn) // takes the connection over, once all replies have left; nil: nobody does
 
 	slow slow // to be run by the carrier before anything else is executed; nil: nothing
 	away bool // slow runs in a goroutine

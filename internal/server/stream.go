@@ -141,7 +141,14 @@ func (st *stream) converse() {
 		st.in = st.in[:copy(st.in, st.in[used:])]
 		w.flush()
 		st.account()
-		if !st.sendAll() || st.closing {
+		if !st.sendAll() {
+			return
+		}
+		if st.takeover != nil {
+			st.takeover(st.Conn)
+			return
+		}
+		if st.closing {
 			return
 		}
 		if job := st.slow; job != nil {

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"net"
 	"slices"
 
 	"github.com/futago/futago/internal/cabinet"
@@ -97,7 +98,7 @@ func elements(list [][]byte) []byte {
 
 // tyrantRest executes what may take long, or is for administrators.
 func (s *session) tyrantRest(w *worker) {
-	r, srv := &w.treq, w.srv
+	r := &w.treq
 	status := func(job func(ctx context.Context, c *cabinet.Client) error) {
 		s.later(w, func(ctx context.Context, c *cabinet.Client) []byte {
 			return tyrant.AppendStatus(nil, job(ctx, c) == nil)
@@ -122,8 +123,38 @@ func (s *session) tyrantRest(w *worker) {
 	case tyrant.Optimize:
 		status(func(ctx context.Context, c *cabinet.Client) error { return c.Optimize(ctx) })
 	default:
-		srv.logger.Info("a command of Tokyo Tyrant is not allowed", "command", r.Command.String(), "remote", s.peer.remote)
-		s.failTyrant(r.Command)
+		s.tyrantAdmin(w, status)
+	}
+}
+
+// tyrantAdmin executes what is off unless the configuration allows it.
+func (s *session) tyrantAdmin(w *worker, status func(job func(ctx context.Context, c *cabinet.Client) error)) {
+	r, cfg := &w.treq, &w.srv.cfg
+	text, from, check := string(r.Text), r.Time, r.Options&tyrant.CheckResults != 0
+	told := func(name string, do func(ctx context.Context) error) {
+		status(func(ctx context.Context, _ *cabinet.Client) error {
+			err := do(ctx)
+			w.srv.logger.Info("a client asked for "+name, "remote", s.peer.remote, "of", text, "err", err)
+			return err
+		})
+	}
+	switch {
+	case r.Command == tyrant.Copy && cfg.Copy != nil:
+		told("a copy", func(ctx context.Context) error { return cfg.Copy(ctx, text) })
+	case r.Command == tyrant.Restore && cfg.Restore != nil:
+		told("a restore", func(ctx context.Context) error { return cfg.Restore(ctx, text, from, check) })
+	case r.Command == tyrant.SetMst && cfg.SetMaster != nil:
+		port := int(r.Port)
+		told("another master", func(context.Context) error { return cfg.SetMaster(text, port, from, check) })
+	case r.Command == tyrant.Repl && cfg.Repl != nil && len(s.out) == 0:
+		sid := r.SID
+		s.takeover = func(c net.Conn) { cfg.Repl(w.srv.feeds, c, from, sid) }
+		s.closing = true
+	default:
+		w.srv.logger.Info("a command of Tokyo Tyrant is not allowed: see --allow", "command", r.Command.String(), "remote", s.peer.remote)
+		if s.closing = r.Command == tyrant.Repl; !s.closing {
+			s.failTyrant(r.Command)
+		}
 	}
 }
 

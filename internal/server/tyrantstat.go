@@ -32,14 +32,24 @@ func (s *Server) tyrantIdentity() []stat {
 	if i := strings.LastIndexByte(s.cfg.Version, ' '); i >= 0 {
 		version += s.cfg.Version[i:]
 	}
-	return []stat{
+	all := []stat{
 		{"version", version}, {"libver", tyrantLibrary}, {"protver", tyrantProtocol}, {"os", osName()},
 		{"time", unixSeconds(s.wall(s.store.Now()))}, {"pid", strconv.Itoa(os.Getpid())}, {"sid", strconv.Itoa(s.cfg.Node)},
 		{"type", tyrantType}, {"path", "futago"}, {"rnum", strconv.FormatInt(max(st.Items, 0), 10)}, {"size", strconv.FormatInt(max(st.Bytes, 0), 10)},
-		{"bigend", "0"}, {"fd", strconv.FormatInt(s.conns.Load(), 10)}, {"loadavg", loadAverage()},
+		{"bigend", "0"},
+	}
+	if s.cfg.Master != nil {
+		if host, port, position, ok := s.cfg.Master(); ok {
+			delay := max(0, float64(time.Now().UnixMicro()-position)/1e6)
+			all = append(all, stat{"mhost", host}, stat{"mport", strconv.Itoa(port)}, stat{"rts", strconv.FormatInt(position, 10)},
+				stat{"delay", strconv.FormatFloat(delay, 'f', 6, 64)})
+		}
+	}
+	return append(all, []stat{
+		{"fd", strconv.FormatInt(s.conns.Load(), 10)}, {"loadavg", loadAverage()},
 		{"memsize", strconv.FormatInt(size, 10)}, {"memrss", strconv.FormatInt(resident, 10)},
 		{"ru_user", seconds(user)}, {"ru_sys", seconds(system)}, {"ru_real", seconds(time.Duration(real) * time.Millisecond)},
-	}
+	}...)
 }
 
 // tyrantStat is the text of stat. As in the original, commands of other protocols count as those that they stand for.

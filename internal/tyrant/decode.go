@@ -85,6 +85,9 @@ func (d *Decoder) Decode(b []byte, r *Request) (n, need int, err error) {
 	return n + used, need, err
 }
 
+// BeginsRepl reports whether the first bytes of a connection are those of repl, after which it belongs to the update log.
+func BeginsRepl(b []byte) bool { return len(b) >= prefixSize && b[0] == magic && Command(b[1]) == Repl }
+
 // Swallowing says that the rest of a refused request is still to come.
 func (d *Decoder) Swallowing() bool { return d.swallow > 0 || d.elements > 0 }
 
