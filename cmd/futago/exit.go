@@ -37,6 +37,11 @@ type damageFound struct{ err error }
 func (e damageFound) Error() string { return e.err.Error() }
 func (e damageFound) Unwrap() error { return e.err }
 
+// exitCode ends the program with a code of another program's: what there is to say was said.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
 // hintError carries the line that tells the user what to do next.
 type hintError struct {
 	err  error
@@ -59,6 +64,9 @@ func withHint(err error, hint string) error {
 func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitOK
+	}
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
 	}
 	_, isUsage := errors.AsType[usageError](err)
 	prefix := "futago: "

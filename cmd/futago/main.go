@@ -13,7 +13,7 @@ import (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(argsByName(os.Args), os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run executes one command line and returns the exit code.
@@ -77,6 +77,9 @@ Exit codes:
 		newVerifyCommand(),
 		newVersionCommand(),
 	)
+	for _, tool := range tyrantTools {
+		root.AddCommand(tool.command())
+	}
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil && completion != root {
 		asGroup(completion)
