@@ -6,6 +6,9 @@ import "github.com/futago/futago/internal/node"
 type serveConfig struct {
 	Node node.Config
 	Log  logConfig
+
+	// ready is called when clients are served, hangup at SIGHUP, before the node reads its files again; nil does nothing.
+	ready, hangup func()
 }
 
 func defaultServeConfig() *serveConfig {

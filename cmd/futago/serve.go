@@ -74,7 +74,12 @@ func (c *serveConfig) serve(ctx context.Context, logger *slog.Logger) error {
 		return serveError(err)
 	}
 
-	stopReloads := onReload(n.Reload)
+	stopReloads := onReload(func() {
+		if c.hangup != nil {
+			c.hangup()
+		}
+		n.Reload()
+	})
 	defer stopReloads()
 	// The service manager is told what happens beside the node, which must not wait for it.
 	var telling sync.WaitGroup
@@ -90,6 +95,9 @@ func (c *serveConfig) serve(ctx context.Context, logger *slog.Logger) error {
 		select {
 		case <-n.Ready():
 			tell("READY=1")
+			if c.ready != nil {
+				c.ready()
+			}
 		case <-finished:
 			return
 		case <-ctx.Done():

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/futago/futago/internal/tyrant"
 )
 
@@ -101,7 +103,7 @@ type tcrmgr struct {
 	showHeaders      bool
 }
 
-func runTcrmgr(ctx context.Context, s streams, args []string) int {
+func runTcrmgr(cmd *cobra.Command, s streams, args []string) int {
 	var c *tcrmgrCommand
 	if len(args) > 0 {
 		if i := slices.IndexFunc(tcrmgrCommands, func(c tcrmgrCommand) bool { return c.name == args[0] }); i >= 0 {
@@ -111,7 +113,7 @@ func runTcrmgr(ctx context.Context, s streams, args []string) int {
 	if c == nil {
 		return tcrmgrUsage(s.err)
 	}
-	t := &tcrmgr{ctx: ctx, in: s.in, out: bufio.NewWriter(s.out), port: tyrantPort, masterPort: tyrantPort, most: -1, sid: math.MaxInt32}
+	t := &tcrmgr{ctx: cmd.Context(), in: s.in, out: bufio.NewWriter(s.out), port: tyrantPort, masterPort: tyrantPort, most: -1, sid: math.MaxInt32}
 	var ok bool
 	t.operands, ok = parseDashed(args[1:], usageOptions(c.usage, t.dashOptions()))
 	if !ok || len(t.operands) < c.least || c.most >= 0 && len(t.operands) > c.most {

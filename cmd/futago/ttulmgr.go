@@ -3,11 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
+
+	"github.com/spf13/cobra"
 
 	"github.com/futago/futago/internal/tyrant"
 )
@@ -34,7 +35,7 @@ const (
 	maxEntryLine = 3*tyrant.DefaultMaxEntry + 100
 )
 
-func runTtulmgr(_ context.Context, s streams, args []string) int {
+func runTtulmgr(_ *cobra.Command, s streams, args []string) int {
 	usage := func() int {
 		fmt.Fprint(s.err, "ttulmgr: the command line utility of the update log\n\nusage:\n")
 		fmt.Fprintf(s.err, "  ttulmgr export %s\n  ttulmgr import %s\n\n", ttulmgrExport, ttulmgrImport)

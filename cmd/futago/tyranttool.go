@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -25,7 +24,7 @@ import (
 type tyrantTool struct {
 	name, short, long, example string
 	// run returns the exit code: exitOK or exitFailure.
-	run func(ctx context.Context, s streams, args []string) int
+	run func(cmd *cobra.Command, s streams, args []string) int
 }
 
 // streams are where a tool reads and writes.
@@ -35,7 +34,7 @@ type streams struct {
 }
 
 // tyrantTools are all of them.
-var tyrantTools = []tyrantTool{tcrmgrTool, ttulmgrTool}
+var tyrantTools = []tyrantTool{tcrmgrTool, ttserverTool, ttulmgrTool}
 
 // argsByName returns the arguments of futago for a command line whose program may be a link named like a tool.
 func argsByName(line []string) []string {
@@ -62,7 +61,7 @@ func (t tyrantTool) command() *cobra.Command {
 				printTyrantVersion(s.out)
 				return nil
 			}
-			if code := t.run(cmd.Context(), s, args); code != exitOK {
+			if code := t.run(cmd, s, args); code != exitOK {
 				return exitCode(code)
 			}
 			return nil
