@@ -23,6 +23,7 @@ const tyrantPort = 1978
 
 var tcrmgrTool = tyrantTool{
 	name:  "tcrmgr",
+	words: "command [-option...] host [word...]",
 	short: "Use a node or a ttserver as Tokyo Tyrant's tcrmgr does",
 	long: `Use a node or a ttserver as Tokyo Tyrant's tcrmgr does, with its options, output and exit codes: 0, or 1 when
 something failed or the command line is wrong. A link named tcrmgr is the same.

@@ -13,6 +13,7 @@ import (
 
 var ttserverTool = tyrantTool{
 	name:  "ttserver",
+	words: ttserverUsage,
 	short: "Run a node by the command line of Tokyo Tyrant's ttserver",
 	long: `Run a node by the command line of Tokyo Tyrant's ttserver. A link named ttserver is the same. docs/tyrant.md says
 what became of each option; what is different is logged at the start.
@@ -44,16 +45,16 @@ func runTTServer(cmd *cobra.Command, s streams, args []string) int {
 	if err != nil {
 		return ttserverFailed(s.err, err)
 	}
-	child := daemonReport()
-	if o.daemon && child == nil {
-		if err := o.startDaemon(s.err, args); err != nil {
-			return ttserverFailed(s.err, err)
+	if o.daemon {
+		report := daemonReport()
+		if report == nil {
+			if err := o.startDaemon(s.err, args); err != nil {
+				return ttserverFailed(s.err, err)
+			}
+			return exitOK
 		}
-		return exitOK
-	}
-	if child != nil {
-		s.err = child
-		config.ready = func() { tellReady(child) }
+		s.err = report
+		config.ready = func() { tellReady(report) }
 	}
 	if err := o.serve(cmd, s, config); err != nil {
 		return ttserverFailed(s.err, err)

@@ -67,7 +67,7 @@ func (o *ttserver) startDaemon(stderr io.Writer, args []string) error {
 	return fmt.Errorf("the daemon has not started: %s", c.ProcessState)
 }
 
-// daemonReport is the pipe of a daemon to the process that has started it; nil for what is no daemon.
+// daemonReport is the pipe of a daemon to the process that has started it; nil in that process.
 func daemonReport() *os.File {
 	if os.Getenv(daemonMark) == "" {
 		return nil

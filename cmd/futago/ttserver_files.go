@@ -78,6 +78,11 @@ func takePIDFile(path string, kill bool) error {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return err
+	case pid == os.Getpid():
+		// A number of before that came to be ours, as in a container.
+		if err := dropPIDFile(path); err != nil {
+			return err
+		}
 	case !kill:
 		return withHint(fmt.Errorf("the process %d may be already running", pid), "Stop it, start with -kl, or remove the pid file "+path+" if it has gone.")
 	default:
@@ -122,7 +127,7 @@ func readPIDFile(path string) (int, error) {
 		return 0, fmt.Errorf("read pid file: %w", err)
 	}
 	pid, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 32)
-	if err != nil || pid <= 1 {
+	if err != nil || pid < 1 {
 		return 0, fmt.Errorf("read pid file %s: %.20q is no number of a process; remove the file", path, text)
 	}
 	return int(pid), nil
@@ -130,8 +135,8 @@ func readPIDFile(path string) (int, error) {
 
 // endProcess asks a process to end, makes it after a while, and returns when it has gone.
 func endProcess(pid int) error {
-	if pid == os.Getpid() {
-		return nil // a number of old that came to be ours
+	if pid == 1 {
+		return errors.New("end process 1: it is the system's; remove the pid file")
 	}
 	for _, try := range []struct {
 		signal syscall.Signal

@@ -49,7 +49,6 @@ type ttserver struct {
 	masterHost     string
 	masterPort     int32
 	mask           tyrant.Mask
-	masked         bool
 	ulog           bool
 	periodic       []string
 	database       string
@@ -76,7 +75,7 @@ func parseTTServer(args []string) (o *ttserver, ok bool) {
 	o.listen()
 	o.identity()
 	o.openDatabase()
-	if o.masked {
+	if o.mask != 0 {
 		o.set("-mask", o.mask.String())
 	}
 	if o.periodic != nil {
@@ -110,7 +109,6 @@ func (o *ttserver) dashOptions() map[string]dashOption {
 		if err != nil {
 			o.warn(option, "%v; it is left out", err)
 		}
-		o.masked = true
 		return m
 	}
 	return map[string]dashOption{

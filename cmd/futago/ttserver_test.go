@@ -177,6 +177,10 @@ func TestTakePIDFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantOwn()
+	if err := takePIDFile(path, false); err != nil {
+		t.Errorf("this process's own pid file: %v", err)
+	}
+	wantOwn()
 	if err := dropPIDFile(path); err != nil {
 		t.Fatal(err)
 	}
@@ -184,6 +188,12 @@ func TestTakePIDFile(t *testing.T) {
 		t.Errorf("the pid file is still there: %v", err)
 	}
 
+	if err := os.WriteFile(path, []byte("1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := takePIDFile(path, true); err == nil {
+		t.Error("process 1 was ended")
+	}
 	other := exec.Command("sleep", "1000")
 	if err := other.Start(); err != nil {
 		t.Fatal(err)

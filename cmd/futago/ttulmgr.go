@@ -15,6 +15,7 @@ import (
 
 var ttulmgrTool = tyrantTool{
 	name:  "ttulmgr",
+	words: "export|import [-option...] dir",
 	short: "Turn an update log of Tokyo Tyrant into text and back",
 	long: `Turn an update log of Tokyo Tyrant into text and back, as its ttulmgr does. A link named ttulmgr is the same.
 

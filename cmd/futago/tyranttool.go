@@ -22,7 +22,9 @@ import (
 // A tyrantTool is a program of Tokyo Tyrant in whose place futago runs, by a link of its name or as a subcommand. It has the
 // original's command line, output and exit codes.
 type tyrantTool struct {
-	name, short, long, example string
+	name string
+	// words is what stands behind the name, for help.
+	words, short, long, example string
 	// run returns the exit code: exitOK or exitFailure.
 	run func(cmd *cobra.Command, s streams, args []string) int
 }
@@ -47,11 +49,12 @@ func argsByName(line []string) []string {
 
 func (t tyrantTool) command() *cobra.Command {
 	return &cobra.Command{
-		Use:                t.name,
-		Short:              t.short,
-		Long:               t.long,
-		Example:            t.example,
-		DisableFlagParsing: true, // the options are not ours
+		Use:                   t.name + " " + t.words,
+		Short:                 t.short,
+		Long:                  t.long,
+		Example:               t.example,
+		DisableFlagParsing:    true, // the options are not ours
+		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == "--help" {
 				return cmd.Help()
