@@ -69,7 +69,7 @@ func startSessionSite(t *testing.T, settings []string, p [2]*node) *sessionSite 
 		t.Fatal(err)
 	}
 	php := startProcess(t, "php", newOutput(t, "php"), "env", append(args, script)...)
-	eventually(t, "PHP listens", 10*time.Second, func() bool {
+	eventually(t, "PHP listens", 30*time.Second, func() bool {
 		select {
 		case <-php.exited:
 			t.Fatal("PHP ended")

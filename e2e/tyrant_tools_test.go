@@ -98,7 +98,7 @@ func TestTyrantTools(t *testing.T) {
 	}
 	pidFile, logFile := filepath.Join(work, "pid"), filepath.Join(work, "log")
 	out := newOutput(t, "ttserver")
-	options := []string{"-host", host, "-port", port, "-pid", pidFile, "-log", logFile, "-sid", "7", "-thnum", "2"}
+	options := []string{"-host", host, "-port", port, "-pid", pidFile, "-log", logFile, "-sid", "7", "-thnum", "2", "-ext", "@function echo(k, v) return k .. ':' .. v end"}
 	database := filepath.Join(work, "casket.tch#bnum=1000")
 	t.Cleanup(func() {
 		if text, err := os.ReadFile(logFile); t.Failed() && err == nil {
@@ -217,13 +217,26 @@ func (l tyrantLinks) every(address, work string) {
 		}
 	}
 
-	// What this server does not do.
-	for _, args := range [][]string{
-		{"ext", address, "f", "k"}, {"copy", address, filepath.Join(work, "copy")}, {"restore", address, work}, {"setmst", address},
-	} {
-		l.want("", refused, "", "tcrmgr", args...)
+	l.want("k:v\n", "", "", "tcrmgr", "ext", "-xlr", address, "echo", "k", "v")
+	l.want("", refused, "", "tcrmgr", "ext", address, "nosuch", "k")
+	l.want("", "", "", "tcrmgr", "copy", address, filepath.Join(work, "copy"))
+	l.want("", refused, "", "tcrmgr", "copy", address, "@touch "+filepath.Join(work, "ran"))
+	if _, err := os.Stat(filepath.Join(work, "ran")); err == nil {
+		l.t.Error("a command was run")
 	}
-	l.want("", "tcrmgr: error: 5: recv error\n", "", "tcrmgr", "repl", address+"#tout=0.3")
+	log := filepath.Join(work, "ulog")
+	if err := os.Mkdir(log, 0o750); err != nil {
+		l.t.Fatal(err)
+	}
+	const logged = "1000000\t9:0\tput\tC8100000000300000001666F6F7800\n" // foo = x
+	l.want("", "", logged, "ttulmgr", "import", log)
+	l.want("", "", "", "tcrmgr", "restore", address, log)
+	l.want("x\n", "", "", "tcrmgr", "get", address, "foo")
+	l.want("", "", "", "tcrmgr", "setmst", address)
+	out := newOutput(l.t, "tcrmgr repl")
+	repl := startProcess(l.t, "tcrmgr repl", out, l.path("tcrmgr"), "repl", "-ph", address)
+	eventually(l.t, "the update log is served", 20*time.Second, func() bool { return strings.Contains(out.String(), "put\t") })
+	repl.kill()
 
 	l.want("", "", "", "tcrmgr", "vanish", address)
 	l.want("", "", "", "tcrmgr", "list", address)

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/futago/futago/internal/node"
 )
 
 // minCap is the least memory in which a cache can choose what to give up, in bytes.
@@ -76,16 +74,4 @@ func (o *ttserver) cap(number, size string) {
 	o.info("dbname#capsiz", "the bound of all memory for records; those that were not read or written for long go first")
 	o.set("dbname#capsiz", strconv.FormatInt(bytes, 10))
 	o.set("dbname#evict", "true")
-}
-
-// allowKnown returns those names that a node can allow.
-func allowKnown(names []string) (known []string) {
-	for _, name := range names {
-		c := node.DefaultConfig()
-		c.Allow = []string{name}
-		if c.Validate() == nil {
-			known = append(known, name)
-		}
-	}
-	return known
 }

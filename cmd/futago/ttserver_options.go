@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -144,12 +145,10 @@ func (o *ttserver) dashOptions() map[string]dashOption {
 		}),
 		"-mul": wordOption(func(string) { o.info("-mul", "ignored: one folder holds all records") }),
 		"-ext": wordOption(func(w string) {
-			if strings.HasPrefix(w, "@") {
-				o.refuse("-ext @...: scripts are read from files; put the code into one and name it")
-				return
-			}
 			o.set("-ext", w)
-			o.path("-ext", w)
+			if !strings.HasPrefix(w, "@") { // the code itself
+				o.path("-ext", w)
+			}
 		}),
 		"-extpc": {2, func(w []string) {
 			seconds, err := strconv.ParseFloat(w[1], 64)
@@ -205,7 +204,7 @@ func (o *ttserver) identity() {
 // configure sets config from the defaults of ttserver, the environment and the command line, the stronger after the weaker.
 func (o *ttserver) configure(cmd *cobra.Command, config *serveConfig) error {
 	config.Node.AdminListen = "none"
-	config.Node.Allow = allowKnown(ttserverAllow)
+	config.Node.Allow = slices.Clone(ttserverAllow)
 	table := serveSettings(config)
 	var problems []error
 	for key, words := range o.given {
