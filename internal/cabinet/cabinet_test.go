@@ -142,6 +142,9 @@ func TestMisc(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", step.call, got, step.want)
 		}
 	}
+	if n, size := c.RNum(), c.Size(); n != 0 || size != 0 {
+		t.Errorf("after vanish there are %d records of %d bytes", n, size)
+	}
 	if got := misc(c, "regex", "(("); !strings.HasPrefix(got, "error: invalid arguments") {
 		t.Errorf("a bad pattern: %q", got)
 	}

@@ -182,7 +182,7 @@ func (c *Client) MGet(ctx context.Context, keys [][]byte, show func(key, value [
 	return c.note(nil)
 }
 
-// Vanish deletes everything.
+// Vanish deletes everything, and returns when it is not counted any more.
 func (c *Client) Vanish() error {
 	flush := c.c.store.FlushRelayed
 	if !c.Relayed {
@@ -191,6 +191,7 @@ func (c *Client) Vanish() error {
 	seq, err := flush()
 	if err == nil {
 		c.seq = seq
+		c.c.store.SweepFlush()
 	}
 	return c.note(err)
 }

@@ -72,7 +72,7 @@ func MiscRights(name string, args [][]byte) (r Rights, keys [][]byte) {
 // IsWalk reports whether a function of misc may take long.
 func IsWalk(name string, args [][]byte) bool {
 	switch name {
-	case "regex", "range", "sync", "optimize", "defrag":
+	case "regex", "range", "sync", "optimize", "defrag", "vanish":
 		return true
 	}
 	return len(args) > cursorStep

@@ -107,9 +107,6 @@ func (s *session) executeTyrant(w *worker) {
 	case tyrant.Stat:
 		w.tally.publish(w.totals)
 		s.out = tyrant.AppendValue(s.out, w.srv.tyrantStat())
-	case tyrant.Vanish:
-		w.tally[cmdFlush]++
-		s.tyrantDone(w, c.Vanish())
 	default:
 		w.tally[cmdOther]++
 		s.tyrantRest(w)

@@ -81,6 +81,7 @@ var tyrantDialogue = []struct{ name, request, reply string }{
 	{"an empty key is refused, other than there", `c8 10 00000000 00000001 "v"`, "01"},
 	{"a key that is too long is refused", `c8 30 00010000 "` + strings.Repeat("k", 1<<16) + `"`, "01"},
 	{"vanish", `c8 72`, "00"},
+	{"rnum and size behind it", `c8 80 c8 81`, "00 0000000000000000 00 0000000000000000"},
 	{"iternext of none", `c8 50 c8 51`, "00 01"},
 }
 

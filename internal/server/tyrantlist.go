@@ -118,6 +118,9 @@ func (s *session) tyrantRest(w *worker) {
 			}
 			return elements(keys)
 		})
+	case tyrant.Vanish:
+		w.tally[cmdFlush]++
+		status(func(_ context.Context, c *cabinet.Client) error { return c.Vanish() })
 	case tyrant.Sync:
 		status(func(_ context.Context, c *cabinet.Client) error { return c.Sync() })
 	case tyrant.Optimize:

@@ -19,6 +19,8 @@ type floors struct {
 	mu   sync.Mutex
 	list []floorEntry // the active one first, then future ones by stamp
 	sink hlc.Stamp    // floor up to which the index was swept
+
+	sweeping sync.Mutex // held while it is swept
 }
 
 type floorEntry struct {
@@ -177,8 +179,13 @@ func (s *Store) Floors() []record.Record {
 	return list
 }
 
+// SweepFlush is done when what the last flush killed is not counted any more. It is swept soon without it.
+func (s *Store) SweepFlush() { s.sweepFloor() }
+
 // sweepFloor drops what a new floor killed: the floor itself keeps it dead, on every node.
 func (s *Store) sweepFloor() {
+	s.floors.sweeping.Lock()
+	defer s.floors.sweeping.Unlock()
 	floor := s.floors.current(s)
 	if floor == s.floors.sink {
 		return
