@@ -50,7 +50,7 @@ func TestFailover(t *testing.T) {
 			first, second := newFakeNode(t), newFakeNode(t)
 			first.put("k", "1")
 			second.put("k", "2")
-			p := startProxy(t, nil, first, second)
+			p := startProxy(t, seldom, first, second)
 			c := p.dial()
 			c.talk("get warm\r\n", "END\r\n") // a connection that works
 			first.behave(test.conduct, "")
@@ -184,7 +184,10 @@ func TestRepeatedHang(t *testing.T) {
 // that is away go to the next one.
 func TestConsistent(t *testing.T) {
 	nodes := []*fakeNode{newFakeNode(t), newFakeNode(t), newFakeNode(t)}
-	p := startProxy(t, func(c *Config) { c.Choice = ChooseConsistent }, nodes...)
+	p := startProxy(t, func(c *Config) {
+		unhurried(c)
+		c.Choice = ChooseConsistent
+	}, nodes...)
 	c := p.dial()
 	get, want := "get", ""
 	held := make(map[*fakeNode]int)
@@ -238,7 +241,7 @@ func TestLargeReplies(t *testing.T) {
 		get += " absent " + key
 		want += fmt.Sprintf("VALUE %s 0 300000\r\n%s\r\n", key, value)
 	}
-	p := startProxy(t, func(c *Config) { c.Timeout = 5 * time.Second }, n)
+	p := startProxy(t, unhurried, n)
 	c := p.dial()
 	go io.WriteString(c.nc, get+"\r\nmg k1 v\r\n"+get+"\r\nget k1\r\n")
 	most := int64(0)
@@ -278,7 +281,10 @@ func TestSlowClient(t *testing.T) {
 	n := newFakeNode(t)
 	n.put("large", strings.Repeat("v", 8<<20))
 	n.put("small", "s")
-	p := startProxy(t, func(c *Config) { c.Timeout, c.Pool, c.WriteTimeout = 5*time.Second, 1, 300*time.Millisecond }, n)
+	p := startProxy(t, func(c *Config) {
+		unhurried(c)
+		c.Pool, c.WriteTimeout = 1, 2*time.Second
+	}, n)
 	slow, other := p.dial(), p.dial()
 	for range 8 {
 		slow.send("get large\r\n")
@@ -299,7 +305,10 @@ func TestSlowClientLargeBatch(t *testing.T) {
 	n.put("large", value)
 	n.put("small", "s")
 	n.behave(plod, "")
-	p := startProxy(t, func(c *Config) { c.Timeout, c.Pool = time.Second, 1 }, n)
+	p := startProxy(t, func(c *Config) {
+		seldom(c)
+		c.Timeout, c.Pool = time.Second, 1
+	}, n)
 	slow, other := p.dial(), p.dial()
 	slow.send(strings.Repeat("get large\r\n", 60) + "mn\r\n")
 	eventually(t, "the slow client's values wait", func() bool { return p.pending.Load() >= roundReplies })
@@ -326,7 +335,7 @@ func TestHangAfterLargeReplies(t *testing.T) {
 	first.put("large", value)
 	second.put("large", value)
 	first.behave(plod, "")
-	p := startProxy(t, func(c *Config) { c.Timeout = 2 * time.Second }, first, second)
+	p := startProxy(t, seldom, first, second)
 	c := p.dial()
 	c.send(strings.Repeat("get large\r\n", firstCalls))
 	eventually(t, "most are sent", func() bool { return len(first.requests()) >= firstCalls-1 })
@@ -412,7 +421,7 @@ func TestMaxConns(t *testing.T) {
 // TestDrain: a stop lets a request on its way end, and closes who has none.
 func TestDrain(t *testing.T) {
 	n := newFakeNode(t)
-	p := startProxy(t, func(c *Config) { c.Timeout = 10 * time.Second }, n)
+	p := startProxy(t, unhurried, n)
 	idle, busy := p.dial(), p.dial()
 	idle.talk("get a\r\n", "END\r\n")
 	busy.talk("get a\r\n", "END\r\n")

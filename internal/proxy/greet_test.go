@@ -15,7 +15,10 @@ func TestLogin(t *testing.T) {
 	for _, login := range []string{"", "u p:w w"} {
 		n := newFakeNode(t)
 		n.asks(login)
-		p := startProxy(t, func(c *Config) { c.User, c.Password = "u", "p:w w" }, n)
+		p := startProxy(t, func(c *Config) {
+			unhurried(c)
+			c.User, c.Password = "u", "p:w w"
+		}, n)
 		p.dial().talk("set a 0 0 1\r\nx\r\nget a\r\n", "STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n")
 		p.dial().talk(frame(0x00, "op01", "", "a", "", 0), reply(0x00, "op01", memcache.BinaryOK, noFlags, "x"))
 		if got := strings.Join(n.requests(), ","); got != "set a 0 0 1,get a,0x0 a" {
@@ -32,6 +35,7 @@ func TestWrongLogin(t *testing.T) {
 			first.asks("u right")
 			var log bytes.Buffer
 			p := runProxy(t, func(c *Config) {
+				unhurried(c)
 				if c.User = user; user != "" {
 					c.Password = "wrong"
 				}
@@ -64,7 +68,10 @@ func TestWrongLogin(t *testing.T) {
 // A password that is changed while the upstream is up takes it out with the next connection.
 func TestLoginLost(t *testing.T) {
 	first, second := newFakeNode(t), newFakeNode(t)
-	p := startProxy(t, func(c *Config) { c.User, c.Password = "u", "p" }, first, second)
+	p := startProxy(t, func(c *Config) {
+		unhurried(c)
+		c.User, c.Password = "u", "p"
+	}, first, second)
 	first.asks("u other")
 	p.dial().talk("set a 0 0 1\r\nx\r\n", "STORED\r\n")
 	p.dial().talk(frame(0x00, "op01", "", "a", "", 0), reply(0x00, "op01", memcache.BinaryOK, noFlags, "x"))

@@ -369,13 +369,19 @@ func startProxy(t *testing.T, change func(*Config), nodes ...*fakeNode) *testPro
 }
 
 // unhurried is for tests in which nothing is late but by the load of the machine.
-func unhurried(c *Config) { c.Timeout = 10 * time.Second }
+func unhurried(c *Config) {
+	c.Timeout = 10 * time.Second
+	seldom(c)
+}
+
+// seldom is for tests that checks are no part of: a busy machine does not make two of them in a row fail.
+func seldom(c *Config) { c.CheckInterval = time.Second }
 
 func runProxy(t *testing.T, change func(*Config), nodes ...*fakeNode) *testProxy {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Listen, cfg.AdminListen, cfg.Version = "127.0.0.1:0", "127.0.0.1:0", "9.9.9"
-	cfg.Timeout, cfg.CheckInterval = 400*time.Millisecond, 20*time.Millisecond
+	cfg.Timeout, cfg.CheckInterval = 2*time.Second, 20*time.Millisecond
 	for _, n := range nodes {
 		cfg.Upstreams = append(cfg.Upstreams, n.upstream())
 	}
@@ -441,12 +447,20 @@ func (p *testProxy) dial() *testClient {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(20 * time.Second))
-	return &testClient{p.t, nc, bufio.NewReader(nc)}
+	return &testClient{p.t, nc, bufio.NewReader(patient{nc})}
+}
+
+// patient gives each read 20 seconds: with the race detector on a busy machine a test of many megabytes takes longer in all.
+type patient struct{ nc net.Conn }
+
+func (p patient) Read(b []byte) (int, error) {
+	p.nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+	return p.nc.Read(b)
 }
 
 func (c *testClient) send(text string) {
 	c.t.Helper()
+	c.nc.SetWriteDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.WriteString(c.nc, text); err != nil {
 		c.t.Fatal(err)
 	}
