@@ -39,6 +39,8 @@ var layers = map[string]layer{
 	"internal/gateway":  {level: 0},
 	"internal/users":    {level: 0},
 
+	"internal/tyrant/tyranttest": {level: 1, may: []string{"internal/tyrant"}},
+
 	"internal/record": {level: 1, may: []string{"internal/hlc"}},
 
 	"internal/ulog":     {level: 2, may: []string{"internal/hlc", "internal/vfs", "internal/record"}},
@@ -48,6 +50,7 @@ var layers = map[string]layer{
 
 	"internal/cabinet": {level: 4},
 
+	"internal/migrate":           {level: 5, may: []string{"internal/tyrant"}},
 	"internal/mirror":            {level: 5},
 	"internal/replication":       {level: 5},
 	"internal/script":            {level: 5},

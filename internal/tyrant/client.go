@@ -236,7 +236,7 @@ const elementCost = 24
 // spend takes from the budget of a reply, before any memory is taken.
 func (c *Client) spend(budget *int, size int64) error {
 	if size > int64(*budget) {
-		return c.fail(CodeRecv, fmt.Errorf("a reply of more than %d bytes", c.maxReply))
+		return c.tooLarge()
 	}
 	*budget -= int(size)
 	return nil

@@ -12,6 +12,8 @@ var (
 	ErrEntry = errors.New("not a log entry")
 	// ErrPayload says that the payload of a log entry is no logged request.
 	ErrPayload = errors.New("not a logged request")
+	// ErrReply says that a Client was sent more than ClientConfig.MaxReply: the connection is lost.
+	ErrReply = errors.New("a reply")
 	// ErrTorn says that the last file of an update log ends within an entry: its writer is at it, or has died there.
 	ErrTorn = errors.New("the last entry is incomplete")
 )

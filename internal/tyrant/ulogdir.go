@@ -51,6 +51,50 @@ func OpenLog(dir string, from int64) (*LogReader, error) {
 	return l, nil
 }
 
+// LogPosition is a place between two entries of a log. The zero value is that of a log without a file.
+type LogPosition struct {
+	File   int   `json:"file"`   // its number
+	Offset int64 `json:"offset"` // in it, in bytes
+}
+
+// OpenLogAt opens the log in dir at a place where a LogReader was, for its entries whose time is at least from.
+func OpenLogAt(dir string, at LogPosition, from int64) (*LogReader, error) {
+	if at.File == 0 {
+		return OpenLog(dir, from)
+	}
+	f, err := os.Open(logPath(dir, at.File))
+	if err != nil {
+		return nil, fmt.Errorf("open log %s: %w", dir, err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() < at.Offset {
+		err = fmt.Errorf("%s has %d bytes, and was read up to %d: it is another one", f.Name(), info.Size(), at.Offset)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open log %s: %w", dir, err)
+	}
+	return &LogReader{dir: dir, from: max(from, 0), file: f, number: at.File, offset: at.Offset}, nil
+}
+
+// Position is where the next entry begins.
+func (l *LogReader) Position() LogPosition { return LogPosition{l.number, l.offset} }
+
+// Left is how much of the log lies behind the position now, in bytes.
+func (l *LogReader) Left() (int64, error) {
+	left := -l.offset
+	for n := max(l.number, 1); ; n++ {
+		info, err := os.Stat(logPath(l.dir, n))
+		if errors.Is(err, fs.ErrNotExist) {
+			return max(left, 0), nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		left += info.Size()
+	}
+}
+
 // Close closes the file.
 func (l *LogReader) Close() error {
 	if l.file == nil {

@@ -377,3 +377,43 @@ func appendFile(t *testing.T, path string, b []byte) {
 		t.Fatal(err)
 	}
 }
+
+// TestLogPosition stops behind every entry and goes on there with another reader.
+func TestLogPosition(t *testing.T) {
+	want := []int64{1, 2, 3, 4, 5}
+	dir := writeLog(t, map[int][]int64{1: {1, 2}, 2: nil, 3: {3, 4}, 4: {5}})
+	var all int64
+	for n := range want {
+		l := openLog(t, dir, 0)
+		for range n {
+			var e Entry
+			if err := l.Next(&e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left, err := l.Left()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			all = left
+		}
+		if size := int64(len(AppendEntry(nil, entryAt(1)))); left != all-int64(n)*size || all != 5*size {
+			t.Errorf("%d bytes are left behind %d of %d", left, n, all)
+		}
+		again, err := OpenLogAt(dir, l.Position(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		if times, err := rest(again); err != io.EOF || !slices.Equal(times, want[n:]) {
+			t.Errorf("from %+v: got %v, %v, want %v", l.Position(), times, err, want[n:])
+		}
+	}
+	for _, at := range []LogPosition{{File: 9}, {File: 1, Offset: 1 << 20}} {
+		if l, err := OpenLogAt(dir, at, 0); err == nil {
+			l.Close()
+			t.Errorf("a log is open at %+v", at)
+		}
+	}
+}
