@@ -1,0 +1,148 @@
+package migrate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/futago/futago/internal/tyrant"
+)
+
+// TestReplay replays a whole log, broken off at any place again and again.
+func TestReplay(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 3))
+			dir := t.TempDir()
+			source, target := listen(t, dir), listen(t, "")
+			for i := range 40_000 {
+				source.Do(randomRequest(r, 300))
+				if seed%3 == 1 && i%15_000 == 14_999 {
+					source.Do(tyrant.Request{Command: tyrant.Vanish})
+				}
+			}
+			path := statePath(t)
+			breaks := 0
+			replay := func(dial Dial) (*Replayed, error) {
+				return Replay(t.Context(), ReplayConfig{Dir: dir, Target: dial, State: openState(t, path)})
+			}
+			for range 25 {
+				if _, err := replay(breaking(target, int64(r.IntN(15_000)), func() {})); err != nil {
+					breaks++
+				}
+			}
+			done, err := replay(dialer(target))
+			if err != nil || breaks == 0 {
+				t.Fatalf("got %v, broken off %d times", err, breaks)
+			}
+			if done.Refused != 0 || done.Unknown != 0 || done.Doubtful != 0 || done.Torn != "" {
+				t.Errorf("done: %+v", done)
+			}
+			checkEqual(t, source, target)
+
+			// What comes later is replayed from there.
+			source.Do(tyrant.Request{Command: tyrant.AddInt, Key: []byte("number1"), Num: 5})
+			if done, err := replay(dialer(target)); err != nil || done.Entries != 1 || done.Applied != 1 {
+				t.Errorf("one more: %+v, %v", done, err)
+			}
+			checkEqual(t, source, target)
+		})
+	}
+}
+
+func TestReplayDamage(t *testing.T) {
+	write := func(t *testing.T, n int) (dir string, file string) {
+		dir = t.TempDir()
+		m := listen(t, dir)
+		for i := range n {
+			m.Do(tyrant.Request{Command: tyrant.Put, Key: fmt.Append(nil, i), Value: make([]byte, 1000)})
+		}
+		return dir, filepath.Join(dir, "00000001.ulog")
+	}
+	replay := func(t *testing.T, dir string, partial bool) (*Replayed, error) {
+		return Replay(t.Context(), ReplayConfig{Dir: dir, Target: dialer(listen(t, "")), State: openState(t, ""), Partial: partial})
+	}
+	t.Run("torn", func(t *testing.T) {
+		dir, file := write(t, 10)
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(file, info.Size()-5); err != nil {
+			t.Fatal(err)
+		}
+		if done, err := replay(t, dir, false); err != nil || done.Stored != 9 || !strings.Contains(done.Torn, "00000001.ulog at ") {
+			t.Errorf("got %+v, %v", done, err)
+		}
+	})
+	t.Run("damaged", func(t *testing.T) {
+		dir, file := write(t, 10)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := len(text) / 10
+		text[5*size] = 'x'
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		done, err := replay(t, dir, false)
+		damage, ok := errors.AsType[*tyrant.LogError](err)
+		if !ok || damage.File != file || damage.Offset != int64(5*size) || done.Stored != 5 {
+			t.Errorf("got %+v, %v", done, err)
+		}
+	})
+	t.Run("missing", func(t *testing.T) {
+		dir, file := write(t, 2500)
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := replay(t, dir, false); !errors.Is(err, ErrMissing) {
+			t.Errorf("got %v, want %v", err, ErrMissing)
+		}
+		if done, err := replay(t, dir, true); err != nil || done.Stored == 0 || done.Stored >= 2500 {
+			t.Errorf("got %+v, %v", done, err)
+		}
+	})
+}
+
+func TestTSV(t *testing.T) {
+	source, target := listen(t, ""), listen(t, "")
+	fill(source, 1000)
+	for key, value := range map[string]string{"empty": "", "a\tb": "1", "line": "a\nb", "nul": "\x00", "tab": "a\tb"} {
+		source.Do(tyrant.Request{Command: tyrant.Put, Key: []byte(key), Value: []byte(value)})
+	}
+	var text bytes.Buffer
+	done, err := Export(t.Context(), dialer(source), nil, &text, nil)
+	if err != nil || done.Records != 1001 || done.Unfit != 4 || done.Bytes != int64(text.Len()) || len(done.Keys) != 4 {
+		t.Fatalf("got %+v, %v", done, err)
+	}
+	text.WriteString("no field\n\nlast\tone")
+	loaded, err := Load(t.Context(), dialer(target), &text, nil)
+	if err != nil || loaded.Stored != 1002 || loaded.Skipped != 2 {
+		t.Fatalf("got %+v, %v", loaded, err)
+	}
+	for _, key := range []string{"a\tb", "line", "nul", "tab"} {
+		source.Do(tyrant.Request{Command: tyrant.Out, Key: []byte(key)})
+	}
+	source.Do(tyrant.Request{Command: tyrant.Put, Key: []byte("last"), Value: []byte("one")})
+	checkEqual(t, source, target)
+
+	text.Reset()
+	if done, err := Export(t.Context(), dialer(source), []byte("key\xff99"), &text, nil); err != nil || done.Records != 11 || strings.Count(text.String(), "\n") != 11 {
+		t.Errorf("by prefix: %+v, %v", done, err)
+	}
+	if _, err := Export(t.Context(), dialer(source), nil, failing{}, nil); !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("a full disk: got %v", err)
+	}
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
