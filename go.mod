@@ -8,7 +8,7 @@ require (
 	github.com/dsnet/compress v0.0.1 // bzip2 for scripts: the standard library only reads it
 	github.com/klauspost/compress v1.20.3 // zstd on the peer link
 	github.com/prometheus/client_golang v1.25.0 // metrics as operators expect them, with the Go runtime's
-	github.com/schollz/progressbar/v3 v3.19.1 // progress of the log tools on a terminal
+	github.com/schollz/progressbar/v3 v3.19.1 // progress of tools on a terminal
 	github.com/spf13/cobra v1.10.2 // command line: help, completion
 	github.com/spf13/pflag v1.0.9 // cobra's flags, for the settings table
 	github.com/yuin/gopher-lua v1.1.2 // Lua 5.1, the language of Tokyo Tyrant's script extension

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/futago/futago"
+	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/migrate"
+	"github.com/futago/futago/internal/tyrant"
+	"github.com/spf13/cobra"
+)
+
+const (
+	// importTimeout is how long servers may take for an answer: listing keys takes the original its time, and so does a group of records.
+	importTimeout = time.Minute
+	// dialTimeout bounds connecting.
+	dialTimeout = 5 * time.Second
+)
+
+// nodeConfig says which node the tools speak to that import and export.
+type nodeConfig struct {
+	// Addr are the client addresses of the nodes, the first one first: the others are for when it fails.
+	Addr    []string
+	Timeout time.Duration
+	login   loginConfig
+	table   settings
+}
+
+// newNodeConfig gives cmd the settings of a nodeConfig.
+func newNodeConfig(cmd *cobra.Command) *nodeConfig {
+	c := &nodeConfig{Addr: []string{futago.DefaultAddr}, Timeout: importTimeout}
+	c.table.add("addr", listValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it cannot be reached")
+	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for a server after so long")
+	c.login.add(&c.table)
+	c.table.bind(cmd)
+	return c
+}
+
+// load applies the settings, and returns how to connect to the node.
+func (c *nodeConfig) load(cmd *cobra.Command) (migrate.Dial, error) {
+	if err := c.table.load(cmd); err != nil {
+		return nil, usageError{err}
+	}
+	if c.Timeout <= 0 {
+		return nil, usageError{fmt.Errorf("timeout %v: allowed is more than 0", c.Timeout)}
+	}
+	for i, a := range c.Addr {
+		if strings.HasPrefix(a, ":") {
+			c.Addr[i] = "127.0.0.1" + a
+		}
+		if err := addr.CheckDial(c.Addr[i]); err != nil {
+			return nil, usageError{err}
+		}
+	}
+	var login futago.Config
+	if err := c.login.apply(&login); err != nil {
+		return nil, usageError{err}
+	}
+	return func(ctx context.Context, maxReply int) (client *tyrant.Client, err error) {
+		for _, a := range c.Addr {
+			if client, err = c.dial(ctx, a, maxReply, &login); err == nil {
+				return client, nil
+			}
+		}
+		return nil, err
+	}, nil
+}
+
+// dial connects to one node and says who asks.
+func (c *nodeConfig) dial(ctx context.Context, address string, maxReply int, login *futago.Config) (*tyrant.Client, error) {
+	nc, err := dialServer(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if login.TLS != nil {
+		config := login.TLS.Clone()
+		if config.ServerName == "" {
+			config.ServerName, _, _ = net.SplitHostPort(address)
+		}
+		secured := tls.Client(nc, config)
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		if err := secured.HandshakeContext(ctx); err != nil {
+			nc.Close()
+			return nil, fmt.Errorf("begin TLS with %s: %w", address, err)
+		}
+		nc = secured
+	}
+	client := tyrant.NewClient(nc, tyrant.ClientConfig{Timeout: c.Timeout, MaxReply: maxReply})
+	if login.User != "" {
+		if _, err := client.Misc("login", 0, []byte(login.User), []byte(login.Password)); err != nil {
+			client.Close()
+			return nil, withHint(fmt.Errorf("log in at %s as %q: %w", address, login.User, err), "Give another user or password: --user, --password-file or FUTAGO_PASSWORD.")
+		}
+	}
+	return client, nil
+}
+
+func dialServer(ctx context.Context, address string) (net.Conn, error) {
+	network, target, err := addr.Split(address)
+	if err != nil {
+		return nil, err
+	}
+	d := net.Dialer{Timeout: dialTimeout}
+	nc, err := d.DialContext(ctx, network, target)
+	if err != nil {
+		return nil, &tyrant.Error{Doing: "connect to " + address, Code: tyrant.CodeRefused, Err: err}
+	}
+	return nc, nil
+}
+
+// tyrantScheme begins the name of a server of Tokyo Tyrant; tyrantPort is the one it has by default.
+const (
+	tyrantScheme = "tyrant://"
+	tyrantPort   = "1978"
+)
+
+// parseTyrant returns the address in tyrant://HOST[:PORT] or tyrant://unix:/path.
+func parseTyrant(text string) (string, error) {
+	rest, ok := strings.CutPrefix(text, tyrantScheme)
+	if !ok {
+		return "", errors.New("want tyrant://HOST:PORT; 'futago import --help' lists what else can be imported")
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	if _, _, err := net.SplitHostPort(rest); err != nil && rest != "" && !strings.HasPrefix(rest, "unix:") {
+		rest = net.JoinHostPort(strings.Trim(rest, "[]"), tyrantPort)
+	}
+	return rest, addr.CheckDial(rest)
+}
+
+// importHint says what to do about an error of an import.
+func importHint(err error, state string) error {
+	again := "Run the same command again. If the node speaks TLS there, add --tls or --tls-ca FILE."
+	if state != "" {
+		again = "Run the same command again: it goes on where " + state + " says. If the node speaks TLS there, add --tls or --tls-ca FILE."
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, migrate.ErrShared):
+		return withHint(err, "Use --by-prefix, which needs no cursor, or stop the client that iterates. Then run it again.")
+	case errors.Is(err, migrate.ErrGap):
+		return withHint(err, "Begin anew: remove the state file, and import into an empty node.")
+	case errors.Is(err, migrate.ErrOtherSource):
+		return withHint(err, "Name the source that the state file is of, or remove that file to begin anew.")
+	case errors.Is(err, migrate.ErrStalled):
+		return withHint(err, "A log with a torn entry in it does that. Restart the source with an empty log folder, and begin anew without the state file.")
+	case errors.Is(err, migrate.ErrRefused):
+		return withHint(err, "See whether the node may be written to: its --mask, its users, its memory and disk ('futago status').")
+	case errors.Is(err, migrate.ErrInterrupted), errors.Is(err, tyrant.CodeRecv), errors.Is(err, tyrant.CodeSend):
+		return withHint(err, again)
+	case errors.Is(err, tyrant.CodeRefused):
+		return withHint(err, "Nobody answered there. See whether it runs, and name the node with --addr or FUTAGO_ADDR.")
+	}
+	return err
+}
