@@ -117,7 +117,7 @@ func TestCatchUpUnderLoadServesNothingOld(t *testing.T) {
 // The nodes are never up together: each is written alone, and the one that was stopped first comes back last. Nothing
 // newer is overwritten and no delete undone. The original lost 500 of 500 values and 500 of 500 deletes.
 func TestCatchUpAfterTakingTurns(t *testing.T) {
-	p := startPair(t)
+	p := startPair(t, "--catchup-timeout=1s")
 	kept, deleted := names("kept", 500), names("deleted", 500)
 	both := append(append([]string{}, kept...), deleted...)
 	p[0].setAll(t, both, "both")

@@ -208,7 +208,7 @@ func TestFrontOverFrozenNode(t *testing.T) {
 // After both nodes were away the gateway serves within a second of the first that is ready again. The article's nginx
 // took 28 seconds.
 func TestGatewayAfterBothWereAway(t *testing.T) {
-	strain, p := startStrain(t), startPair(t)
+	strain, p := startStrain(t), startPair(t, "--catchup-timeout=1s")
 	p[0].setAll(t, names("count_key", 100), "1")
 	f := startGateway(t, p)
 	f.requests(t, 100)

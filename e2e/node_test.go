@@ -62,10 +62,11 @@ func newPair(t *testing.T, flags ...string) [2]*node {
 	return p
 }
 
-// startPair returns two nodes that are ready and follow each other.
+// startPair returns two nodes that are ready and follow each other. One that starts again waits for the other one as long as by default:
+// on a busy machine it would serve the past otherwise.
 func startPair(t *testing.T, flags ...string) [2]*node {
 	t.Helper()
-	p := newPair(t, flags...)
+	p := newPair(t, append([]string{"--catchup-timeout=10s"}, flags...)...)
 	startAll(t, p)
 	return p
 }

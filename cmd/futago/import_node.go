@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -115,10 +116,9 @@ func dialServer(ctx context.Context, address string) (net.Conn, error) {
 	return nc, nil
 }
 
-// tyrantScheme begins the name of a server of Tokyo Tyrant; tyrantPort is the one it has by default.
+// tyrantScheme begins the name of a server of Tokyo Tyrant.
 const (
 	tyrantScheme = "tyrant://"
-	tyrantPort   = "1978"
 )
 
 // parseTyrant returns the address in tyrant://HOST[:PORT] or tyrant://unix:/path.
@@ -129,7 +129,7 @@ func parseTyrant(text string) (string, error) {
 	}
 	rest = strings.TrimSuffix(rest, "/")
 	if _, _, err := net.SplitHostPort(rest); err != nil && rest != "" && !strings.HasPrefix(rest, "unix:") {
-		rest = net.JoinHostPort(strings.Trim(rest, "[]"), tyrantPort)
+		rest = net.JoinHostPort(strings.Trim(rest, "[]"), strconv.Itoa(tyrantPort))
 	}
 	return rest, addr.CheckDial(rest)
 }

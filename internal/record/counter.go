@@ -163,17 +163,19 @@ func (c *CounterState) untouched() bool {
 
 // AppendBytes appends what clients read: the number, or the base when it is none or nothing was added.
 func (c *CounterState) AppendBytes(dst []byte) []byte {
-	switch {
-	case c.Domain == Int32:
-		return binary.LittleEndian.AppendUint32(dst, uint32(c.int32()))
-	case c.Domain == Float64 && !c.untouched():
-		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(c.float64()))
-	}
-	v, ok := c.Visible()
-	if !ok || c.untouched() {
+	if c.untouched() {
 		return append(dst, c.Base...)
 	}
-	return strconv.AppendUint(dst, v, 10)
+	switch c.Domain {
+	case Int32:
+		return binary.LittleEndian.AppendUint32(dst, uint32(c.int32()))
+	case Float64:
+		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(c.float64()))
+	}
+	if v, ok := c.Visible(); ok {
+		return strconv.AppendUint(dst, v, 10)
+	}
+	return append(dst, c.Base...)
 }
 
 // Visible is what clients see as a decimal number, clamped to 0..2^64-1; ok is false when it is none.

@@ -91,6 +91,24 @@ func TestDomainsMeet(t *testing.T) {
 	}
 }
 
+// A double to which only zeros were added reads as it was stored, by every way to read it.
+func TestNothingAddedToADouble(t *testing.T) {
+	r := Record{Kind: Value, Stamp: hlc.Make(1, 0, 1), Value: []byte("12345678")}
+	r, _ = ContributeFloat64(&r, by(2, 1), 0, nil)
+	if n, ok := r.Number(); n != 12345678 || !ok || string(r.AppendVisible(nil)) != "12345678" || string(r.Bytes(nil)) != "12345678" {
+		t.Errorf("it reads %d, %v, %q", n, ok, r.AppendVisible(nil))
+	}
+	r, number := Contribute(&r, by(3, 1), true, 1, nil)
+	if number != 12345679 {
+		t.Errorf("one more is %d", number)
+	}
+	z := zero(Float64, 1, 1)
+	z, _ = ContributeFloat64(&z, by(1, 1), 0, nil)
+	if _, ok := z.Number(); ok || len(z.AppendVisible(nil)) != 8 {
+		t.Errorf("a zero reads %q", z.AppendVisible(nil))
+	}
+}
+
 func TestFloat64Edges(t *testing.T) {
 	r := zero(Float64, 1, 1)
 	r, _ = ContributeFloat64(&r, by(2, 1), 0.1, nil)
