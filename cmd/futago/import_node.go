@@ -117,9 +117,7 @@ func dialServer(ctx context.Context, address string) (net.Conn, error) {
 }
 
 // tyrantScheme begins the name of a server of Tokyo Tyrant.
-const (
-	tyrantScheme = "tyrant://"
-)
+const tyrantScheme = "tyrant://"
 
 // parseTyrant returns the address in tyrant://HOST[:PORT] or tyrant://unix:/path.
 func parseTyrant(text string) (string, error) {
