@@ -1,5 +1,5 @@
 -- Queues: what was put first is taken first. The key of a call is the name of the queue.
--- Call push and pop with the record lock, so that nobody takes the same item, and on a node that keeps keys in order.
+-- Call push and pop with the record lock, so that nobody takes the same item. _fwmkeys looks at every key of the node: this is for small ones.
 
 -- An item is stored under its queue and a number with as many digits as all others, so that keys sort by age.
 local function item_key(queue, number)
