@@ -32,6 +32,7 @@ was due: that shows what users see while the server stalls.`,
 		Example: `  futago bench
   futago bench --addr 127.0.0.1:11211 --pipeline 16 --duration 10s
   futago bench --rate 40000 --connections 100 --json
+  futago bench --protocol tyrant --addr 127.0.0.1:1978 --multi-get 100 --get-ratio 1
   futago bench --protocol redis --addr 127.0.0.1:6379 --server-pid "$(pidof redis-server)"`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,7 +58,7 @@ was due: that shows what users see while the server stalls.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&config.Address, "addr", config.Address, "server to load, host:port or unix:PATH")
-	f.StringVar(&config.Protocol, "protocol", config.Protocol, "memcache (text), redis or http (GET and PUT of /KEY)")
+	f.StringVar(&config.Protocol, "protocol", config.Protocol, "memcache (text), redis, tyrant (binary: get, mget and put) or http (GET and PUT of /KEY)")
 	f.IntVar(&config.Connections, "connections", config.Connections, "connections over all threads")
 	f.IntVar(&config.Pipeline, "pipeline", config.Pipeline, "requests under way on each connection")
 	f.Float64Var(&config.GetRatio, "get-ratio", config.GetRatio, "share of gets, 0 to 1; the others are sets")

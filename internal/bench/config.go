@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,6 +13,7 @@ const (
 	Memcache = "memcache" // text protocol: get and set
 	Redis    = "redis"    // RESP: GET, MGET and SET
 	HTTP     = "http"     // HTTP/1.1 with keep-alive: GET and PUT of /KEY
+	Tyrant   = "tyrant"   // Tokyo Tyrant's binary protocol: get, mget and put
 )
 
 const (
@@ -104,8 +106,8 @@ func (c *Config) Validate() error {
 	inRange := func(name string, v, lo, hi int) {
 		check(v >= lo && v <= hi, "%s %d: must be %d to %d", name, v, lo, hi)
 	}
-	check(c.Protocol == Memcache || c.Protocol == Redis || c.Protocol == HTTP,
-		"protocol %q: must be %s, %s or %s", c.Protocol, Memcache, Redis, HTTP)
+	check(slices.Contains([]string{Memcache, Redis, HTTP, Tyrant}, c.Protocol),
+		"protocol %q: must be %s, %s, %s or %s", c.Protocol, Memcache, Redis, HTTP, Tyrant)
 	check(c.Address != "", "address is empty: must be HOST:PORT or unix:PATH")
 	inRange("threads", c.Threads, 1, maxThreads)
 	inRange("connections", c.Connections, 1, maxConnections)

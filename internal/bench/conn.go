@@ -12,7 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errServerClosed = errors.New("server closed the connection")
+var (
+	errServerClosed = errors.New("server closed the connection")
+	errUnasked      = errors.New("server sent more replies than it was sent requests")
+)
 
 const dialTimeout = 5 * time.Second
 
@@ -60,8 +63,9 @@ func dial(ctx context.Context, c *Config, depth int) (*conn, error) {
 
 func (c *conn) close() { unix.Close(c.fd) }
 
-// push notes a request that was due or sent at ns.
-func (c *conn) push(ns int64) {
+// push notes that out ends with a request from this place on, which was due or sent at ns.
+func (c *conn) push(at int, ns int64) {
+	c.scan.sent(c.out[at:])
 	c.times[(c.first+c.pending)%len(c.times)] = ns
 	c.pending++
 }

@@ -1,5 +1,6 @@
-// Package bench is a load generator for servers that speak memcached's text protocol, Redis' RESP or
-// HTTP, a comparison of such servers in one run, and the measurement of a pair of futago nodes. Linux only.
+// Package bench is a load generator for servers that speak memcached's text protocol, Redis' RESP, Tokyo
+// Tyrant's binary protocol or HTTP, a comparison of such servers in one run, and the measurement of a pair of
+// futago nodes. Linux only.
 //
 // A load thread is one locked OS thread with its own epoll instance and non-blocking sockets. It builds
 // requests from parts prepared before the run and only scans replies for their ends, so that it takes less

@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -224,7 +223,7 @@ func (p *prober) receive(i int) error {
 		return err
 	}
 	if replies > 1 || !p.polling {
-		return errors.New("server sent more replies than it was sent requests")
+		return errUnasked
 	}
 	p.polling = false
 	p.poll.record(p.now() - p.polledAt)

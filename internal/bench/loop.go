@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -189,7 +188,7 @@ func (l *loop) receive(c *conn, index int) error {
 		return err
 	}
 	if replies > c.pending {
-		return errors.New("server sent more replies than it was sent requests")
+		return errUnasked
 	}
 	now := l.now()
 	l.heard = now
@@ -221,6 +220,7 @@ func (l *loop) startBatches() error {
 // batch sends depth requests, or what is left to fill.
 func (l *loop) batch(c *conn, index int, now int64) error {
 	for range l.depth {
+		at := len(c.out)
 		if l.filling {
 			if l.fillNext == l.fillEnd {
 				break
@@ -230,7 +230,7 @@ func (l *loop) batch(c *conn, index int, now int64) error {
 		} else {
 			c.out, l.random = l.load.appendRandom(c.out, l.random)
 		}
-		c.push(now)
+		c.push(at, now)
 		l.pending++
 	}
 	return l.conns[index].send(l.poller, index)
@@ -244,11 +244,12 @@ func (l *loop) pace(now int64) (blocked bool, err error) {
 			return true, nil
 		}
 		c := l.conns[index]
+		at := len(c.out)
 		c.out, l.random = l.load.appendRandom(c.out, l.random)
 		if l.pending == 0 {
 			l.heard = now // the server had nothing to answer
 		}
-		c.push(int64(l.due))
+		c.push(at, int64(l.due))
 		l.pending++
 		l.due += l.interval
 		if err := l.conns[index].send(l.poller, index); err != nil {

@@ -39,6 +39,13 @@ func TestRun(t *testing.T) {
 		{"redis", Redis, func(c *Config) { c.Pipeline = 3 }, false},
 		{"redis ten-key gets", Redis, func(c *Config) { c.MultiGet = 10 }, false},
 		{"redis sets that wait", Redis, func(c *Config) { c.GetRatio, c.WaitReplicas, c.Pipeline = 0, 1, 3 }, false},
+		{"tyrant", Tyrant, func(*Config) {}, false},
+		{"tyrant pipeline", Tyrant, func(c *Config) { c.Pipeline = 16 }, false},
+		{"tyrant ten-key gets", Tyrant, func(c *Config) { c.MultiGet, c.Pipeline = 10, 3 }, false},
+		{"tyrant paced", Tyrant, func(c *Config) { c.Rate, c.Threads, c.Pipeline = 5000, 2, 4 }, false},
+		{"tyrant empty server", Tyrant, func(c *Config) { c.Fill = false }, true},
+		{"tyrant ten-key gets of an empty server", Tyrant, func(c *Config) { c.Fill, c.MultiGet = false, 10 }, true},
+		{"tyrant large values", Tyrant, func(c *Config) { c.ValueSize, c.Keys = 1<<20, 6 }, false},
 		{"http", HTTP, func(*Config) {}, false},
 		{"http empty server", HTTP, func(c *Config) { c.Fill, c.GetRatio = false, 1 }, true},
 	}

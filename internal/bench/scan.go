@@ -30,6 +30,9 @@ func (c *counts) failed(line []byte) {
 
 // scanner finds the ends of replies in a byte stream that arrives in arbitrary pieces.
 type scanner interface {
+	// sent tells of the next request, before its reply is scanned, for a protocol whose replies do not say what they
+	// answer. It does not keep the request.
+	sent(request []byte)
 	// scan consumes all of b and returns the number of replies that it completed. After an error the stream
 	// cannot be read further. It does not keep b.
 	scan(b []byte, c *counts) (replies int, err error)
@@ -41,6 +44,8 @@ func newScanner(c *Config) scanner {
 		return &redisScanner{wait: c.WaitReplicas}
 	case HTTP:
 		return &httpScanner{}
+	case Tyrant:
+		return &tyrantScanner{multiGet: c.MultiGet}
 	default:
 		return &memcacheScanner{multiGet: c.MultiGet}
 	}
@@ -51,6 +56,9 @@ type lines struct {
 	skip    int    // bytes of a body still to come
 	partial []byte // the beginning of a line whose end has not arrived
 }
+
+// sent does nothing: lines say what they answer.
+func (*lines) sent([]byte) {}
 
 // next returns the next complete line without its line end and the rest of b. ok is false when b is
 // used up. The line is valid until the following call.

@@ -3,6 +3,8 @@ package bench
 import (
 	"strings"
 	"testing"
+
+	"github.com/futago/futago/internal/tyrant"
 )
 
 var scanTests = []struct {
@@ -45,6 +47,23 @@ var scanTests = []struct {
 	{"refused set before a wait", redisWaiting, 1, "-OOM\r\n:1\r\n", counts{replies: 1, errors: 1}, ""},
 	{"bad number of replicas", redisWaiting, 1, "+OK\r\n:-1\r\n", counts{}, "bad size"},
 
+	{"get", "tyrant get", 1, "\x00\x00\x00\x00\x03abc", counts{replies: 1}, ""},
+	{"empty value", "tyrant get", 1, "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01", counts{replies: 2}, ""},
+	{"miss", "tyrant get", 1, "\x01\x00\x00\x00\x00\x01\x00\x01", counts{replies: 3, misses: 2}, ""},
+	{"put", "tyrant put", 1, "\x00\x00", counts{replies: 2}, ""},
+	{"refused put", "tyrant put", 1, "\x01\x00", counts{replies: 2, errors: 1}, ""},
+	{"get and put", "tyrant get put", 1, "\x00\x00\x00\x00\x01\x01\x00\x01\x00", counts{replies: 4, misses: 1}, ""},
+	{"mget", "tyrant mget", 2, tyrantMGetReply, counts{replies: 1}, ""},
+	{"mget with a miss", "tyrant mget", 3, tyrantMGetReply, counts{replies: 1, misses: 1}, ""},
+	{"mget of nothing there", "tyrant mget", 3, "\x00\x00\x00\x00\x00", counts{replies: 1, misses: 3}, ""},
+	{"refused mget", "tyrant mget", 3, "\x01\x00\x00\x00\x00" + tyrantMGetReply, counts{replies: 2, errors: 1, misses: 4}, ""},
+	{"mget with too many", "tyrant mget", 1, tyrantMGetReply, counts{}, "2 records for 1 keys"},
+	{"fwmkeys", "tyrant fwmkeys put", 1, "\x00\x00\x00\x00\x03\x00\x00\x00\x01a\x00\x00\x00\x00\x00\x00\x00\x02bb\x00", counts{replies: 2}, ""},
+	{"huge value", "tyrant get", 1, "\x00\xff\xff\xff\xff", counts{}, "4294967295 bytes"},
+	{"huge key", "tyrant mget", 1, "\x00\x00\x00\x00\x01\xff\xff\xff\xff\x00\x00\x00\x00", counts{}, "4294967295 bytes"},
+	{"other protocol", "tyrant get", 1, "ERROR\r\n", counts{}, "not Tokyo Tyrant's"},
+	{"unasked", "tyrant", 1, "\x00", counts{}, "more replies"},
+
 	{"get", HTTP, 1, "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 3\r\n\r\nabc", counts{replies: 1}, ""},
 	{"folded name", HTTP, 1, "HTTP/1.1 200 OK\r\ncontent-LENGTH:0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", counts{replies: 2}, ""},
 	{"miss", HTTP, 1, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone", counts{replies: 1, misses: 1}, ""},
@@ -61,13 +80,32 @@ var scanTests = []struct {
 // redisWaiting is Redis with a WAIT for one replica after each SET.
 const redisWaiting = "redis and wait"
 
-// testScanner knows redisWaiting, too.
+// tyrantMGetReply has the records a, 1 byte, and b, none.
+const tyrantMGetReply = "\x00\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x01ax\x00\x00\x00\x01\x00\x00\x00\x00b"
+
+// testScanner knows redisWaiting, too, and Tyrant with the names of the requests that were sent over and over.
 func testScanner(protocol string, multiGet int) scanner {
+	if words := strings.Fields(protocol); len(words) > 0 && words[0] == Tyrant {
+		s := newScanner(&Config{Protocol: Tyrant, MultiGet: multiGet})
+		for range manyRequests {
+			for _, name := range words[1:] {
+				if command, ok := tyrantNames[name]; ok {
+					s.sent(tyrant.AppendRequest(nil, &tyrant.Request{Command: command}))
+				}
+			}
+		}
+		return s
+	}
 	if protocol == redisWaiting {
 		return newScanner(&Config{Protocol: Redis, MultiGet: multiGet, WaitReplicas: 1})
 	}
 	return newScanner(&Config{Protocol: protocol, MultiGet: multiGet})
 }
+
+// manyRequests is above what any test has replies for.
+const manyRequests = 500
+
+var tyrantNames = map[string]tyrant.Command{"get": tyrant.Get, "put": tyrant.Put, "mget": tyrant.MGet, "fwmkeys": tyrant.FwmKeys}
 
 // scanIn feeds a stream in pieces of size bytes.
 func scanIn(protocol string, multiGet int, stream []byte, size int) (counts, error) {
@@ -171,4 +209,37 @@ func FuzzScan(f *testing.F) {
 			t.Errorf("got %d replies in %d bytes", whole.replies, len(stream))
 		}
 	})
+}
+
+// TestTyrantRequestsDoNotAllocate sends and answers batches, and then one request for each reply.
+func TestTyrantRequestsDoNotAllocate(t *testing.T) {
+	s := newScanner(&Config{Protocol: Tyrant, MultiGet: 1})
+	get := tyrant.AppendRequest(nil, &tyrant.Request{Command: tyrant.Get, Key: []byte("k")})
+	put := tyrant.AppendRequest(nil, &tyrant.Request{Command: tyrant.Put, Key: []byte("k")})
+	reply := []byte("\x00\x00\x00\x00\x01v\x00")
+	var c counts
+	exchange := func() {
+		for range 16 {
+			s.sent(get)
+			s.sent(put)
+		}
+		for range 100 {
+			if n, err := s.scan(reply, &c); n != 2 || err != nil {
+				t.Fatalf("got %d replies and error %v, want 2 and none", n, err)
+			}
+			s.sent(get)
+			s.sent(put)
+		}
+		for range 16 {
+			if n, err := s.scan(reply, &c); n != 2 || err != nil {
+				t.Fatalf("got %d replies and error %v, want 2 and none", n, err)
+			}
+		}
+	}
+	if n := testing.AllocsPerRun(100, exchange); n != 0 {
+		t.Errorf("requests and replies allocate %v times, want 0", n)
+	}
+	if _, err := s.scan(reply, &c); err == nil {
+		t.Error("a reply to nothing: got no error")
+	}
 }

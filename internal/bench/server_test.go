@@ -7,10 +7,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/futago/futago/internal/tyrant"
 )
 
 // serveVariable makes the test program a memcached-like server on the port that it names.
@@ -88,13 +91,19 @@ func (s *fakeServer) session(nc net.Conn) {
 	for {
 		var reply string
 		var ok bool
-		switch s.protocol {
+		protocol := s.protocol
+		if first, err := r.Peek(1); err == nil && first[0] == 0xC8 {
+			protocol = Tyrant // beside the other, as at a node
+		}
+		switch protocol {
 		case Memcache:
 			reply, ok = s.memcache(r)
 		case Redis:
 			reply, ok = s.redis(r)
 		case HTTP:
 			reply, ok = s.http(r)
+		case Tyrant:
+			reply, ok = s.tyrant(r)
 		}
 		if !ok {
 			return
@@ -224,4 +233,65 @@ func (s *fakeServer) http(r *bufio.Reader) (reply string, ok bool) {
 		return "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", true
 	}
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(v), v), true
+}
+
+func (s *fakeServer) tyrant(r *bufio.Reader) (reply string, ok bool) {
+	var d tyrant.Decoder
+	var req tyrant.Request
+	var b []byte
+	for {
+		_, need, err := d.Decode(b, &req)
+		if err == nil {
+			break
+		}
+		more := make([]byte, max(1, need-len(b)))
+		if _, err := io.ReadFull(r, more); err != nil {
+			return "", false
+		}
+		b = append(b, more...)
+	}
+	var out []byte
+	switch key := string(req.Key); req.Command {
+	case tyrant.Put:
+		s.set(key, string(req.Value))
+		out = tyrant.AppendStatus(nil, true)
+	case tyrant.Get:
+		if v, ok := s.get(key); ok {
+			out = tyrant.AppendValue(nil, []byte(v))
+		} else {
+			out = tyrant.AppendStatus(nil, false)
+		}
+	case tyrant.MGet:
+		list, at := tyrant.BeginList(nil)
+		n := 0
+		for _, key := range req.Args {
+			if v, ok := s.get(string(key)); ok {
+				list = tyrant.AppendRecord(list, key, []byte(v))
+				n++
+			}
+		}
+		tyrant.EndList(list, at, true, n)
+		out = list
+	case tyrant.FwmKeys:
+		keys := s.withPrefix(key)
+		out = tyrant.AppendList(nil, true, len(keys))
+		for _, key := range keys {
+			out = tyrant.AppendElement(out, []byte(key))
+		}
+	default:
+		return "", false
+	}
+	return string(out), true
+}
+
+func (s *fakeServer) withPrefix(prefix string) (keys []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.values {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }

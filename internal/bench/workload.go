@@ -3,6 +3,8 @@ package bench
 import (
 	"fmt"
 	"strings"
+
+	"github.com/futago/futago/internal/tyrant"
 )
 
 // workload holds the parts of which requests are put together. It is shared by all threads and never
@@ -59,8 +61,27 @@ func newWorkload(c *Config) *workload {
 		w.getHead, w.getTail = "GET /", " HTTP/1.1\r\nHost: bench\r\n\r\n"
 		w.setHead = "PUT /"
 		w.setTail = fmt.Sprintf(" HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s", len(value), value)
+	case Tyrant:
+		w.tyrant(c.MultiGet, value)
 	}
 	return w
+}
+
+// tyrant prepares the parts for Tokyo Tyrant's binary protocol, where all that depends on sizes stands before the key.
+func (w *workload) tyrant(multiGet int, value string) {
+	const elementHead = 4 // the size of an element of a list
+	key := w.key(0)
+	before := func(r tyrant.Request, rest int) string {
+		request := tyrant.AppendRequest(nil, &r)
+		return string(request[:len(request)-rest])
+	}
+	w.getHead = before(tyrant.Request{Command: tyrant.Get, Key: key}, len(key))
+	if multiGet > 1 {
+		w.getHead = before(tyrant.Request{Command: tyrant.MGet, Args: make([][]byte, multiGet)}, multiGet*elementHead)
+		w.keyHead = string(tyrant.AppendElement(nil, key)[:elementHead])
+	}
+	w.setHead = before(tyrant.Request{Command: tyrant.Put, Key: key, Value: []byte(value)}, len(key)+len(value))
+	w.setTail = value
 }
 
 func (w *workload) key(i uint64) []byte {

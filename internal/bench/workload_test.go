@@ -16,6 +16,8 @@ func TestRequests(t *testing.T) {
 		{Memcache, 2, "get k042 k042\r\n", "set k042 0 0 3\r\n012\r\n"},
 		{Redis, 1, "*2\r\n$3\r\nGET\r\n$4\r\nk042\r\n", "*3\r\n$3\r\nSET\r\n$4\r\nk042\r\n$3\r\n012\r\n"},
 		{Redis, 2, "*3\r\n$4\r\nMGET\r\n$4\r\nk042\r\n$4\r\nk042\r\n", "*3\r\n$3\r\nSET\r\n$4\r\nk042\r\n$3\r\n012\r\n"},
+		{Tyrant, 1, "\xc8\x30\x00\x00\x00\x04k042", "\xc8\x10\x00\x00\x00\x04\x00\x00\x00\x03k042012"},
+		{Tyrant, 2, "\xc8\x31\x00\x00\x00\x02\x00\x00\x00\x04k042\x00\x00\x00\x04k042", "\xc8\x10\x00\x00\x00\x04\x00\x00\x00\x03k042012"},
 		{HTTP, 1, "GET /k042 HTTP/1.1\r\nHost: bench\r\n\r\n", "PUT /k042 HTTP/1.1\r\nHost: bench\r\nContent-Length: 3\r\n\r\n012"},
 	}
 	for _, tt := range tests {
@@ -101,10 +103,13 @@ func TestRandomMix(t *testing.T) {
 }
 
 func TestAppendRandomDoesNotAllocate(t *testing.T) {
-	c := DefaultConfig()
-	w := newWorkload(&c)
-	b, r := make([]byte, 0, 4096), newRandom(1, 0)
-	if n := testing.AllocsPerRun(1000, func() { b, r = w.appendRandom(b[:0], r) }); n != 0 {
-		t.Errorf("appendRandom allocates %v times, want 0", n)
+	for _, protocol := range []string{Memcache, Redis, HTTP, Tyrant} {
+		c := DefaultConfig()
+		c.Protocol = protocol
+		w := newWorkload(&c)
+		b, r := make([]byte, 0, 4096), newRandom(1, 0)
+		if n := testing.AllocsPerRun(1000, func() { b, r = w.appendRandom(b[:0], r) }); n != 0 {
+			t.Errorf("%s: appendRandom allocates %v times, want 0", protocol, n)
+		}
 	}
 }
