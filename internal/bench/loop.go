@@ -118,7 +118,7 @@ func (l *loop) measure(ctx context.Context, begin, end int64) (window time.Durat
 		default:
 		}
 		// A window without a reply says nothing: it goes on to the first one, or to the limit of silence.
-		if now >= end && counting && (l.counts.replies > 0 || l.pending == 0) {
+		if now >= end && counting && l.counts.replies > 0 {
 			return time.Duration(now - begin), threadCPU() - usage, nil
 		}
 		until := end
