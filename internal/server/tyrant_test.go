@@ -303,7 +303,8 @@ func TestTyrantAllocatesNothing(t *testing.T) {
 	w := newWorker(s, s.totals[0])
 	session := &session{peer: &peer{}}
 	session.speak(isTyrant, s)
-	in := []byte(from(`c8 10 00000001 00000001 "kv" c8 30 00000001 "k" c8 30 00000001 "x" c8 18 00000001 00000001 "kw" c8 38 00000001 "k"`))
+	in := []byte(from(`c8 10 00000001 00000001 "kv" c8 30 00000001 "k" c8 30 00000001 "x" c8 18 00000001 00000001 "kw" c8 38 00000001 "k"` +
+		`c8 31 00000003 00000001 "k" 00000001 "x" 00000001 "k"`))
 	if n := testing.AllocsPerRun(1000, func() {
 		if session.feed(&w, in) != len(in) {
 			t.Fatal("not all was executed")

@@ -32,21 +32,23 @@ func (s *Server) enterHeavy(ctx context.Context) bool {
 
 func (s *Server) leaveHeavy() { <-s.heavy }
 
-// tyrantList answers a command with a list of arguments, at once or later. answer returns the whole reply, nil if the command
-// failed.
-func (s *session) tyrantList(w *worker, slow bool, args [][]byte, answer func(context.Context, *cabinet.Client, [][]byte) []byte) {
+// listAnswer appends the reply to a command with a list of arguments to dst; nil if the command failed.
+type listAnswer func(ctx context.Context, c *cabinet.Client, dst []byte, args [][]byte) []byte
+
+// tyrantList answers a command with a list of arguments, at once or later.
+func (s *session) tyrantList(w *worker, slow bool, args [][]byte, answer listAnswer) {
 	if slow {
 		args = cloneAll(args)
-		s.later(w, func(ctx context.Context, c *cabinet.Client) []byte { return answer(ctx, c, args) })
+		s.later(w, func(ctx context.Context, c *cabinet.Client) []byte { return answer(ctx, c, nil, args) })
 		return
 	}
-	reply := answer(w.srv.ctx, s.tt.client, args)
-	s.holdWritten(w)
-	if reply == nil {
+	out := answer(w.srv.ctx, s.tt.client, s.out, args)
+	s.holdWritten(w) // from where out still ends without the reply
+	if out == nil {
 		s.failTyrant(w.treq.Command)
 		return
 	}
-	s.out = append(s.out, reply...)
+	s.out = out
 }
 
 // cloneAll copies a list into memory of its own.
@@ -64,12 +66,12 @@ func cloneAll(list [][]byte) [][]byte {
 	return copies
 }
 
-// tyrantMGet returns the records of the keys.
-func tyrantMGet(ctx context.Context, c *cabinet.Client, keys [][]byte) []byte {
-	reply, at := tyrant.BeginList(nil)
+// tyrantMGet answers with the records of the keys.
+func tyrantMGet(ctx context.Context, c *cabinet.Client, dst []byte, keys [][]byte) []byte {
+	reply, at := tyrant.BeginList(dst)
 	n := 0
 	err := c.MGet(ctx, keys, func(key, value []byte) error {
-		if len(reply)+len(key)+len(value) > c.Limit() {
+		if len(reply)-at+len(key)+len(value) > c.Limit() {
 			return cabinet.ErrTooMuch
 		}
 		reply = tyrant.AppendRecord(reply, key, value)
@@ -83,13 +85,13 @@ func tyrantMGet(ctx context.Context, c *cabinet.Client, keys [][]byte) []byte {
 	return reply
 }
 
-// elements returns the reply that is a list.
-func elements(list [][]byte) []byte {
+// appendElements appends the reply that is a list.
+func appendElements(dst []byte, list [][]byte) []byte {
 	size := 8
 	for _, b := range list {
 		size += 4 + len(b)
 	}
-	reply := tyrant.AppendList(make([]byte, 0, size), true, len(list))
+	reply := tyrant.AppendList(slices.Grow(dst, size), true, len(list))
 	for _, b := range list {
 		reply = tyrant.AppendElement(reply, b)
 	}
@@ -116,7 +118,7 @@ func (s *session) tyrantRest(w *worker) {
 			if err != nil {
 				return nil
 			}
-			return elements(keys)
+			return appendElements(nil, keys)
 		})
 	case tyrant.Vanish:
 		w.tally[cmdFlush]++
@@ -195,12 +197,12 @@ func (s *session) tyrantMisc(w *worker) {
 		s.tyrantLogin(w)
 		return
 	}
-	s.tyrantList(w, cabinet.IsWalk(name, r.Args), r.Args, func(ctx context.Context, c *cabinet.Client, args [][]byte) []byte {
+	s.tyrantList(w, cabinet.IsWalk(name, r.Args), r.Args, func(ctx context.Context, c *cabinet.Client, dst []byte, args [][]byte) []byte {
 		list, err := c.Misc(ctx, name, args)
 		if err != nil {
 			return nil
 		}
-		return elements(list)
+		return appendElements(dst, list)
 	})
 }
 
@@ -217,7 +219,7 @@ func (s *session) tyrantLogin(w *worker) {
 			s.failTyrant(command)
 			return
 		}
-		s.out = append(s.out, elements(nil)...)
+		s.out = appendElements(s.out, nil)
 	})
 }
 
