@@ -77,7 +77,7 @@ was due: that shows what users see while the server stalls.`,
 	f.BoolVar(&noFill, "no-fill", false, "do not set the keys first")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	cmd.AddCommand(newBenchLagCommand(), newBenchPairCommand(), newBenchCompareCommand(), newBenchProxyCommand(),
-		newBenchHitRateCommand())
+		newBenchTyrantCommand(), newBenchHitRateCommand())
 	return cmd
 }
 
@@ -103,6 +103,25 @@ machine. All are started on free loopback ports with data in temporary folders, 
 'make bench-proxy' runs it; docs/performance.md explains the table.`,
 		Example: `  futago bench proxy --rounds 5 --window 2s`,
 	}, bench.CompareProxy)
+}
+
+// newBenchTyrantCommand is for developers and hidden: it needs memcached on this machine.
+func newBenchTyrantCommand() *cobra.Command {
+	records := bench.DefaultListed
+	cmd := compareCommand(&cobra.Command{
+		Use:   "tyrant",
+		Short: "Measure Tokyo Tyrant's protocol beside memcached's on this machine",
+		Long: `Measure a node by Tokyo Tyrant's binary protocol beside the same node by memcached's text protocol, and
+memcached, pinned to processors; then fwmkeys, and what it costs other clients. All servers are started on free
+loopback ports with data in temporary folders, and stopped at the end. 'make bench-tyrant' runs it;
+docs/performance.md explains the tables.`,
+		Example: `  futago bench tyrant --rounds 5 --window 2s --raw results.jsonl
+  futago bench tyrant --rounds 1 --window 500ms --records 100000`,
+	}, func(ctx context.Context, c bench.CompareConfig) (*bench.Report, error) {
+		return bench.CompareTyrant(ctx, c, records)
+	})
+	cmd.Flags().IntVar(&records, "records", records, "records that fwmkeys looks through")
+	return cmd
 }
 
 // compareCommand completes a command that prints a comparison.

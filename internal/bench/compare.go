@@ -91,17 +91,26 @@ func Compare(ctx context.Context, c CompareConfig) (*Report, error) {
 
 // defaultPlacements pins servers to the first processor and the load to the second, and runs all free.
 func defaultPlacements(futago string) ([]placement, error) {
-	cpus, err := allowedCPUs()
+	alone, err := pinned(memcachedPeer(1), redisPeer(), futagoPeer(futago))
 	if err != nil {
 		return nil, err
 	}
-	if len(cpus) < 2 {
-		return nil, fmt.Errorf("compare servers: needs two processors, this process may use %d", len(cpus))
-	}
 	return []placement{
-		{"pinned", cpus[0], cpus[1:2], []*peer{memcachedPeer(1), redisPeer(), futagoPeer(futago)}},
+		alone,
 		{"free", -1, nil, []*peer{memcachedPeer(4), redisPeer(), futagoPeer(futago)}},
 	}, nil
+}
+
+// pinned is the placement of servers at the first processor and the load at the second.
+func pinned(peers ...*peer) (placement, error) {
+	cpus, err := allowedCPUs()
+	if err != nil {
+		return placement{}, err
+	}
+	if len(cpus) < 2 {
+		return placement{}, fmt.Errorf("compare servers: needs two processors, this process may use %d", len(cpus))
+	}
+	return placement{"pinned", cpus[0], cpus[1:2], peers}, nil
 }
 
 func allowedCPUs() ([]int, error) {
@@ -153,12 +162,9 @@ func futagoPeer(program string) *peer {
 }
 
 func compare(ctx context.Context, c CompareConfig, placements []placement) (report *Report, err error) {
-	// All programs are looked up before the first one is started.
 	for _, pl := range placements {
-		for _, p := range pl.peers {
-			if _, err := lookProgram(p.program); err != nil {
-				return nil, fmt.Errorf("compare servers: %w", err)
-			}
+		if err := lookPrograms(pl.peers); err != nil {
+			return nil, err
 		}
 	}
 	report = newReport(c)
@@ -168,6 +174,16 @@ func compare(ctx context.Context, c CompareConfig, placements []placement) (repo
 		}
 	}
 	return report, nil
+}
+
+// lookPrograms is for before the first one is started.
+func lookPrograms(peers []*peer) error {
+	for _, p := range peers {
+		if _, err := lookProgram(p.program); err != nil {
+			return fmt.Errorf("compare servers: %w", err)
+		}
+	}
+	return nil
 }
 
 func comparePlacement(ctx context.Context, c CompareConfig, pl placement, report *Report) (err error) {

@@ -92,9 +92,12 @@ func (t *Table) row(name string) *Row {
 }
 
 // finish fills in what follows from the rounds.
-func (r *PairReport) finish() {
-	r.Tables = slices.DeleteFunc(r.Tables, func(t *Table) bool { return len(t.Rows) == 0 })
-	for _, t := range r.Tables {
+func (r *PairReport) finish() { r.Tables = finished(r.Tables) }
+
+// finished drops empty tables, and fills in what follows from the rounds of the others.
+func finished(tables []*Table) []*Table {
+	tables = slices.DeleteFunc(tables, func(t *Table) bool { return len(t.Rows) == 0 })
+	for _, t := range tables {
 		for _, row := range t.Rows {
 			row.finish(len(t.Columns))
 			if t.refs == nil {
@@ -108,6 +111,7 @@ func (r *PairReport) finish() {
 			}
 		}
 	}
+	return tables
 }
 
 func (r *Row) finish(columns int) {
@@ -154,15 +158,20 @@ func ratioOfRounds(a, b []Round) float64 {
 func (r *PairReport) Write(w io.Writer) error {
 	text := &strings.Builder{}
 	fmt.Fprintf(text, "A pair of futago nodes on this machine: %s, %d processors, %d rounds\n", r.System, r.Processors, r.Config.Rounds)
-	for _, t := range r.Tables {
-		t.write(text)
-	}
-	fmt.Fprintf(text, "\nFigures are medians of the quiet rounds, in which other work took at most %.2f processors; where none was quiet (~), of\n"+
-		"all. range is the least and the largest of the first column in all rounds. other is the median of the other work.\n", quietCores)
+	writeTables(text, r.Tables)
 	if _, err := io.WriteString(w, text.String()); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
+}
+
+// writeTables prints tables and explains their columns.
+func writeTables(text *strings.Builder, tables []*Table) {
+	for _, t := range tables {
+		t.write(text)
+	}
+	fmt.Fprintf(text, "\nFigures are medians of the quiet rounds, in which other work took at most %.2f processors; where none was quiet (~), of\n"+
+		"all. range is the least and the largest of the first column in all rounds. other is the median of the other work.\n", quietCores)
 }
 
 func (t *Table) write(text *strings.Builder) {

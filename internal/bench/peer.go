@@ -137,6 +137,11 @@ func (s *process) again() (*process, error) {
 	return s.peer.run(s.cmd.Args, s.address, s.dir)
 }
 
+// as returns the process with another name and protocol, for a server that speaks several. It is not to be stopped.
+func (s *process) as(name, protocol string) *process {
+	return &process{peer: &peer{name: name, protocol: protocol}, address: s.address, cmd: s.cmd}
+}
+
 func freePort() (int, error) {
 	ports, err := freePorts(localhost, 1)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -20,6 +21,7 @@ type Report struct {
 	rounds int
 	window time.Duration
 	rows   []*row
+	tables []*Table // of what is measured besides; none in most reports
 }
 
 // row is one server in one case.
@@ -53,7 +55,7 @@ func (r *Report) reference(of *row) *row {
 	return of
 }
 
-// Write prints a table with a line for each case and server.
+// Write prints a table with a line for each case and server, and the other tables behind it.
 func (r *Report) Write(w io.Writer) error {
 	fmt.Fprintf(w, "%d rounds of %v, servers interleaved; %s/%s, %d processors\n", r.rounds, r.window, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -82,6 +84,11 @@ func (r *Report) Write(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "Figures are medians of the quiet rounds, in which other work took at most %.2f processors; where none was quiet (~),\n"+
 		"of all. spread is (max-min)/median of ops/s. Ratios are to the first server of the case, the median of the rounds'\n"+
 		"own ratios, and above 1 is better: more ops/s, less server CPU for a request. load is the processors that this program used.\n", quietCores)
+	if err == nil && len(r.tables) > 0 {
+		text := &strings.Builder{}
+		writeTables(text, r.tables)
+		_, err = io.WriteString(w, text.String())
+	}
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
