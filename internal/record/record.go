@@ -8,7 +8,7 @@
 //	16  expires   6   milliseconds since 2020-01-01 UTC, 0 = never
 //	22  key size  2
 //	24  flags     4   memcached client flags
-//	28  kind      1   low 4 bits kind, 0x10 stale (of a tombstone: evicted), 0x20 won, 0x40 unique, 0x80 created
+//	28  kind      1   low 3 bits kind, 0x08 relayed, 0x10 stale (of a tombstone: evicted), 0x20 won, 0x40 unique, 0x80 created
 //	29  type size 1
 //	30  key, type (HTTP Content-Type), unique (8, only with its bit), value up to the end
 package record
