@@ -1,6 +1,7 @@
 package memcache
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strconv"
 )
@@ -36,7 +37,7 @@ type Meta struct {
 // Has reports whether the line has the flag.
 func (m *Meta) Has(flag byte) bool { return m.has&flagBit(flag) != 0 }
 
-// Flags returns the flags in the order of the line.
+// List returns the flags in the order of the line.
 func (m *Meta) List() MetaFlags { return MetaFlags{m.flags} }
 
 // MetaFlags walks over the flags of a meta command without allocating.
@@ -197,6 +198,9 @@ var knownFlags = func() (all uint64) {
 	return all
 }()
 
+// keyEncoding has one text for each key.
+var keyEncoding = base64.StdEncoding.Strict()
+
 // metaError is the complaint about flags: 1.6.18 has a single one for md and ma, and another where me is wrong.
 func metaError(op Op, reply string) string {
 	switch op {
@@ -214,8 +218,8 @@ func (d *Decoder) parseToken(flag byte, token []byte) (reply string) {
 	switch flag {
 	case 'b':
 		d.key = append(d.key[:0], m.KeyText...)
-		n, err := base64.StdEncoding.Decode(d.key, m.KeyText)
-		if d.key = d.key[:n]; err != nil || n == 0 {
+		n, err := keyEncoding.Decode(d.key, m.KeyText)
+		if d.key = d.key[:n]; err != nil || n == 0 || bytes.IndexByte(m.KeyText, '\r') >= 0 { // which Decode passes over
 			return ReplyMetaBadKey
 		}
 	case 'T':

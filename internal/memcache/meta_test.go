@@ -22,6 +22,7 @@ var metaCases = []struct {
 	{"mg a \x80\r\n", []string{`error reply="CLIENT_ERROR duplicate flag\r\n"`}},
 	{"mg a 1\r\n", []string{`error reply="CLIENT_ERROR invalid flag\r\n"`}},
 	{"mg ==== b\r\n", []string{`error reply="CLIENT_ERROR error decoding key\r\n"`}},
+	{"mg Y\rQ== b\r\nmg YR== b\r\n", []string{`error reply="CLIENT_ERROR error decoding key\r\n"`, `error reply="CLIENT_ERROR error decoding key\r\n"`}},
 	{"mg a s t f c k v h l u O1 T1 N1 R1 P1 q L F5\r\n", []string{`mg key="a" s t f c k v h l u O1 T1 N1 R1 P1 q L F5 T=1 N=1 R=1 F=5`}},
 	{"mg a s t f c k v h l u O1 T1 N1 R1 P1 q L F5 I\r\n", []string{`error reply="CLIENT_ERROR options flags are too long\r\n"`}},
 	{"md a s t f c k v h l u O1 T1 N1 R1 P1 q L F5 I\r\n", []string{`error reply="CLIENT_ERROR options flags too long\r\n"`}},
