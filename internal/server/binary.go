@@ -91,7 +91,7 @@ func (s *session) binaryAdmin(w *worker) {
 // refusePacket answers what is no valid command.
 func (s *session) refusePacket(w *worker) {
 	r := &w.breq
-	if r.Drop && w.srv.allowed(s.user, users.Write, r.Key) {
+	if r.Drop && w.srv.allowed(s.user, users.Write, r.Key) && !w.srv.masksBinary(r) {
 		// Whatever comes of it, the reply is an error already.
 		w.tally[storeTooLarge]++
 		w.req.Op, w.req.Key, w.req.CAS = store.Delete, r.Key, 0

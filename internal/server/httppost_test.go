@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/tyrant"
 )
 
@@ -114,6 +115,24 @@ func TestMaskInEveryProtocol(t *testing.T) {
 		}
 		binary.send(setPacket(0x01, 1, "k", "v") + noopPacket(2))
 		binary.expectReplies(`set 1 0x4 "`+binaryDenied+`"`, `noop 2 0x0 ""`)
+	})
+}
+
+// A value too large deletes what is there, but not where storing is masked.
+func TestMaskedValueTooLarge(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		mask, err := tyrant.ParseMask("put")
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := openStore(t, nil)
+		fillStore(t, st, 1, "")
+		s := startServer(t, st, func(c *Config) { carrier(c); c.Mask, c.MaxValue = mask, 4 })
+		text, binary := dial(t, s), dial(t, s)
+		text.send("set 0 0 0 5\r\nlarge\r\nms 0 5\r\nlarge\r\nget 0\r\n")
+		text.expect(replyForbidden + replyForbidden + "VALUE 0 0 1\r\n0\r\nEND\r\n")
+		binary.send(setPacket(memcache.OpcodeSet, 1, "0", "large") + keyPacket(memcache.OpcodeGet, 2, "0"))
+		binary.expectReplies(`set 1 0x3 "Too large."`, `get 2 0x0 "0"`)
 	})
 }
 

@@ -20,8 +20,10 @@ func (s *Server) Masked(bits tyrant.Mask) bool { return s.cfg.Mask&bits != 0 }
 func (s *Server) masksText(r *memcache.Request) bool {
 	forbids := func(c tyrant.Command) bool { return s.cfg.Mask.Forbids(c, tyrant.ViaMemcache) }
 	switch r.Op {
-	case memcache.OpQuit, memcache.OpMetaNoop, memcache.OpError:
+	case memcache.OpQuit, memcache.OpMetaNoop:
 		return false
+	case memcache.OpError:
+		return r.Drop && forbids(tyrant.Put)
 	case memcache.OpGet, memcache.OpGets, memcache.OpMetaDebug:
 		return forbids(tyrant.Get)
 	case memcache.OpMetaGet:
