@@ -36,6 +36,11 @@ func (l *loop) comeBack(back []returned) {
 		before := len(c.out)
 		r.rest(&c.session, &l.w)
 		l.output += len(c.out) - before
+		if c.dump != nil && c.unsent() > 0 && l.srv.overfull(c.counted) { // many lists that nobody reads would hold too much
+			c.more = true
+			l.touch(c)
+			continue
+		}
 		l.execute(c, c.in, true)
 	}
 }

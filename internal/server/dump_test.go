@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -98,6 +99,38 @@ func TestDumpWaitsForItsReader(t *testing.T) {
 		keys = c.readKeys("EN\r\n", mgDumpKey)
 		delete(keys, "k")
 		wantAllKeys(t, keys, n, pad)
+	})
+}
+
+// Dumps that nobody reads hold no more together than all connections may, and go on once they are read.
+func TestDumpsAreBounded(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		const n, clients, limit = 5000, 12, 1 << 20
+		pad := strings.Repeat("/", 150)
+		st := openStore(t, nil)
+		fillStore(t, st, n, pad)
+		s := startServer(t, st, func(c *Config) {
+			c.Threads, c.MaxPendingTotal = 1, limit
+			c.Listen = []Listener{{Network: "unix", Address: filepath.Join(t.TempDir(), "s"), Protocols: Memcache}} // whose buffers are small
+			carrier(c)
+		})
+		var all [clients]*client
+		for i := range all {
+			all[i] = dial(t, s)
+			all[i].send("lru_crawler metadump all\r\n")
+		}
+		most := int64(0)
+		for _, c := range all {
+			keys := c.readKeys("END\r\n", func(line string) string {
+				most = max(most, s.pending.Load())
+				return metaDumpKey(line)
+			})
+			wantAllKeys(t, keys, n, pad)
+		}
+		// Each may hold two steps before it is looked at.
+		if most > limit+clients*3*dumpStep {
+			t.Errorf("%d bytes were held for the dumps", most)
+		}
 	})
 }
 
