@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/futago/futago/internal/memcache"
@@ -86,11 +86,19 @@ func (s *session) login(w *worker, name string, password []byte, answer func(*se
 	return false
 }
 
-// host is where the connection comes from, without its port.
+// hostBits are the bits of an IPv6 address that tell who it is: the rest a host may choose.
+const hostBits = 64
+
+// host is where the connection comes from, without its port; of IPv6 the network.
 func (p *peer) host() string {
 	_, address, _ := strings.Cut(p.remote, ":")
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return p.remote
 	}
-	return p.remote
+	ip := at.Addr().Unmap()
+	if ip.Is4() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip.WithZone(""), hostBits).Masked().String()
 }

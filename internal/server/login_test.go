@@ -293,3 +293,15 @@ func TestUsersGuardEveryProtocol(t *testing.T) {
 		}
 	})
 }
+
+// A host that has many addresses has one turn.
+func TestHost(t *testing.T) {
+	for remote, want := range map[string]string{
+		"tcp:10.0.0.1:1234": "10.0.0.1", "tcp:[::ffff:10.0.0.1]:1234": "10.0.0.1", "tcp:[2001:db8::1:2:3:4]:5": "2001:db8::/64",
+		"tcp:[2001:db8:0:1::9]:5": "2001:db8:0:1::/64", "tcp:[fe80::1%eth0]:5": "fe80::/64", "unix:/run/s": "unix:/run/s",
+	} {
+		if got := (&peer{remote: remote}).host(); got != want {
+			t.Errorf("%s: got %s, want %s", remote, got, want)
+		}
+	}
+}
