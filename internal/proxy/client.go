@@ -11,9 +11,10 @@ import (
 const (
 	// clientBuffer is the input buffer of a client as long as its requests fit.
 	clientBuffer = 16 << 10
-	// roundCalls and roundBytes end a round: a client's calls, and the bytes of its requests but for the last one.
-	// firstCalls are those of a new client, whose replies may be large.
+	// roundCalls, roundKeys and roundBytes end a round: a client's calls, the keys of its gets, and the bytes of its requests but
+	// for the last one. firstCalls are those of a new client, whose replies may be large.
 	roundCalls = 256
+	roundKeys  = 8192
 	roundBytes = 64 << 10
 	firstCalls = 16
 	// replyKept is the largest reply buffer that a call keeps, callsKept how many calls a client keeps.
@@ -51,10 +52,12 @@ type client struct {
 	keys   [][]byte // those of the round's calls
 	enc    []byte   // the heads of the round's calls; that of the last one begins at headAt
 	headAt int
-	size   int     // of the round's requests
-	stop   bool    // the round ends here: what comes next must not overtake
-	limit  int     // how many calls a round has: more while they are many, fewer while replies are large
-	links  []*link // of this try, by upstream
+	size   int         // of the round's requests
+	stop   bool        // the round ends here: what comes next must not overtake
+	rest   *pendingGet // of the last request of the round; nil: nothing
+	broke  bool        // that was answered with an error already
+	limit  int         // how many calls a round has: more while they are many, fewer while replies are large
+	links  []*link     // of this try, by upstream
 	out    []byte
 }
 
@@ -156,6 +159,12 @@ func (c *client) trim(end bool) {
 
 // decode makes calls of complete requests, until the round is full.
 func (c *client) decode() {
+	if g := c.rest; g != nil {
+		if c.rest = nil; !c.broke {
+			c.get(*g)
+		}
+		c.broke = false
+	}
 	for !c.closing && !c.stop && len(c.calls) < c.limit && c.size < roundBytes {
 		b := c.in[c.read:c.have]
 		if len(b) == 0 || len(b) < c.need {

@@ -26,6 +26,7 @@ func (c *client) exchange() bool {
 		c.release(calls[:done])
 		c.adapt(asked, done)
 		if calls = calls[done:]; len(calls) == 0 {
+			c.broke = nowBroke
 			return true
 		}
 		// The client has read what there was. The rest has its own time, and no more of it is asked for than may fit.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -228,6 +230,75 @@ func TestConsistent(t *testing.T) {
 		t.Errorf("got %q", line)
 	}
 	c.want("VERSION 1.6.18 futago-9.9.9\r\n")
+}
+
+// TestGetOfManyParts: a get whose keys belong to ever other nodes is asked for in rounds of bounded size.
+func TestGetOfManyParts(t *testing.T) {
+	p := offlineProxy(t, func(c *Config) { c.Choice = ChooseConsistent })
+	c := newClient(p, nil, 0)
+	var homes [2][]string
+	for i := 0; len(homes[0]) < 500 || len(homes[1]) < 500; i++ {
+		key := strconv.Itoa(i)
+		homes[p.home([]byte(key))] = append(homes[p.home([]byte(key))], key)
+	}
+	for name, want := range map[string][]string{
+		"many nodes": slices.Repeat([]string{homes[0][0], homes[1][0]}, 100_000),
+		"one node":   slices.Repeat([]string{homes[0][1]}, 100_000),
+	} {
+		line := "get " + strings.Join(want, " ") + "\r\nversion\r\n"
+		c.in, c.read, c.have = []byte(line), 0, len(line)
+		var got []string
+		rounds := 0
+		for c.decode(); len(c.calls) > 0; c.decode() {
+			rounds++
+			if len(c.calls) > 2*roundCalls || len(c.keys) > roundKeys {
+				t.Fatalf("%s: a round of %d calls and %d keys", name, len(c.calls), len(c.keys))
+			}
+			for i := range c.calls {
+				for _, key := range c.calls[i].keys {
+					got = append(got, string(key))
+				}
+				if k := &c.calls[i]; k.shape == shapeValues && k.part == (len(got) == len(want)) {
+					t.Fatalf("%s: after %d keys: part is %v", name, len(got), k.part)
+				}
+			}
+			c.endRound()
+		}
+		if !slices.Equal(got, want) || rounds < len(want)/roundKeys {
+			t.Errorf("%s: %d rounds asked for %d keys, want %d", name, rounds, len(got), len(want))
+		}
+	}
+}
+
+// TestGetOfManyRounds: its reply is one, and an error in any of them ends it.
+func TestGetOfManyRounds(t *testing.T) {
+	nodes := []*fakeNode{newFakeNode(t), newFakeNode(t)}
+	p := startProxy(t, func(c *Config) { c.Choice = ChooseConsistent; unhurried(c) }, nodes...)
+	c := p.dial()
+	var keys []string
+	for i := range 2 * roundCalls {
+		for home := range nodes {
+			key := fmt.Sprintf("k%d-%d-", i, home)
+			for p.selector.Select(key) != home {
+				key += "x"
+			}
+			keys = append(keys, key)
+		}
+	}
+	last, first := keys[len(keys)-1], keys[0]
+	nodes[p.selector.Select(first)].put(first, "1")
+	nodes[p.selector.Select(last)].put(last, "2")
+	get := "get " + strings.Join(keys, " ") + "\r\nversion\r\n"
+	const version = "VERSION 1.6.18 futago-9.9.9\r\n"
+	c.talk(get, "VALUE "+first+" 0 1\r\n1\r\nVALUE "+last+" 0 1\r\n2\r\nEND\r\n"+version)
+	for _, n := range nodes {
+		n.behave(full, "get")
+	}
+	c.send(get)
+	if line := c.line(); !strings.HasPrefix(line, "SERVER_ERROR ") {
+		t.Errorf("got %q", line)
+	}
+	c.want(version)
 }
 
 // TestLargeReplies: a client that asks for more than a round keeps gets all of it, and the proxy never holds much of it.

@@ -28,7 +28,7 @@ func (c *client) decodeText(b []byte) bool {
 	c.need = 0
 	switch r.Op {
 	case memcache.OpGet, memcache.OpGets, memcache.OpGat, memcache.OpGats:
-		c.get(r)
+		c.get(pendingGet{r.Op, r.Exptime, r.Keys})
 	case memcache.OpSet, memcache.OpAdd, memcache.OpReplace, memcache.OpAppend, memcache.OpPrepend, memcache.OpCAS:
 		c.store(r)
 	case memcache.OpDelete, memcache.OpTouch, memcache.OpIncr, memcache.OpDecr, memcache.OpFlushAll:
@@ -56,15 +56,23 @@ func (c *client) decodeText(b []byte) bool {
 	return !c.closing
 }
 
-// get adds a get, gets, gat or gats. Where the key chooses, neighbours with the same upstream are one call.
-func (c *client) get(r *memcache.Request) {
+// pendingGet is a get, gets, gat or gats, or what is left of one.
+type pendingGet struct {
+	op      memcache.Op
+	exptime int64
+	keys    memcache.KeyList // still to ask for
+}
+
+// get adds a get. Where the key chooses, neighbours with the same upstream are one call. What would be too much for a round is
+// left for the next one.
+func (c *client) get(g pendingGet) {
 	at := len(c.enc)
-	c.enc = append(c.enc, r.Op.String()...)
-	if r.Op == memcache.OpGat || r.Op == memcache.OpGats {
-		c.enc = strconv.AppendInt(append(c.enc, ' '), r.Exptime, 10)
+	c.enc = append(c.enc, g.op.String()...)
+	if g.op == memcache.OpGat || g.op == memcache.OpGats {
+		c.enc = strconv.AppendInt(append(c.enc, ' '), g.exptime, 10)
 	}
 	head := c.enc[at:len(c.enc):len(c.enc)]
-	first, home := len(c.keys), -1
+	first, home, parts := len(c.keys), -1, 0
 	emit := func(part bool) {
 		k := c.add()
 		k.shape, k.head, k.keys, k.safe, k.part = shapeValues, head, c.keys[first:len(c.keys):len(c.keys)], true, part
@@ -75,18 +83,23 @@ func (c *client) get(r *memcache.Request) {
 		}
 		first = len(c.keys)
 	}
-	for keys := r.Keys; ; {
-		key, ok := keys.Next()
+	for {
+		left := g.keys
+		key, ok := g.keys.Next()
 		if !ok {
 			emit(false)
 			return
 		}
-		if at := c.p.home(key); at != home {
-			if home >= 0 {
-				emit(true)
+		at, full := c.p.home(key), len(c.keys) >= roundKeys
+		if home >= 0 && (at != home || full) {
+			emit(true)
+			if parts++; full || parts == roundCalls {
+				g.keys = left
+				c.rest, c.stop = &g, true
+				return
 			}
-			home = at
 		}
+		home = at
 		c.keys = append(c.keys, key)
 	}
 }
