@@ -22,6 +22,8 @@ func TestText(t *testing.T) {
 		{"bad data", "set a 0 0 1\r\n12\r\nversion\r\n", "CLIENT_ERROR bad data chunk\r\nERROR\r\nVERSION 1.6.18 futago-9.9.9\r\n"},
 		{"long key", "get " + long + "\r\nget zz\r\n", "CLIENT_ERROR bad command line format\r\nEND\r\n"},
 		{"too large", "set big 0 0 1\r\n1\r\nset big 0 0 2000\r\n" + strings.Repeat("x", 2000) + "\r\nget big\r\n", "STORED\r\nSERVER_ERROR object too large for cache\r\nEND\r\n"},
+		{"NUL in a line", "set a\x00 0 0 1\r\n1\r\nset a\x00 0 0 1 noreply\r\n1\r\nget b a\x00\r\nset b 0 0 1\r\n\x00\r\nget b\r\n",
+			"CLIENT_ERROR bad command line format\r\nCLIENT_ERROR bad command line format\r\nSTORED\r\nVALUE b 0 1\r\n\x00\r\nEND\r\n"},
 		{"own answers", "version\r\nverbosity 1\r\nmn\r\nstats items\r\nstats bogus\r\n", "VERSION 1.6.18 futago-9.9.9\r\nOK\r\nMN\r\nEND\r\nERROR\r\n"},
 		{"what concerns one node", "refresh_certs\r\nlru_crawler metadump all\r\nlru mode flat\r\ncache_memlimit 64\r\ncache_memlimit 64 noreply\r\n" +
 			"shutdown\r\nwatch fetchers\r\nslabs automove 1 noreply\r\nstats cachedump 1 0\r\nget zz\r\n", strings.Repeat("ERROR\r\n", 7) + "END\r\n"},

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/futago/futago/internal/memcache"
@@ -26,6 +27,13 @@ func (c *client) decodeText(b []byte) bool {
 	}
 	c.read += n
 	c.need = 0
+	if line, _, _ := bytes.Cut(b, []byte("\n")); r.Op != memcache.OpError && bytes.IndexByte(line, 0) >= 0 {
+		// memcached 1.6.18 takes it for the end of the line, and the data behind it for commands.
+		if !r.Noreply {
+			c.say(memcache.ReplyBadFormat)
+		}
+		return true
+	}
 	switch r.Op {
 	case memcache.OpGet, memcache.OpGets, memcache.OpGat, memcache.OpGats:
 		c.get(pendingGet{r.Op, r.Exptime, r.Keys})
