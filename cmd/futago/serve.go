@@ -19,16 +19,16 @@ func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a node",
-		Long: `Run a node: a server for memcached and HTTP clients that keeps its records in --data, alone or as
-one of a pair. It listens on loopback unless told otherwise.
+		Long: `Run a node: a server for memcached, HTTP and Tokyo Tyrant clients that keeps its records in --data,
+alone or as one of a pair. It listens on loopback unless told otherwise.
 
 Settings come, the stronger after the weaker, from defaults, the file named by --config, FUTAGO_ variables
 and flags; 'futago config show' prints what is in force. Sizes are bytes, or 64MiB; durations 300ms or 2s.
 
-SIGHUP reads the file of users and the certificates for clients again; what is wrong in them is logged and
-changes nothing. The first SIGTERM or SIGINT drains: no new clients, running requests finish, the peer gets the last
-entries, exit code 0. The second exits at once with code 1; nothing acknowledged is lost by that. Under
-systemd the unit is ready when clients are served.`,
+SIGHUP reads the file of users, the certificates for clients and the script again; what is wrong in them is
+logged and changes nothing. The first SIGTERM or SIGINT drains: no new clients, running requests finish, the
+peer gets the last entries, exit code 0. The second exits at once with code 1; nothing acknowledged is lost by
+that. Under systemd the unit is ready when clients are served.`,
 		Example: `  # one node, records in ./futago-data
   futago serve
 
