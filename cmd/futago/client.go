@@ -90,6 +90,8 @@ func clientError(err error) error {
 		return withHint(err, "Give another user or password: --user, --password-file or FUTAGO_PASSWORD.")
 	case strings.HasSuffix(err.Error(), "CLIENT_ERROR unauthenticated"), strings.HasSuffix(err.Error(), "CLIENT_ERROR bad authentication token format"):
 		return withHint(err, "The node wants to know who asks: --user with --password-file or FUTAGO_PASSWORD.")
+	case strings.HasSuffix(err.Error(), "CLIENT_ERROR permission denied"):
+		return withHint(err, "The user has no right to that, or to that key: futago users list FILE shows rights and prefixes, on the node's machine.")
 	case tlsHint(err) != "":
 		return withHint(err, tlsHint(err))
 	case errors.Is(err, futago.ErrUnknown):
@@ -102,12 +104,16 @@ func clientError(err error) error {
 	return err
 }
 
-// tlsHint says what to do when one end seems to speak TLS and the other does not, "" where nothing looks like that.
+// tlsHint says what to do when a certificate is refused, or one end seems to speak TLS and the other does not, "" where nothing
+// looks like that.
 func tlsHint(err error) string {
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	malformed, _ := errors.AsType[*memcache.SyntaxError](err)
 	closed := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	switch {
+	case untrusted:
+		return "The node's certificate was not accepted: name the node with --addr as its certificate does, and give the authority that signed it with --tls-ca FILE."
 	case noTLS, closed && strings.Contains(err.Error(), "begin TLS"):
 		return "The node seems to speak no TLS there: leave out --tls, --tls-ca and --tls-client-cert, or name an address that it listens on with the option tls."
 	case malformed != nil && strings.HasPrefix(malformed.Line, tlsAlert):

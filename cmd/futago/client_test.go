@@ -2,8 +2,11 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
+	"log"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -24,7 +27,7 @@ func TestClientAddr(t *testing.T) {
 	}
 }
 
-func TestTLSHint(t *testing.T) {
+func TestClientHint(t *testing.T) {
 	plainPort := func(reply string) string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -56,8 +59,18 @@ func TestTLSHint(t *testing.T) {
 		{"text for a handshake", "ERROR\r\n", true, "speak no TLS"},
 		{"an answer", "END\r\n", false, ""},
 		{"nonsense", "nonsense\r\n", false, ""},
+		{"a stranger's certificate", "", true, "--tls-ca FILE"},
+		{"no right", "CLIENT_ERROR permission denied\r\n", false, "futago users list"},
 	} {
-		config := futago.Config{Servers: []futago.Server{{Addr: plainPort(tt.reply)}}}
+		addr := plainPort(tt.reply)
+		if tt.name == "a stranger's certificate" {
+			stranger := httptest.NewUnstartedServer(nil)
+			stranger.Config.ErrorLog = log.New(io.Discard, "", 0)
+			stranger.StartTLS()
+			t.Cleanup(stranger.Close)
+			addr = stranger.Listener.Addr().String()
+		}
+		config := futago.Config{Servers: []futago.Server{{Addr: addr}}}
 		if tt.secure {
 			config.TLS = &tls.Config{}
 		}
@@ -67,7 +80,11 @@ func TestTLSHint(t *testing.T) {
 		}
 		_, err = client.Get(t.Context(), "k")
 		client.Close()
-		if got := tlsHint(err); err == nil || !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
+		got := ""
+		if h, ok := errors.AsType[hintError](clientError(err)); ok {
+			got = h.hint
+		}
+		if err == nil || !strings.Contains(got, tt.want) || tt.want == "" && strings.Contains(got, "TLS") {
 			t.Errorf("%s: got %q for %v, want %q", tt.name, got, err, tt.want)
 		}
 	}
