@@ -54,7 +54,7 @@ func proxySettings(c *proxyConfig) *settings {
 	s.add("max-value", sizeValue(&p.MaxValue), "largest value that a client may store")
 	s.add("idle-timeout", durationValue(&p.IdleTimeout), "close a client connection without requests; 0 never does")
 	s.addRare("max-pending-total", sizeValue(&p.MaxPending), "memory that large requests and replies of all clients may take together")
-	s.addRare("write-timeout", durationValue(&p.WriteTimeout), "how long a client may take to read its replies before it is dropped")
+	s.addRare("write-timeout", durationValue(&p.WriteTimeout), "how long a client may take to read its replies, or send nothing within a request, before it is dropped")
 	s.addRare("drain-timeout", durationValue(&p.DrainTimeout), "how long a stop may take to finish requests")
 
 	addLogSettings(s, &c.Log)

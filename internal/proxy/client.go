@@ -38,6 +38,7 @@ type client struct {
 	have     int
 	need     int   // bytes that the pending request has in all, 0 if that is not known
 	reserved int64 // of Config.MaxPending, for in
+	timed    bool  // reading has a deadline
 
 	started bool // the first byte has decided about binary
 	binary  bool
@@ -101,8 +102,16 @@ func (c *client) fill() error {
 	if c.p.draining.Load() && c.have == 0 {
 		return errStopped
 	}
-	if c.p.cfg.IdleTimeout > 0 {
-		c.nc.SetReadDeadline(time.Now().Add(c.p.cfg.IdleTimeout))
+	limit := c.p.cfg.IdleTimeout
+	if c.have > 0 { // the rest of a request: others may wait for the memory that it takes
+		limit = c.p.cfg.WriteTimeout
+	}
+	if limit > 0 || c.timed {
+		var end time.Time
+		if c.timed = limit > 0; c.timed {
+			end = time.Now().Add(limit)
+		}
+		c.nc.SetReadDeadline(end)
 		if c.p.draining.Load() { // it may have set a deadline just before
 			c.nc.SetReadDeadline(time.Now().Add(drainPatience))
 		}

@@ -59,7 +59,8 @@ type Config struct {
 	MaxValue int
 	// MaxPending bounds the memory, in bytes, that large requests and replies of all clients take together.
 	MaxPending int64
-	// WriteTimeout is how long a client may take to read the replies of a round; then it is dropped.
+	// WriteTimeout is how long a client may take to read the replies of a round, or send nothing in the middle of a request;
+	// then it is dropped.
 	WriteTimeout time.Duration
 	// IdleTimeout closes client connections without a request; 0 never does.
 	IdleTimeout time.Duration

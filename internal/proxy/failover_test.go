@@ -368,6 +368,19 @@ func TestSlowClient(t *testing.T) {
 	other.talk("get small\r\n", "VALUE small 0 1\r\ns\r\nEND\r\n")
 }
 
+// TestHalfSent: a client that stops in the middle of a request does not hold its memory for ever, one between two does no harm.
+func TestHalfSent(t *testing.T) {
+	p := startProxy(t, func(c *Config) { c.Timeout, c.WriteTimeout = 5*time.Second, 300*time.Millisecond }, newFakeNode(t))
+	stops, rests := p.dial(), p.dial()
+	rests.send("set k 0 0 1\r\n")
+	rests.talk("1\r\n", "STORED\r\n")
+	stops.send("set large 0 0 1000000\r\n" + strings.Repeat("v", 500_000))
+	eventually(t, "the half of a value waits", func() bool { return p.pending.Load() >= 500_000 })
+	stops.wantClosed()
+	eventually(t, "its memory is given back", func() bool { return p.open.Load() == 1 && p.pending.Load() == 0 })
+	rests.talk("get k\r\n", "VALUE k 0 1\r\n1\r\nEND\r\n")
+}
+
 // TestSlowClientLargeBatch: one that asks for more than its node can send in the timeout, and reads late, gets all of it;
 // it holds up nobody who shares its connection, and no node counts as failed.
 func TestSlowClientLargeBatch(t *testing.T) {
