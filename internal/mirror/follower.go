@@ -27,6 +27,9 @@ const (
 	maxBatch = 1024
 	// markPrefix begins the names of the notes of positions, one for each master.
 	markPrefix = "mirror/at/"
+	// LogTimeStat is the line of stat by which a node tells the time of the newest entry in its log. ttserver has none: there
+	// it is the clock.
+	LogTimeStat = "ulogts"
 )
 
 // FollowerConfig says whom to follow.
@@ -203,16 +206,17 @@ func gather(first item, items <-chan item) []item {
 func (f *Follower) batch(ctx context.Context, items []item, d *doubt) error {
 	now := time.Now()
 	f.change(func(s *FollowerStatus) { s.Heard = &now })
-	last := f.place.at
+	entries := 0
 	for _, i := range items {
 		if i.payload != nil {
-			last = i.time
+			entries++
+			d.high = max(d.high, i.time) // times may go back: who asks again from an earlier one gets this entry again
 		}
 	}
-	if last == f.place.at {
+	if entries == 0 {
 		return nil
 	}
-	f.place.upTo = max(last, d.until, d.high)
+	f.place.upTo = max(d.until, d.high)
 	if err := f.note(); err != nil {
 		return err
 	}
@@ -227,7 +231,6 @@ func (f *Follower) batch(ctx context.Context, items []item, d *doubt) error {
 		}
 		f.place.at = i.time
 	}
-	f.place.upTo = max(f.place.at, d.until, d.high)
 	err := f.note()
 	f.cfg.Store.Flush()
 	f.change(func(s *FollowerStatus) { s.Position = f.place.at })
@@ -286,7 +289,7 @@ func printable(r *tyrant.Request) string {
 	return strconv.Quote(string(key))
 }
 
-// span is when a value was read from the master, by its clock.
+// span is when a value was read from the master, by the clock of its log.
 type span struct{ after, before int64 }
 
 // doubt settles entries that may have been executed before a crash, and must not be twice: the value that the master has now is taken
@@ -294,7 +297,7 @@ type span struct{ after, before int64 }
 type doubt struct {
 	f      *Follower
 	until  int64 // entries up to here are in doubt
-	high   int64 // up to here they will be, if the node crashes now
+	high   int64 // up to here they will be, when the master is asked again
 	known  map[string]span
 	client *tyrant.Client
 }
@@ -384,18 +387,23 @@ func (d *doubt) take(ctx context.Context, key []byte) error {
 	return nil
 }
 
-// time is the clock of the master, in microseconds since 1970.
-func (d *doubt) time() (int64, error) {
+// time is that of an entry that the master would log now, in microseconds since 1970: its clock, or what a node tells of its log.
+func (d *doubt) time() (micros int64, err error) {
 	stat, err := d.client.Stat()
 	if err != nil {
 		return 0, err
 	}
+	err = fmt.Errorf("the master does not tell its time: %w", net.ErrClosed)
 	for line := range strings.Lines(string(stat)) {
-		if text, ok := strings.CutPrefix(line, "time\t"); ok {
-			seconds, fraction, _ := strings.Cut(strings.TrimSpace(text), ".")
+		name, text, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		switch name {
+		case "time":
+			seconds, fraction, _ := strings.Cut(text, ".")
 			fraction = (fraction + "000000")[:6]
-			return strconv.ParseInt(seconds+fraction, 10, 64)
+			micros, err = strconv.ParseInt(seconds+fraction, 10, 64)
+		case LogTimeStat:
+			return strconv.ParseInt(text, 10, 64)
 		}
 	}
-	return 0, fmt.Errorf("the master does not tell its time: %w", net.ErrClosed)
+	return micros, err
 }

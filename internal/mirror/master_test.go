@@ -25,7 +25,8 @@ type master struct {
 	records map[string]string
 	log     []tyrant.Entry
 	clock   int64
-	sent    int // entries
+	ahead   int64 // by how much the clock is before the times of the log, as with a node
+	sent    int   // entries
 	conns   map[net.Conn]bool
 	closed  bool
 }
@@ -105,7 +106,12 @@ func (m *master) serve(c net.Conn) {
 				out = tyrant.AppendStatus(nil, false)
 			}
 		case tyrant.Stat:
-			out = tyrant.AppendValue(nil, fmt.Appendf(nil, "version\t1.1.41\ntime\t%d.%06d\n", m.clock/1e6, m.clock%1e6))
+			now := m.clock + m.ahead
+			stat := fmt.Appendf(nil, "version\t1.1.41\ntime\t%d.%06d\n", now/1e6, now%1e6)
+			if m.ahead != 0 {
+				stat = fmt.Appendf(stat, "%s\t%d\n", LogTimeStat, m.clock)
+			}
+			out = tyrant.AppendValue(nil, stat)
 		case tyrant.Repl:
 			m.mu.Unlock()
 			m.stream(c, r.Time, uint16(r.SID))

@@ -159,6 +159,60 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// Entries of one time, such as those of a copy, are all executed, however many there are.
+func TestFollowEqualTimes(t *testing.T) {
+	m, s := newMaster(t, 7), newSide(t, nil)
+	for i := range 5 * maxBatch {
+		m.do(tyrant.Request{Command: tyrant.Put, Key: fmt.Appendf(nil, "key %d", i), Value: []byte("v")}, 0)
+		m.log[i].Time = copying
+	}
+	_, stop := s.follow(m, nil)
+	defer stop()
+	eventually(t, "both are equal", func() bool { return maps.Equal(s.all(), m.all()) })
+}
+
+// A follower whose master logs an earlier time behind a later one does not add twice when it connects again.
+func TestFollowTimesThatGoBack(t *testing.T) {
+	m, s := newMaster(t, 7), newSide(t, nil)
+	m.do(tyrant.Request{Command: tyrant.AddInt, Key: []byte("k"), Num: 1}, 0)
+	m.do(tyrant.Request{Command: tyrant.AddInt, Key: []byte("k"), Num: 2}, 0)
+	m.log[0].Time, m.log[1].Time = m.log[1].Time, m.log[0].Time
+	f, stop := s.follow(m, nil)
+	eventually(t, "both are executed", func() bool { return f.Status().Position == m.log[1].Time })
+	stop()
+	_, stop = s.follow(m, nil)
+	defer stop()
+	m.do(tyrant.Request{Command: tyrant.Put, Key: []byte("end")}, 0)
+	eventually(t, "it follows again", func() bool { return s.all()["end"] == "" && len(s.all()) == 2 })
+	if got, want := s.all(), m.all(); !maps.Equal(got, want) {
+		t.Errorf("has %q, want %q", got, want)
+	}
+}
+
+// A value that was taken from a node covers what lies before it in the log of that node, whose times are not those of its clock.
+func TestFollowTakesFromNode(t *testing.T) {
+	m, s := newMaster(t, 7), newSide(t, nil)
+	m.ahead = 1e12
+	add := func() { m.do(tyrant.Request{Command: tyrant.AddInt, Key: []byte("k"), Num: 1}, 0) }
+	equal := func() bool { return maps.Equal(s.all(), m.all()) }
+	add()
+	f, stop := s.follow(m, nil)
+	eventually(t, "it is executed", equal)
+	stop()
+	f.place.at-- // the note behind it is lost
+	if err := f.note(); err != nil {
+		t.Fatal(err)
+	}
+	f, stop = s.follow(m, nil)
+	defer stop()
+	eventually(t, "the value is taken", func() bool { return f.Status().Position == m.log[0].Time })
+	if !equal() {
+		t.Errorf("has %q, want %q", s.all(), m.all())
+	}
+	add()
+	eventually(t, "what comes behind it is executed", equal)
+}
+
 // An operation with another result is told, and ends a follower that is to check.
 func TestFollowChecks(t *testing.T) {
 	m, s := newMaster(t, 7), newSide(t, nil)

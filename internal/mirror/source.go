@@ -75,6 +75,13 @@ func (s *Source) times() (int64, error) {
 	return base, nil
 }
 
+// Time is the time of the newest entry of the log; ok is false as long as nobody has followed.
+func (s *Source) Time() (micros int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.base + int64(s.store.Log().Last()), s.base != 0
+}
+
 // Serve sends the log from a time on to the server with this id, until ctx ends or the connection does, which it closes.
 func (s *Source) Serve(ctx context.Context, conn net.Conn, from int64, sid uint32) {
 	defer conn.Close()

@@ -60,6 +60,7 @@ func (n *Node) allowTyrant(c *server.Config) {
 		}
 	}
 	c.Master = n.master
+	c.LogTime = func() (int64, bool) { return n.mirrors.source.Time() }
 }
 
 // openMirrors begins to follow the configured server.

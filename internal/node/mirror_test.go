@@ -77,7 +77,7 @@ func TestMirror(t *testing.T) {
 	const sum = "\x04\x87\x01\x00" // 100,100
 	eventually(t, "all increments count on both", func() bool { return value(a, "sum") == sum && value(b, "sum") == sum })
 	stat, err := onB.Stat()
-	if err != nil || !strings.Contains(string(stat), "mhost\t"+host+"\nmport\t"+port+"\nrts\t") {
+	if err != nil || !strings.Contains(string(stat), "mhost\t"+host+"\nmport\t"+port+"\nrts\t") || !strings.Contains(string(stat), "\nulogts\t") {
 		t.Errorf("stat of b: %v\n%s", err, stat)
 	}
 	a.end(t)

@@ -55,6 +55,8 @@ type Config struct {
 	Repl func(ctx context.Context, c net.Conn, from int64, sid uint32)
 	// Master is what stat tells of the server that the node follows; nil: of none.
 	Master func() (host string, port int, position int64, ok bool)
+	// LogTime is the time that the newest entry of the log has for the servers that follow; ok is false if none does. nil: the same.
+	LogTime func() (micros int64, ok bool)
 	// Stop is called, at most a few times and by any goroutine, when a client asks the node to stop. It must not wait for
 	// that. nil: the command shutdown is not enabled.
 	Stop func()

@@ -45,6 +45,11 @@ func (s *Server) tyrantIdentity() []stat {
 				stat{"delay", strconv.FormatFloat(delay, 'f', 6, 64)})
 		}
 	}
+	if s.cfg.LogTime != nil {
+		if micros, ok := s.cfg.LogTime(); ok {
+			all = append(all, stat{"ulogts", strconv.FormatInt(micros, 10)})
+		}
+	}
 	return append(all, []stat{
 		{"fd", strconv.FormatInt(s.conns.Load(), 10)}, {"loadavg", loadAverage()},
 		{"memsize", strconv.FormatInt(size, 10)}, {"memrss", strconv.FormatInt(resident, 10)},
