@@ -14,7 +14,7 @@ require (
 	github.com/yuin/gopher-lua v1.1.2 // Lua 5.1, the language of Tokyo Tyrant's script extension
 	github.com/zeebo/xxh3 v1.1.0 // key hash: seeded, the same after a restart
 	golang.org/x/crypto v0.57.0 // bcrypt: the passwords of clients
-	golang.org/x/sync v0.23.0 // a lock that waits no longer than the caller, for scripts
+	golang.org/x/sync v0.23.0 // a lock that waits no longer than the caller, for scripts; a bound in bytes
 	golang.org/x/sys v0.49.0 // epoll, mmap, eventfd
 	golang.org/x/term v0.46.0 // a password is typed without being shown
 	golang.org/x/time v0.16.0 // token bucket: the pace of full copies

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -131,12 +130,6 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 }
 
-// item is an entry that has arrived.
-type item struct {
-	time    int64
-	payload []byte // nil: a sign of life
-}
-
 // follow is one connection.
 func (f *Follower) follow(ctx context.Context) error {
 	c, err := tyrant.Dial(ctx, f.cfg.Master, tyrant.ClientConfig{Timeout: silence})
@@ -151,7 +144,7 @@ func (f *Follower) follow(ctx context.Context) error {
 	}
 	f.cfg.Logger.Info("following a Tokyo Tyrant server", "master", f.cfg.Master, "sid", stream.SID, "from", f.place.at)
 	f.change(func(s *FollowerStatus) { s.State, s.Reason, s.SID = "following", "", int(stream.SID) })
-	items, ended := make(chan item, maxBatch), make(chan error, 1)
+	arrived, ended := newIntake(), make(chan error, 1)
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -161,9 +154,7 @@ func (f *Follower) follow(ctx context.Context) error {
 				ended <- err
 				return
 			}
-			select {
-			case items <- item{e.Time, bytes.Clone(e.Payload)}:
-			case <-reading.Done():
+			if arrived.put(reading, &e) != nil {
 				return
 			}
 		}
@@ -175,30 +166,18 @@ func (f *Follower) follow(ctx context.Context) error {
 	defer d.close()
 	for {
 		select {
-		case first := <-items:
-			if err := f.batch(ctx, gather(first, items), d); err != nil {
+		case first := <-arrived.items:
+			items := arrived.gather(first)
+			if err := f.batch(ctx, items, d); err != nil {
 				return err
 			}
+			arrived.done(items)
 		case err := <-ended:
 			return err
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-}
-
-// gather takes what has arrived besides.
-func gather(first item, items <-chan item) []item {
-	all := []item{first}
-	for len(all) < maxBatch {
-		select {
-		case next := <-items:
-			all = append(all, next)
-		default:
-			return all
-		}
-	}
-	return all
 }
 
 // batch executes entries. The position is noted before, so that after a crash it is known which may have been executed, and
@@ -300,10 +279,12 @@ type doubt struct {
 	high   int64 // up to here they will be, when the master is asked again
 	known  map[string]span
 	client *tyrant.Client
+	unhook func() bool // of what closes it when the follower ends
 }
 
 func (d *doubt) close() {
 	if d.client != nil {
+		d.unhook()
 		d.client.Close()
 	}
 }
@@ -355,7 +336,7 @@ func (d *doubt) take(ctx context.Context, key []byte) error {
 		if err != nil {
 			return err
 		}
-		d.client = c
+		d.client, d.unhook = c, context.AfterFunc(ctx, func() { c.Close() })
 	}
 	after, err := d.time()
 	if err != nil {

@@ -27,6 +27,8 @@ type master struct {
 	clock   int64
 	ahead   int64 // by how much the clock is before the times of the log, as with a node
 	sent    int   // entries
+	mute    bool  // stat is not answered
+	asked   int   // stat
 	conns   map[net.Conn]bool
 	closed  bool
 }
@@ -106,6 +108,10 @@ func (m *master) serve(c net.Conn) {
 				out = tyrant.AppendStatus(nil, false)
 			}
 		case tyrant.Stat:
+			m.asked++
+			if m.mute {
+				break
+			}
 			now := m.clock + m.ahead
 			stat := fmt.Appendf(nil, "version\t1.1.41\ntime\t%d.%06d\n", now/1e6, now%1e6)
 			if m.ahead != 0 {

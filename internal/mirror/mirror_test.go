@@ -213,6 +213,29 @@ func TestFollowTakesFromNode(t *testing.T) {
 	eventually(t, "what comes behind it is executed", equal)
 }
 
+// A follower ends at once, also while it waits for a value of a master that does not answer.
+func TestFollowEnds(t *testing.T) {
+	m, s := newMaster(t, 7), newSide(t, nil)
+	m.mute = true
+	m.do(tyrant.Request{Command: tyrant.AddInt, Key: []byte("k"), Num: 1}, 0)
+	f := NewFollower(FollowerConfig{Store: s.store, Cabinet: s.cabinet, Node: 1, Master: m.ln.Addr().String()})
+	f.place.upTo = m.log[0].Time
+	if err := f.note(); err != nil {
+		t.Fatal(err)
+	}
+	_, stop := s.follow(m, nil)
+	eventually(t, "it has asked for the time", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.asked > 0
+	})
+	began := time.Now()
+	stop()
+	if took := time.Since(began); took > silence/2 {
+		t.Errorf("it took %v to end", took)
+	}
+}
+
 // An operation with another result is told, and ends a follower that is to check.
 func TestFollowChecks(t *testing.T) {
 	m, s := newMaster(t, 7), newSide(t, nil)

@@ -37,9 +37,17 @@ var allowable = []string{allowShutdown, allowCopy, allowRestore, allowSetMst, al
 type mirrors struct {
 	source *mirror.Source
 
-	mu       sync.Mutex
+	changing sync.Mutex // held while one follower takes the place of another, which may last
+	stop     func()     // of the present one; returns when it has ended
+
+	mu       sync.Mutex       // held for a moment: loops ask
 	follower *mirror.Follower // nil: none
-	stop     func()           // of it; returns when it has ended
+}
+
+func (m *mirrors) set(f *mirror.Follower) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.follower = f
 }
 
 // allowTyrant gives the server what the configuration allows.
@@ -74,11 +82,12 @@ func (n *Node) openMirrors() {
 // followMaster follows a server instead of the one before; none if master is empty.
 func (n *Node) followMaster(master string, from int64, restart, check bool) {
 	m := &n.mirrors
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.changing.Lock()
+	defer m.changing.Unlock()
 	if m.stop != nil {
 		m.stop()
-		m.follower, m.stop = nil, nil
+		m.stop = nil
+		m.set(nil)
 	}
 	if master == "" {
 		return
@@ -89,7 +98,8 @@ func (n *Node) followMaster(master string, from int64, restart, check bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { f.Run(ctx); close(ended) }()
-	m.follower, m.stop = f, func() { cancel(); <-ended }
+	m.stop = func() { cancel(); <-ended }
+	m.set(f)
 }
 
 // setMaster is setmst: an empty host ends it, a time above 0 is where to begin.

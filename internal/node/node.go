@@ -315,6 +315,10 @@ func (n *Node) abandon() error {
 	if n.server != nil {
 		n.server.Close()
 	}
+	n.followMaster("", 0, false, false)
+	if n.script != nil {
+		n.script.Close()
+	}
 	if n.store != nil {
 		return n.store.Close()
 	}
