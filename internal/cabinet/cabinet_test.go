@@ -271,3 +271,28 @@ func FuzzPattern(f *testing.F) {
 		}
 	})
 }
+
+// A cursor says beforehand whether it has a key at hand, and looks for one no longer than a step.
+func TestCursorIsReady(t *testing.T) {
+	c := open(t, 1<<20)
+	for i := range 10_000 {
+		if err := c.Put(fmt.Appendf(nil, "k%d", i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !c.Ready() {
+		t.Error("before the beginning: want ready, there is no key")
+	}
+	for _, sees := range []bool{true, false} {
+		c.Sees = func([]byte) bool { return sees }
+		if err := c.IterInit(); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Ready(); got != sees {
+			t.Errorf("keys that are seen are %v: ready is %v", sees, got)
+		}
+		if _, err := c.IterNext(); (err == nil) != sees {
+			t.Errorf("keys that are seen are %v: next is %v", sees, err)
+		}
+	}
+}

@@ -43,6 +43,16 @@ func (c *Client) IterInitAt(key []byte) error {
 	return c.note(nil)
 }
 
+// Ready reports whether IterNext is quick: a key is at hand, or there is none. Otherwise it may have to go through all keys, of
+// which the client sees few.
+func (c *Client) Ready() bool {
+	p := &c.cursor
+	if p.begun && len(p.keys) == 0 && p.more {
+		c.fill(p)
+	}
+	return len(p.keys) > 0 || !p.more
+}
+
 // IterNext returns the next key, valid until the next call; ErrEnd, also before IterInit.
 func (c *Client) IterNext() (key []byte, err error) {
 	p := &c.cursor

@@ -82,15 +82,26 @@ func (h webHandler) post(w http.ResponseWriter, r *http.Request, user *users.Use
 	if h.srv.cfg.Users != nil {
 		c.Sees = func(key []byte) bool { return h.srv.allowed(user, users.Read, key) }
 	}
-	if !h.srv.enterHeavy(r.Context()) {
-		panic(http.ErrAbortHandler)
-	}
-	defer h.srv.leaveHeavy()
 	if script != "" {
 		h.postScript(w, r, user, c, script, body)
 		return
 	}
 	h.postMisc(w, r, user, c, misc, body)
+}
+
+// heavy runs what may take long; not while the client is told of it, who may be slow. Nothing is executed, and the client is answered,
+// if false.
+func (h webHandler) heavy(w http.ResponseWriter, r *http.Request, job func()) bool {
+	if !h.srv.enterHeavy(r.Context()) {
+		panic(http.ErrAbortHandler)
+	}
+	defer h.srv.leaveHeavy()
+	if h.srv.sendsAway() {
+		sendAway(w)
+		return false
+	}
+	job()
+	return true
 }
 
 func (h webHandler) postScript(w http.ResponseWriter, r *http.Request, user *users.User, c *cabinet.Client, name string, body []byte) {
@@ -108,7 +119,11 @@ func (h webHandler) postScript(w http.ResponseWriter, r *http.Request, user *use
 		answer(w, http.StatusInternalServerError, "this node has no script: start it with --script")
 		return
 	}
-	result, ok := h.srv.callScript(r.Context(), c, name, key, body, uint32(lock))
+	var result []byte
+	var ok bool
+	if !h.heavy(w, r, func() { result, ok = h.srv.callScript(r.Context(), c, name, key, body, uint32(lock)) }) {
+		return
+	}
 	if !ok {
 		answer(w, http.StatusInternalServerError, "Internal Server Error")
 		return
@@ -126,7 +141,10 @@ func (h webHandler) postMisc(w http.ResponseWriter, r *http.Request, user *users
 		h.denied(w)
 		return
 	}
-	list, err := c.Misc(r.Context(), name, args)
+	var list [][]byte
+	if !h.heavy(w, r, func() { list, err = c.Misc(r.Context(), name, args) }) {
+		return
+	}
 	if err != nil {
 		answer(w, http.StatusInternalServerError, err.Error())
 		return
@@ -161,6 +179,11 @@ func (h webHandler) called(w http.ResponseWriter, r *http.Request, c *cabinet.Cl
 		}
 		w.Header().Set(headerAcked, reached.String())
 	}
+	if !h.srv.hold(len(result)) {
+		refuseCrowded(w)
+		return
+	}
+	defer h.srv.pending.Add(-int64(len(result)))
 	header := w.Header()
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(len(result)))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/futago/futago/internal/memcache"
@@ -64,6 +65,27 @@ func TestHTTPFunctions(t *testing.T) {
 			ask(tyrant.Request{Command: tyrant.Ext, Name: []byte("fails")}))
 		tt.expect(from(`00 0000000a "echo|k|v|1" 01`))
 	})
+}
+
+// Clients that do not read what a function has returned leave the turn to others.
+func TestHTTPFunctionsTakeTurns(t *testing.T) {
+	var called atomic.Int32
+	s := startServer(t, openStore(t, nil), func(c *Config) {
+		c.Script = func(context.Context, string, []byte, []byte, uint32) ([]byte, bool) {
+			if called.Add(1) <= maxHeavy {
+				return make([]byte, 32<<20), true
+			}
+			return []byte("r"), true
+		}
+	})
+	for i := range maxHeavy {
+		dial(t, s).send(strings.Replace(put("/k", "X-TT-XNAME: f\r\n", ""), "PUT", "POST", 1))
+		eventually(t, "it is called", func() bool { return called.Load() == int32(i+1) })
+	}
+	c := dial(t, s)
+	c.send(ask(tyrant.Request{Command: tyrant.Ext, Name: []byte("f")}))
+	c.expect(from(`00 00000001 "r"`))
+	eventually(t, "what waits to be read is counted", func() bool { return s.pending.Load() >= maxHeavy*32<<20 })
 }
 
 func TestHTTPOptionsShowStat(t *testing.T) {

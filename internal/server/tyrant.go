@@ -93,11 +93,13 @@ func (s *session) executeTyrant(w *worker) {
 	case tyrant.IterInit:
 		s.tyrantDone(w, c.IterInit())
 	case tyrant.IterNext:
-		if key, err := c.IterNext(); err != nil {
-			s.failTyrant(r.Command)
-		} else {
-			s.out = tyrant.AppendValue(s.out, key)
-		}
+		s.tyrantList(w, !c.Ready(), nil, func(_ context.Context, c *cabinet.Client, dst []byte, _ [][]byte) []byte {
+			key, err := c.IterNext()
+			if err != nil {
+				return nil
+			}
+			return tyrant.AppendValue(dst, key)
+		})
 	case tyrant.AddInt, tyrant.AddDouble:
 		s.tyrantAdd(w)
 	case tyrant.RNum:
@@ -245,25 +247,34 @@ func tyrantRefusal(c tyrant.Command) string {
 }
 
 // later has the rest of the command run in a goroutine, for it may take long. job gets a client that it alone uses, and returns
-// the reply.
-func (s *session) later(w *worker, job func(ctx context.Context, c *cabinet.Client) []byte) {
+// the reply. Until then it holds size bytes of the request.
+func (s *session) later(w *worker, size int, job func(ctx context.Context, c *cabinet.Client) []byte) {
 	c, srv, command := s.tt.client, w.srv, w.treq.Command
+	srv.pending.Add(int64(size))
 	s.slow = func(ctx context.Context) func(*session, *worker) {
+		defer srv.pending.Add(-int64(size))
 		c.Scratch = new(cabinet.Scratch)
 		var reply []byte
 		if srv.enterHeavy(ctx) {
-			reply = job(ctx, c)
+			if !srv.sendsAway() { // or its client has given it up
+				reply = job(ctx, c)
+			}
 			srv.leaveHeavy()
 		}
 		return func(s *session, w *worker) {
 			c.Scratch = &w.tt
-			s.holdWritten(w)
-			if reply == nil {
-				s.failTyrant(command)
-			} else {
-				s.out = append(s.out, reply...)
-			}
+			s.replyTyrant(w, command, reply)
 			s.answeredTyrant(tyrantRefusal(command))
 		}
 	}
+}
+
+// replyTyrant answers a command with a whole reply. nil says that it has failed; so has what there is no room for.
+func (s *session) replyTyrant(w *worker, command tyrant.Command, reply []byte) {
+	s.holdWritten(w)
+	if reply == nil || len(reply) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
+		s.failTyrant(command)
+		return
+	}
+	s.out = append(s.out, reply...)
 }

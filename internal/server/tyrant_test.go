@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/futago/futago/internal/store"
 	"github.com/futago/futago/internal/tyrant"
 )
 
@@ -225,6 +227,77 @@ func TestTyrantStrict(t *testing.T) {
 	})
 }
 
+// What a restore and a script have written is told of once the gate has passed it.
+func TestTyrantHoldsWhatOthersWrite(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		st, confirm := strictStore(t, time.Hour)
+		write := func() bool {
+			var res store.Result
+			return st.Commit(&store.Request{Op: store.Set, Key: []byte("k"), Value: []byte("v")}, &res) == nil
+		}
+		s := startServer(t, st, func(c *Config) {
+			carrier(c)
+			c.Restore = func(context.Context, string, int64, bool) error { write(); return nil }
+			c.Script = func(context.Context, string, []byte, []byte, uint32) ([]byte, bool) { return []byte("r"), write() }
+		})
+		for request, reply := range map[string]string{
+			ask(tyrant.Request{Command: tyrant.Restore, Text: []byte("/x")}): "00", ask(tyrant.Request{Command: tyrant.Ext, Name: []byte("f")}): `00 00000001 "r"`,
+		} {
+			c, held := dial(t, s), s.sum()[repliesHeld]
+			c.send(request)
+			eventually(t, "the reply is held", func() bool { return s.sum()[repliesHeld] > held })
+			confirm()
+			c.expect(from(reply))
+		}
+	})
+}
+
+// Requests that wait for their turn count among what connections hold.
+func TestTyrantCountsWhatWaits(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		release := make(chan struct{})
+		s := startServer(t, openStore(t, nil), func(c *Config) {
+			carrier(c)
+			c.Script = func(context.Context, string, []byte, []byte, uint32) ([]byte, bool) { <-release; return nil, true }
+		})
+		const clients, size = 2 * maxHeavy, 1 << 20
+		var all []*client
+		for range clients {
+			c := dial(t, s)
+			c.send(ask(tyrant.Request{Command: tyrant.Ext, Name: []byte("f"), Value: make([]byte, size)}))
+			all = append(all, c)
+		}
+		eventually(t, "all are counted", func() bool {
+			return s.sum()[cmdTyrant+counter(tyrant.Ext.Index())] == clients && s.pending.Load() >= clients*size
+		})
+		close(release)
+		for _, c := range all {
+			c.expect(from("00 00000000"))
+		}
+		eventually(t, "nothing is counted", func() bool { return s.pending.Load() < size })
+	})
+}
+
+// A walk of a client who sees no key ends, without a loop having to go through all.
+func TestTyrantIteratesUnseenKeys(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		st := openStore(t, nil)
+		var res store.Result
+		for i := range 10_000 {
+			if err := st.Commit(&store.Request{Op: store.Set, Key: fmt.Appendf(nil, "k%d", i)}, &res); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := startServer(t, st, func(c *Config) {
+			carrier(c)
+			c.Users, _ = openUsers(t, "foo prefix=none")
+		})
+		c := dial(t, s)
+		c.send(login("foo", "secret") + from(`c8 50 c8 51 c8 51 c8 50`) + ask(tyrant.Request{Command: tyrant.Misc, Name: []byte("iternext")}) + from("c8 80"))
+		c.expect(from(`00 00000000 00 01 01 00 01 00000000 00 0000000000002710`))
+	})
+}
+
 func TestTyrantMask(t *testing.T) {
 	mask, err := tyrant.ParseMask("put,vanish,mget,rnum,stat")
 	if err != nil {
@@ -239,14 +312,15 @@ func TestTyrantMask(t *testing.T) {
 	})
 }
 
+func login(user, password string) string {
+	return ask(tyrant.Request{Command: tyrant.Misc, Name: []byte("login"), Args: list(user, password)})
+}
+
 func TestTyrantUsers(t *testing.T) {
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
 		people, _ := openUsers(t, "foo")
 		s := startServer(t, openStore(t, nil), func(c *Config) { carrier(c); c.Users = people })
 		c := dial(t, s)
-		login := func(user, password string) string {
-			return ask(tyrant.Request{Command: tyrant.Misc, Name: []byte("login"), Args: list(user, password)})
-		}
 		c.send(from(`c8 10 00000001 00000001 "kv"`) + login("foo", "wrong") + login("foo", "secret") + from(`c8 10 00000001 00000001 "kv" c8 30 00000001 "k"`))
 		c.expect(from(`01 01 00000000 00 00000000 00 00 00000001 "v"`))
 	})

@@ -38,32 +38,36 @@ type listAnswer func(ctx context.Context, c *cabinet.Client, dst []byte, args []
 // tyrantList answers a command with a list of arguments, at once or later.
 func (s *session) tyrantList(w *worker, slow bool, args [][]byte, answer listAnswer) {
 	if slow {
-		args = cloneAll(args)
-		s.later(w, func(ctx context.Context, c *cabinet.Client) []byte { return answer(ctx, c, nil, args) })
+		args, size := cloneAll(args)
+		s.later(w, size, func(ctx context.Context, c *cabinet.Client) []byte { return answer(ctx, c, nil, args) })
 		return
 	}
+	before := len(s.out)
 	out := answer(w.srv.ctx, s.tt.client, s.out, args)
 	s.holdWritten(w) // from where out still ends without the reply
-	if out == nil {
+	if out == nil || len(out)-before > smallBuffer && w.srv.crowded(int64(s.unsent())) {
 		s.failTyrant(w.treq.Command)
 		return
 	}
 	s.out = out
 }
 
-// cloneAll copies a list into memory of its own.
-func cloneAll(list [][]byte) [][]byte {
-	size := 0
+// sliceSize is what an element of a list takes besides its bytes.
+const sliceSize = 24
+
+// cloneAll copies a list into memory of its own, of so many bytes.
+func cloneAll(list [][]byte) (copies [][]byte, size int) {
 	for _, b := range list {
 		size += len(b)
 	}
-	all, copies := make([]byte, 0, size), make([][]byte, len(list))
+	all := make([]byte, 0, size)
+	copies = make([][]byte, len(list))
 	for i, b := range list {
 		start := len(all)
 		all = append(all, b...)
 		copies[i] = all[start:len(all):len(all)]
 	}
-	return copies
+	return copies, size + len(list)*sliceSize
 }
 
 // tyrantMGet answers with the records of the keys.
@@ -102,7 +106,7 @@ func appendElements(dst []byte, list [][]byte) []byte {
 func (s *session) tyrantRest(w *worker) {
 	r := &w.treq
 	status := func(job func(ctx context.Context, c *cabinet.Client) error) {
-		s.later(w, func(ctx context.Context, c *cabinet.Client) []byte {
+		s.later(w, 0, func(ctx context.Context, c *cabinet.Client) []byte {
 			return tyrant.AppendStatus(nil, job(ctx, c) == nil)
 		})
 	}
@@ -113,7 +117,7 @@ func (s *session) tyrantRest(w *worker) {
 		s.tyrantExt(w)
 	case tyrant.FwmKeys:
 		prefix, most := bytes.Clone(r.Key), int(r.Max)
-		s.later(w, func(ctx context.Context, c *cabinet.Client) []byte {
+		s.later(w, len(prefix), func(ctx context.Context, c *cabinet.Client) []byte {
 			keys, err := c.FwmKeys(ctx, prefix, most)
 			if err != nil {
 				return nil
@@ -136,21 +140,24 @@ func (s *session) tyrantRest(w *worker) {
 func (s *session) tyrantAdmin(w *worker, status func(job func(ctx context.Context, c *cabinet.Client) error)) {
 	r, cfg := &w.treq, &w.srv.cfg
 	text, from, check := string(r.Text), r.Time, r.Options&tyrant.CheckResults != 0
-	told := func(name string, do func(ctx context.Context) error) {
-		status(func(ctx context.Context, _ *cabinet.Client) error {
-			err := do(ctx)
+	told := func(name string, do func(ctx context.Context, c *cabinet.Client) error) {
+		status(func(ctx context.Context, c *cabinet.Client) error {
+			err := do(ctx, c)
 			w.srv.logger.Info("a client asked for "+name, "remote", s.peer.remote, "of", text, "err", err)
 			return err
 		})
 	}
 	switch {
 	case r.Command == tyrant.Copy && cfg.Copy != nil:
-		told("a copy", func(ctx context.Context) error { return cfg.Copy(ctx, text) })
+		told("a copy", func(ctx context.Context, _ *cabinet.Client) error { return cfg.Copy(ctx, text) })
 	case r.Command == tyrant.Restore && cfg.Restore != nil:
-		told("a restore", func(ctx context.Context) error { return cfg.Restore(ctx, text, from, check) })
+		told("a restore", func(ctx context.Context, c *cabinet.Client) (err error) {
+			w.srv.awaitAll(c, func() { err = cfg.Restore(ctx, text, from, check) })
+			return err
+		})
 	case r.Command == tyrant.SetMst && cfg.SetMaster != nil:
 		port := int(r.Port)
-		told("another master", func(context.Context) error { return cfg.SetMaster(text, port, from, check) })
+		told("another master", func(context.Context, *cabinet.Client) error { return cfg.SetMaster(text, port, from, check) })
 	case r.Command == tyrant.Repl && cfg.Repl != nil && len(s.out) == 0:
 		sid := r.SID
 		s.takeover = func(c net.Conn) { cfg.Repl(w.srv.feeds, c, from, sid) }
@@ -170,8 +177,9 @@ func (s *session) tyrantExt(w *worker) {
 		s.failTyrant(r.Command)
 		return
 	}
-	name, args, lock := string(r.Name), cloneAll([][]byte{r.Key, r.Value}), r.Options
-	s.later(w, func(ctx context.Context, c *cabinet.Client) []byte {
+	name, lock := string(r.Name), r.Options
+	args, size := cloneAll([][]byte{r.Key, r.Value})
+	s.later(w, size, func(ctx context.Context, c *cabinet.Client) []byte {
 		result, ok := srv.callScript(ctx, c, name, args[0], args[1], lock)
 		if !ok {
 			return nil
@@ -180,14 +188,19 @@ func (s *session) tyrantExt(w *worker) {
 	})
 }
 
-// callScript calls a function of the script on behalf of a client, which then waits for all that was written meanwhile.
+// callScript calls a function of the script on behalf of a client.
 func (s *Server) callScript(ctx context.Context, c *cabinet.Client, name string, key, value []byte, lock uint32) (result []byte, ok bool) {
+	s.awaitAll(c, func() { result, ok = s.cfg.Script(ctx, name, key, value, lock) })
+	return result, ok
+}
+
+// awaitAll does something on behalf of a client, which then waits for all that was written meanwhile.
+func (s *Server) awaitAll(c *cabinet.Client, do func()) {
 	before := s.store.Log().Last()
-	result, ok = s.cfg.Script(ctx, name, key, value, lock)
+	do()
 	if end := s.store.Log().Last(); end != before {
 		c.Await(end)
 	}
-	return result, ok
 }
 
 func (s *session) tyrantMisc(w *worker) {
@@ -197,7 +210,8 @@ func (s *session) tyrantMisc(w *worker) {
 		s.tyrantLogin(w)
 		return
 	}
-	s.tyrantList(w, cabinet.IsWalk(name, r.Args), r.Args, func(ctx context.Context, c *cabinet.Client, dst []byte, args [][]byte) []byte {
+	slow := cabinet.IsWalk(name, r.Args) || name == "iternext" && !s.tt.client.Ready()
+	s.tyrantList(w, slow, r.Args, func(ctx context.Context, c *cabinet.Client, dst []byte, args [][]byte) []byte {
 		list, err := c.Misc(ctx, name, args)
 		if err != nil {
 			return nil
