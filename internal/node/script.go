@@ -158,9 +158,9 @@ func (d *scriptDatabase) IterNext() ([]byte, error) {
 	return bytes.Clone(key), scriptError(err)
 }
 
-func (d *scriptDatabase) FwmKeys(prefix []byte, max int) (keys [][]byte, err error) {
+func (d *scriptDatabase) FwmKeys(ctx context.Context, prefix []byte, max int) (keys [][]byte, err error) {
 	err = d.do(func(c *cabinet.Client) (err error) {
-		keys, err = c.FwmKeys(context.Background(), prefix, max)
+		keys, err = c.FwmKeys(ctx, prefix, max)
 		return err
 	})
 	return keys, err
@@ -188,7 +188,7 @@ func (d *scriptDatabase) RNum() uint64 { return d.cabinet.Client(nil).RNum() }
 
 func (d *scriptDatabase) Size() uint64 { return d.cabinet.Client(nil).Size() }
 
-func (d *scriptDatabase) Misc(name string, args [][]byte, _ bool) (list [][]byte, err error) {
+func (d *scriptDatabase) Misc(ctx context.Context, name string, args [][]byte, _ bool) (list [][]byte, err error) {
 	switch name {
 	case "iterinit":
 		if len(args) == 0 {
@@ -203,7 +203,7 @@ func (d *scriptDatabase) Misc(name string, args [][]byte, _ bool) (list [][]byte
 		return [][]byte{key, value}, err
 	}
 	err = d.do(func(c *cabinet.Client) (err error) {
-		list, err = c.Misc(context.Background(), name, args)
+		list, err = c.Misc(ctx, name, args)
 		return err
 	})
 	return list, err

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"context"
 	"errors"
 
 	lua "github.com/yuin/gopher-lua"
@@ -20,15 +21,15 @@ type Database interface {
 	// IterInit and IterNext use the iterator that all clients share. IterNext returns ErrNoRecord at its end.
 	IterInit() error
 	IterNext() ([]byte, error)
-	// FwmKeys returns at most max keys with the prefix, in their order if it has one.
-	FwmKeys(prefix []byte, max int) ([][]byte, error)
+	// FwmKeys returns, before ctx ends, at most max keys with the prefix, in their order if it has one.
+	FwmKeys(ctx context.Context, prefix []byte, max int) ([][]byte, error)
 	AddInt(key []byte, n int32) (int32, error)
 	AddDouble(key []byte, n float64) (float64, error)
 	Vanish() error
 	RNum() uint64
 	Size() uint64
-	// Misc runs a function of the server by name; noLog asks that it leave no trace in the update log.
-	Misc(name string, args [][]byte, noLog bool) ([][]byte, error)
+	// Misc runs a function of the server by name, no longer than until ctx ends; noLog asks that it leave no trace in the update log.
+	Misc(ctx context.Context, name string, args [][]byte, noLog bool) ([][]byte, error)
 	// Each gives every record to f until f returns false. f may call the other methods, so Each must hold no lock that
 	// they need.
 	Each(f func(key, value []byte) bool) error
@@ -59,6 +60,7 @@ func (c call) failed(err error) bool {
 	if err == nil {
 		return false
 	}
+	c.check(c.L)
 	if !errors.Is(err, ErrNoRecord) && !errors.Is(err, ErrExists) && !c.troubled {
 		c.troubled = true
 		c.h.log.Warn("script cannot use the database", "function", c.name, "err", err)
@@ -115,7 +117,7 @@ func fwmKeys(c call) int {
 	if n := c.integer(2, -1); n >= 0 {
 		most = min(most, n)
 	}
-	keys, err := c.h.db.FwmKeys(c.bytes(1), most)
+	keys, err := c.h.db.FwmKeys(c.ctx, c.bytes(1), most)
 	if c.failed(err) {
 		keys = nil
 	}
@@ -158,7 +160,7 @@ func misc(c call) int {
 	for _, v := range c.flatten(2) {
 		args = append(args, []byte(c.text(v)))
 	}
-	result, err := c.h.db.Misc(name, args, noLog)
+	result, err := c.h.db.Misc(c.ctx, name, args, noLog)
 	if c.failed(err) {
 		return c.pushNil()
 	}

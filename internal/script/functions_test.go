@@ -494,9 +494,9 @@ func TestMetered(t *testing.T) {
 	})
 }
 
-// TestSleepEnds: the deadline ends sleeping and waiting.
+// TestSleepEnds: the deadline ends sleeping and waiting, also for the database.
 func TestSleepEnds(t *testing.T) {
-	for _, body := range []string{"_sleep(1e6)", "_lock('a') _lock('a')"} {
+	for _, body := range []string{"_sleep(1e6)", "_lock('a') _lock('a')", "_fwmkeys('endless')", "_misc('endless')"} {
 		if _, _, err := try(t, body, func(c *Config) { c.Timeout = 50 * time.Millisecond }); !errors.Is(err, ErrTimeout) {
 			t.Errorf("%s: got error %v, want ErrTimeout", body, err)
 		}

@@ -2,6 +2,7 @@ package script
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -91,7 +92,7 @@ func (d *memory) VSiz(key []byte) (int, error) {
 }
 
 func (d *memory) IterInit() error {
-	keys, _ := d.FwmKeys(nil, -1)
+	keys, _ := d.FwmKeys(context.Background(), nil, -1)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cursor = nil
@@ -112,7 +113,11 @@ func (d *memory) IterNext() ([]byte, error) {
 	return []byte(key), nil
 }
 
-func (d *memory) FwmKeys(prefix []byte, most int) ([][]byte, error) {
+func (d *memory) FwmKeys(ctx context.Context, prefix []byte, most int) ([][]byte, error) {
+	if string(prefix) == "endless" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var keys [][]byte
@@ -167,7 +172,11 @@ func (d *memory) RNum() uint64 {
 
 func (d *memory) Size() uint64 { return 100 * d.RNum() }
 
-func (d *memory) Misc(name string, args [][]byte, noLog bool) ([][]byte, error) {
+func (d *memory) Misc(ctx context.Context, name string, args [][]byte, noLog bool) ([][]byte, error) {
+	if name == "endless" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.misc = []string{name, map[bool]string{true: "nolog", false: "log"}[noLog]}
@@ -181,7 +190,7 @@ func (d *memory) Misc(name string, args [][]byte, noLog bool) ([][]byte, error) 
 }
 
 func (d *memory) Each(f func(key, value []byte) bool) error {
-	keys, _ := d.FwmKeys(nil, -1)
+	keys, _ := d.FwmKeys(context.Background(), nil, -1)
 	for _, key := range keys {
 		value, err := d.Get(key)
 		if err == nil && !f(key, value) {
