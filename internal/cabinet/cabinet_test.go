@@ -104,6 +104,9 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("adddouble to 4 bytes: %v", err)
 	}
 	d := []byte("d")
+	if _, err := c.AddDouble(d, math.NaN()); !errors.Is(err, store.ErrNotNumeric) || value(c, "d") != value(c, "none") {
+		t.Errorf("no number to nothing: %v, and the value is %q", err, value(c, "d"))
+	}
 	if got, err := c.AddDouble(d, -0.75); got != -0.75 || err != nil {
 		t.Errorf("adddouble: %v, %v", got, err)
 	}

@@ -49,6 +49,9 @@ func (req *Request) evaluate(p *present, maxValue int64) error {
 			return nil
 		}
 	}
+	if req.Op == AddDouble && math.IsNaN(req.Double) {
+		return ErrNotNumeric
+	}
 	if !p.live && !p.spoilt {
 		if req.creates = req.vivifies(); req.creates {
 			return nil
