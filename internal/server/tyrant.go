@@ -226,6 +226,8 @@ func (w *worker) countGet(err error) {
 // not look at: they see an empty list, and others can tell.
 func (s *session) failTyrant(c tyrant.Command) {
 	switch c {
+	case tyrant.Repl:
+		s.closing = true // who follows waits for an id, not for a status
 	case tyrant.RNum, tyrant.Size:
 		s.out = tyrant.AppendCount(s.out, 0)
 	case tyrant.Stat:

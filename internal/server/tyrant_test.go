@@ -299,7 +299,7 @@ func TestTyrantIteratesUnseenKeys(t *testing.T) {
 }
 
 func TestTyrantMask(t *testing.T) {
-	mask, err := tyrant.ParseMask("put,vanish,mget,rnum,stat")
+	mask, err := tyrant.ParseMask("put,vanish,mget,rnum,stat,repl")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,6 +309,14 @@ func TestTyrantMask(t *testing.T) {
 		c.send(from(`c8 10 00000001 00000001 "kv" c8 11 00000001 00000001 "kv" c8 72 c8 31 00000001 00000001 "k" c8 80 c8 88
 			c8 90 00000003 00000000 00000002 "put" 00000001 "m" 00000001 "1" c8 90 00000006 00000000 00000000 "vanish" c8 30 00000001 "k"`))
 		c.expect(from(`01 00 01 01 00000000 00 0000000000000000 00 00000000 01 00000000 01 00000000 00 00000001 "v"`))
+		for _, before := range []string{"", "c8 72"} { // nothing that a follower would take for an id
+			c := dial(t, s)
+			c.send(from(before) + ask(tyrant.Request{Command: tyrant.Repl, Time: 1, SID: 9}))
+			if before != "" {
+				c.expect(from("01"))
+			}
+			c.expectEnd()
+		}
 	})
 }
 

@@ -164,9 +164,7 @@ func (s *session) tyrantAdmin(w *worker, status func(job func(ctx context.Contex
 		s.closing = true
 	default:
 		w.srv.logger.Info("a command of Tokyo Tyrant is not allowed: see --allow", "command", r.Command.String(), "remote", s.peer.remote)
-		if s.closing = r.Command == tyrant.Repl; !s.closing {
-			s.failTyrant(r.Command)
-		}
+		s.failTyrant(r.Command)
 	}
 }
 
