@@ -78,14 +78,20 @@ func TestHTTPFunctionsTakeTurns(t *testing.T) {
 			return []byte("r"), true
 		}
 	})
+	var slow []*client
 	for i := range maxHeavy {
-		dial(t, s).send(strings.Replace(put("/k", "X-TT-XNAME: f\r\n", ""), "PUT", "POST", 1))
+		slow = append(slow, dial(t, s))
+		slow[i].send(strings.Replace(put("/k", "X-TT-XNAME: f\r\n", ""), "PUT", "POST", 1))
 		eventually(t, "it is called", func() bool { return called.Load() == int32(i+1) })
 	}
 	c := dial(t, s)
 	c.send(ask(tyrant.Request{Command: tyrant.Ext, Name: []byte("f")}))
 	c.expect(from(`00 00000001 "r"`))
 	eventually(t, "what waits to be read is counted", func() bool { return s.pending.Load() >= maxHeavy*32<<20 })
+	for _, c := range slow {
+		c.Close()
+	}
+	eventually(t, "and no more when the clients have gone", func() bool { return s.pending.Load() < smallBuffer })
 }
 
 func TestHTTPOptionsShowStat(t *testing.T) {
