@@ -25,10 +25,14 @@ func startFront(t *testing.T, cmd *cobra.Command, pattern string) (found []strin
 		result <- err
 	}()
 	r := bufio.NewReader(started)
-	line, err := r.ReadString('\n')
-	if err != nil {
-		cancel()
-		t.Fatalf("%v: %v", err, <-result)
+	addresses := regexp.MustCompile(pattern)
+	for found == nil { // what was found out about upstreams may come before
+		line, err := r.ReadString('\n')
+		if err != nil {
+			cancel()
+			t.Fatalf("no line has the addresses: %v: %v", err, <-result)
+		}
+		found = addresses.FindStringSubmatch(line)
 	}
 	go io.Copy(io.Discard, r)
 	stop = func() {
@@ -37,10 +41,6 @@ func startFront(t *testing.T, cmd *cobra.Command, pattern string) (found []strin
 		if err := <-result; err != nil {
 			t.Errorf("command: %v", err)
 		}
-	}
-	if found = regexp.MustCompile(pattern).FindStringSubmatch(line); found == nil {
-		stop()
-		t.Fatalf("first log line: got %q, want the addresses", line)
 	}
 	return found[1:], stop
 }

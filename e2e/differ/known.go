@@ -176,7 +176,7 @@ func (m message) flushesLater() bool {
 func (m message) newFlags() bool {
 	number := func(flag byte) bool { // memcached looks no further than at what is none
 		token, ok := m.flag(flag)
-		_, err := strconv.ParseUint(token, 10, 64)
+		_, err := strconv.ParseUint(strings.TrimRight(token, "\t"), 10, 64)
 		return ok && (err == nil || strings.HasPrefix(token, "$"))
 	}
 	if m.cmd == "me" || (m.cmd == "md" || m.cmd == "ma") && m.has("E") && !number('E') { // there one error stands for all flags

@@ -80,6 +80,7 @@ func TestMessages(t *testing.T) {
 		{request{text: "mg t0 Cx\r\n"}, ""},
 		{request{text: "mg t0 Ex\r\n"}, "newFlags"},
 		{request{text: "ma t0 E1\r\n"}, "grows newFlags"},
+		{request{text: "ma t0 E1\t\r\n"}, "grows newFlags"},
 		{request{text: "ma t0 Ex\r\n"}, "grows"},
 		{request{text: "ma n0 D5 MD\r\n"}, ""},
 		{request{text: "ma n0 D0 MI\r\n"}, ""},
