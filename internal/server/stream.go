@@ -204,6 +204,9 @@ func (st *stream) fill(limit time.Duration, why counter) (int, error) {
 	}
 	for {
 		draining := st.arm(limit)
+		if st.srv.suspended.Load() { // after the deadline is set: closeAll comes behind the flag
+			return 0, net.ErrClosed
+		}
 		n, err := st.Read(st.in[len(st.in):cap(st.in)])
 		st.in = st.in[:len(st.in)+n]
 		st.w.tally[bytesRead] += uint64(n)
