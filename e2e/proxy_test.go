@@ -245,15 +245,17 @@ func TestProxyOverKilledNode(t *testing.T) {
 // A frozen primary costs nobody more than the timeout, and is used again only when it has caught up. What it had received
 // and not read before it froze it does not execute when it wakes.
 func TestProxyOverFrozenNode(t *testing.T) {
-	strain, p := startStrain(t), startPair(t)
+	strain, p := startStrain(t), startPair(t, "--peer-timeout=1s")
 	f := startPairProxy(t, p)
 	l := startProxyLoad(t, f, 4)
 	l.more(t, 500)
 	p[0].freeze(t)
+	frozen := time.Now()
 	l.more(t, 1000)
 	if longest := time.Duration(l.longest.Load()); longest > proxyTimeout+strain() {
 		t.Errorf("a request took %v, the timeout is %v", longest, proxyTimeout)
 	}
+	eventually(t, "the freeze is longer than --peer-timeout", 10*time.Second, func() bool { return time.Since(frozen) > 1500*time.Millisecond })
 	p[0].thaw(t)
 	waitPair(t, p)
 	f.waitUp(t, "the first node is used again", func(up []bool) bool { return up[0] })
