@@ -164,13 +164,20 @@ func newHost() string {
 // freeAddr returns an address on host with a port that nobody listens at.
 func freeAddr(t *testing.T, host string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		if _, given := givenAddrs.LoadOrStore(l.Addr().String(), true); !given {
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
+
+// givenAddrs are those that freeAddr has returned: the system may name one twice, as it is free until its process listens there.
+var givenAddrs sync.Map
 
 // accepts reports whether somebody takes connections at addr.
 func accepts(addr string) bool {
