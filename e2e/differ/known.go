@@ -263,6 +263,9 @@ var knownDifferences = []known{
 		return (m.cmd == "mg" || m.cmd == "ma") && len(token) > 31
 	}},
 	{row: "key in `k` and `me`", avoid: func(m message) bool { return (m.cmd == "mg" || m.cmd == "ma") && m.has("bN") }},
+	{row: "`k` of a base64 key whose value was appended or prepended to", behind: func(first, m message) bool {
+		return first.joins() && first.has("b") && m.has("bk")
+	}},
 	{row: "unknown command with extras or a key", avoid: func(m message) bool {
 		p := m.packet
 		return p != nil && strings.HasPrefix(opName(p.op), "0x") && len(p.extras)+len(p.key)+p.keySize+p.extrasSize > 0
