@@ -26,8 +26,9 @@ type layer struct {
 
 // layers is the package map of ARCHITECTURE.md. A package that is not listed here does not belong to the project.
 var layers = map[string]layer{
-	"internal/nearest": {level: -2},
-	"internal/addr":    {level: -2},
+	"internal/nearest":  {level: -2},
+	"internal/addr":     {level: -2},
+	"internal/httphead": {level: -2},
 
 	"internal/front": {level: -1},
 
