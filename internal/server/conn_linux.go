@@ -75,7 +75,7 @@ func (c *conn) wants(s *Server) uint32 {
 	if c.blocked {
 		events = unix.EPOLLOUT
 	}
-	if !c.closing && !c.eof && !c.more && !c.away && !c.stuffed(s) && !s.overfull(c.counted) {
+	if !c.closing && !c.eof && !c.more && !c.away && !c.leaving && !c.stuffed(s) && !s.overfull(c.counted) {
 		events |= unix.EPOLLIN
 	}
 	return events

@@ -23,19 +23,17 @@ const (
 	// defaultType is the type of a record without one.
 	defaultType = "application/octet-stream"
 	maxType     = 255
+	// textType is the type of the lines that answer writes and errors.
+	textType = "text/plain; charset=utf-8"
 )
 
 // newWeb returns the HTTP server for the connections that the carriers hand over.
 func newWeb(s *Server) *http.Server {
-	idle := s.cfg.IdleTimeout
-	if idle == 0 {
-		idle = httpIdleTimeout
-	}
 	return &http.Server{
 		Handler:                      webHandler{s},
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            s.cfg.RequestTimeout,
-		IdleTimeout:                  idle,
+		IdleTimeout:                  s.idle(isHTTP),
 		MaxHeaderBytes:               httpHeaderBytes,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, handedConnKey{}, c)
@@ -155,7 +153,7 @@ func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 			return
 		}
 		t.count(getMisses)
-		answer(w, http.StatusNotFound, "Not Found")
+		answer(w, http.StatusNotFound, notFound)
 		return
 	}
 	size, contentType, expires, token := len(v.Value), string(v.Type), v.Expires, v.Token
@@ -178,7 +176,7 @@ func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 	header := w.Header()
 	header["Content-Type"] = []string{contentType}
 	header["Etag"] = []string{etag(token)}
-	header["Cache-Control"] = []string{cacheControl(expires, h.srv.store.Now())}
+	header["Cache-Control"] = []string{string(appendCacheControl(nil, expires, h.srv.store.Now()))}
 	if isPlain {
 		header["Content-Length"] = []string{strconv.Itoa(size)}
 		header["Accept-Ranges"] = []string{"bytes"}
@@ -205,11 +203,11 @@ func plain(h http.Header) bool {
 	return true
 }
 
-func cacheControl(expires uint64, now int64) string {
+func appendCacheControl(dst []byte, expires uint64, now int64) []byte {
 	if expires == 0 {
-		return "no-cache"
+		return append(dst, "no-cache"...)
 	}
-	return "max-age=" + strconv.FormatInt(max(int64(expires)-now, 0)/1000, 10)
+	return strconv.AppendInt(append(dst, "max-age="...), max(int64(expires)-now, 0)/1000, 10)
 }
 
 func (h webHandler) delete(w http.ResponseWriter, r *http.Request, key []byte) {
@@ -284,7 +282,7 @@ func storeFault(w http.ResponseWriter, err error) {
 // answer writes a body of one line.
 func answer(w http.ResponseWriter, status int, line string) {
 	header := w.Header()
-	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("Content-Type", textType)
 	header.Set("Content-Length", strconv.Itoa(len(line)+1))
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, line+"\n")

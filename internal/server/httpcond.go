@@ -38,4 +38,8 @@ func listed(list, tag string, weak bool) bool {
 }
 
 // etag is the entity tag of a token.
-func etag(token uint64) string { return `"` + strconv.FormatUint(token, 10) + `"` }
+func etag(token uint64) string { return string(appendETag(nil, token)) }
+
+func appendETag(dst []byte, token uint64) []byte {
+	return append(strconv.AppendUint(append(dst, '"'), token, 10), '"')
+}

@@ -29,7 +29,7 @@ func httpKey(uri string) ([]byte, error) {
 		}
 		uri = rest[i:]
 	}
-	key, err := unescapeKey(uri[1:])
+	key, err := appendUnescaped(nil, uri[1:])
 	switch {
 	case err != nil:
 		return nil, err
@@ -41,8 +41,8 @@ func httpKey(uri string) ([]byte, error) {
 	return key, nil
 }
 
-func unescapeKey(path string) ([]byte, error) {
-	key := make([]byte, 0, len(path))
+// appendUnescaped appends a path without its % escapes.
+func appendUnescaped[T string | []byte](dst []byte, path T) ([]byte, error) {
 	for i := 0; i < len(path); i++ {
 		c := path[i]
 		if c == '%' {
@@ -56,9 +56,9 @@ func unescapeKey(path string) ([]byte, error) {
 			c = byte(high<<4 | low)
 			i += 2
 		}
-		key = append(key, c)
+		dst = append(dst, c)
 	}
-	return key, nil
+	return dst, nil
 }
 
 // unhex is the value of a hexadecimal digit, -1 for another byte.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -250,22 +252,26 @@ func (l *loop) decide(c *conn, data []byte) bool {
 	c.speak(sniff(data[0], c.peer.protocol, c.peer.tls), l.srv)
 	follows := c.proto == isTyrant && tyrant.BeginsRepl(data)
 	switch {
-	case c.proto == isMemcache, c.proto == isBinary, c.proto == isTyrant && !follows:
+	case c.proto == isMemcache, c.proto == isBinary, c.proto == isTyrant && !follows, c.proto == isHTTP && l.srv.plainHTTP:
 		return true
-	case c.proto == isHTTP, c.proto == isTLS, follows:
-		l.forget(c)
-		give := l.srv.handoff
-		if c.proto != isHTTP {
-			give = l.srv.secure
-		}
-		if err := handoffFD(c.fd, data, c.peer, give); err != nil {
-			l.srv.logger.Warn("hand a connection to a goroutine", "err", err)
-			l.srv.closed(c.peer)
-		}
+	case c.proto == isHTTP:
+		l.giveAway(c, data, l.srv.handoff)
+	case c.proto == isTLS, follows:
+		l.giveAway(c, data, l.srv.secure)
 	default:
 		l.kill(c)
 	}
 	return false
+}
+
+// giveAway hands a connection, of which first was read already, to goroutines.
+func (l *loop) giveAway(c *conn, first []byte, to func(net.Conn, []byte, *peer)) {
+	first = bytes.Clone(first) // it may lie in a buffer of the connection's
+	l.forget(c)
+	if err := handoffFD(c.fd, first, c.peer, to); err != nil {
+		l.srv.logger.Warn("hand a connection to a goroutine", "err", err)
+		l.srv.closed(c.peer)
+	}
 }
 
 // execute feeds the session. private says that data is c.in.
@@ -416,6 +422,10 @@ func (l *loop) send(c *conn) {
 	if len(c.out) == 0 && c.out != nil {
 		l.buffers.give(c.out)
 		c.out = nil
+	}
+	if c.leaving && !c.owes() {
+		l.giveAway(c, c.in, l.srv.handoff)
+		return
 	}
 	if c.ended() {
 		l.kill(c)

@@ -27,7 +27,7 @@ func (l *loop) tick() {
 				continue
 			}
 			c.unread, c.taken = l.w.now, 0
-		case cfg.IdleTimeout > 0 && l.w.now-c.last >= cfg.IdleTimeout.Milliseconds():
+		case l.srv.idle(c.proto) > 0 && l.w.now-c.last >= l.srv.idle(c.proto).Milliseconds():
 			l.expire(c, idleKicks)
 		}
 	}

@@ -39,8 +39,9 @@ type Server struct {
 	cabinet   *cabinet.Cabinet
 	heavy     chan struct{} // holds one for each command that takes long and runs
 
-	web      *http.Server
-	handoffs *handoffListener
+	web       *http.Server
+	plainHTTP bool // see speaksHTTP
+	handoffs  *handoffListener
 
 	// ctx ends when the rest of the connections is to be closed.
 	ctx       context.Context
@@ -86,6 +87,7 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 	s.maxConns = fitDescriptors(cfg.MaxConns, s.logger)
 	s.handoffs = newHandoffListener()
 	s.web = newWeb(s)
+	s.plainHTTP = s.speaksHTTP()
 	if !cfg.goroutines {
 		if err := s.makeLoops(); err != nil {
 			return nil, err
@@ -267,6 +269,14 @@ func (s *Server) hold(size int) bool {
 		return false
 	}
 	return true
+}
+
+// idle is how long a connection may be idle, 0 for as long as it likes.
+func (s *Server) idle(proto verdict) time.Duration {
+	if proto == isHTTP && s.cfg.IdleTimeout == 0 {
+		return httpIdleTimeout
+	}
+	return s.cfg.IdleTimeout
 }
 
 // wall is the time of a clock reading.

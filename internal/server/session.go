@@ -11,7 +11,7 @@ import (
 // feedStep is the output after which a feed pauses, so that it leaves before more is made. Bytes.
 const feedStep = 1 << 20
 
-// session is one conversation in memcached's text or binary protocol or in Tokyo Tyrant's: bytes in, replies out.
+// session is one conversation in memcached's text or binary protocol, in Tokyo Tyrant's, or in plain HTTP: bytes in, replies out.
 //
 // sent <= marks[0].pos <= ... <= len(out)
 type session struct {
@@ -43,6 +43,7 @@ type session struct {
 	blocked bool // the client did not take all that was sent to it last
 	need    int  // size of the pending request as far as known, else 0
 	more    bool // the last feed paused before the end of its input: feed again
+	leaving bool // net/http takes the connection over, with the input that is left, once all replies have left
 	closing bool // nothing more is to be executed; close once the replies have left
 
 	challenged bool // SASL has begun without data
@@ -105,6 +106,8 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 		return s.feedBinary(w, in, start)
 	case isTyrant:
 		return s.feedTyrant(w, in, start)
+	case isHTTP:
+		return s.feedHTTP(w, in, start)
 	}
 	if len(s.keys) > 0 {
 		whole := s.resumeGet(w, start)

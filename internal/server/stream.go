@@ -112,7 +112,11 @@ func (st *stream) run() (handed bool) {
 	case isMemcache, isBinary, isTyrant:
 		st.converse()
 	case isHTTP:
-		if st.SetDeadline(time.Time{}) != nil {
+		st.leaving = !st.srv.plainHTTP
+		if !st.leaving {
+			st.converse()
+		}
+		if !st.leaving || st.SetDeadline(time.Time{}) != nil {
 			return false
 		}
 		st.srv.handoff(st.Conn, bytes.Clone(st.in), st.peer)
@@ -148,7 +152,7 @@ func (st *stream) converse() {
 			st.takeover(st.Conn)
 			return
 		}
-		if st.closing {
+		if st.closing || st.leaving {
 			return
 		}
 		if job := st.slow; job != nil {
@@ -168,7 +172,7 @@ func (st *stream) converse() {
 			st.in = make([]byte, 0, smallBuffer)
 		}
 		st.account()
-		limit, why := st.srv.cfg.IdleTimeout, idleKicks
+		limit, why := st.srv.idle(st.proto), idleKicks
 		if len(st.in) > 0 {
 			if used > 0 || window.IsZero() || arrived >= minProgress {
 				window, arrived = time.Now(), 0

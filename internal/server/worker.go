@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/futago/futago/internal/cabinet"
 	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/httphead"
 	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/store"
 	"github.com/futago/futago/internal/tyrant"
@@ -25,6 +26,11 @@ type worker struct {
 	res  store.Result
 	view store.View
 	tt   cabinet.Scratch
+	head httphead.Request
+	key  []byte // that head names
+
+	dated int64  // the second that date says
+	date  []byte // as HTTP writes it
 }
 
 func newWorker(s *Server, t *totals) worker {

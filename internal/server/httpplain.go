@@ -1,0 +1,131 @@
+package server
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+
+	"github.com/futago/futago/internal/httphead"
+	"github.com/futago/futago/internal/record"
+)
+
+// Most requests are a GET of a key and ask for nothing more. The carriers answer these themselves, byte for byte as
+// net/http would; the first request of another kind takes the connection to net/http, where it stays.
+
+// speaksHTTP reports whether the carriers answer requests: not where each has to be looked at for its user or the mask.
+func (s *Server) speaksHTTP() bool {
+	return s.cfg.Users == nil && !s.masksHTTP(http.MethodGet) && !s.masksHTTP(http.MethodHead)
+}
+
+// feedHTTP is feed for HTTP. It sets leaving at the first request that is for net/http.
+func (s *session) feedHTTP(w *worker, in []byte, start int) (n int) {
+	for n < len(in) {
+		if s.full(w, start) {
+			s.more = true
+			return n
+		}
+		size, verdict := httphead.Decode(in[n:], &w.head)
+		if verdict == httphead.Partial {
+			return n
+		}
+		if verdict == httphead.Other || w.head.Flags&^(httphead.Forwarded|httphead.Tyrant) != 0 || !s.answerHTTP(w) {
+			s.leaving = true
+			return n
+		}
+		n += size
+	}
+	return n
+}
+
+// answerHTTP answers the request in w.head; false when net/http has to.
+func (s *session) answerHTTP(w *worker) bool {
+	path, _, _ := bytes.Cut(w.head.Target[1:], []byte{'?'})
+	key, err := appendUnescaped(w.key[:0], path)
+	if err != nil || len(key) == 0 || len(key) > record.MaxKey {
+		return false
+	}
+	w.key = key
+	v := &w.view
+	hit := w.store.Acquire(key, v)
+	if hit {
+		if !s.appendFound(w) {
+			return false
+		}
+		w.tally[getHits]++
+	} else {
+		if v.Damaged {
+			return false
+		}
+		s.appendNotFound(w)
+		w.tally[getMisses]++
+	}
+	w.tally[cmdGet]++
+	if w.head.Head {
+		w.tally[httpHead]++
+	} else {
+		w.tally[httpGet]++
+	}
+	return true
+}
+
+// appendFound answers with what w.view holds, and releases it.
+func (s *session) appendFound(w *worker) bool {
+	v := &w.view
+	defer v.Release()
+	if len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) || !printable(v.Type) {
+		return false
+	}
+	out := append(s.out, "HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nCache-Control: "...)
+	out = appendCacheControl(out, v.Expires, w.now)
+	out = append(out, "\r\nContent-Length: "...)
+	out = strconv.AppendInt(out, int64(len(v.Value)), 10)
+	out = append(out, "\r\nContent-Type: "...)
+	if len(v.Type) > 0 {
+		out = append(out, v.Type...)
+	} else {
+		out = append(out, defaultType...)
+	}
+	out = append(out, "\r\nEtag: "...)
+	out = appendETag(out, v.Token)
+	out = append(out, "\r\nDate: "...)
+	out = w.appendDate(out)
+	out = append(out, "\r\n\r\n"...)
+	if !w.head.Head {
+		out = append(out, v.Value...)
+	}
+	s.out = out
+	return true
+}
+
+const notFound = "Not Found"
+
+func (s *session) appendNotFound(w *worker) {
+	out := append(s.out, "HTTP/1.1 404 Not Found\r\nContent-Length: "...)
+	out = strconv.AppendInt(out, int64(len(notFound)+1), 10)
+	out = append(out, "\r\nContent-Type: "+textType+"\r\nDate: "...)
+	out = w.appendDate(out)
+	out = append(out, "\r\n\r\n"...)
+	if !w.head.Head {
+		out = append(out, notFound+"\n"...)
+	}
+	s.out = out
+}
+
+// appendDate appends the present second as HTTP writes it.
+func (w *worker) appendDate(dst []byte) []byte {
+	if second := w.now / 1000; second != w.dated || len(w.date) == 0 {
+		w.dated = second
+		w.date = w.srv.wall(w.now).UTC().AppendFormat(w.date[:0], http.TimeFormat)
+	}
+	return append(dst, w.date...)
+}
+
+// printable reports whether a stored type can stand in a header as it is.
+func printable(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
