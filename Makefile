@@ -21,7 +21,7 @@ TORTURE_SEED ?= 0
 DIFFER_TIME ?= 10m
 DIFFER_SEED ?= 0
 
-.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-hitrate demo clean
+.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -99,6 +99,10 @@ bench-proxy: build
 # A node by Tokyo Tyrant's protocol.
 bench-tyrant: build
 	scripts/bench tyrant
+
+# The load generator beside those of others.
+bench-check: build
+	scripts/bench check
 
 # memcached and futago --evict as caches of the same memory, about two minutes.
 bench-hitrate: build

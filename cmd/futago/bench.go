@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -19,7 +18,10 @@ import (
 
 func newBenchCommand() *cobra.Command {
 	config := bench.DefaultConfig()
-	var noFill, asJSON bool
+	valueSize := fmt.Sprint(config.ValueSize)
+	var noFill, asJSON, insecure bool
+	var secure tlsConfig
+	var table settings
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Make load on a server and measure throughput and latency",
@@ -28,14 +30,40 @@ func newBenchCommand() *cobra.Command {
 Every key is set once first (unless --no-fill), so do not aim at a server whose data matters.
 Without --rate each connection sends --pipeline requests, waits for all replies, and goes on: that shows
 throughput. With --rate requests are due at even distances, and latency counts from the time a request
-was due: that shows what users see while the server stalls.`,
+was due: that shows what users see while the server stalls. Requests that were due and could not even be
+sent are shown as late.
+
+With --tls the load takes far more processor time than without: look at the cores that it used, and give
+it more --threads.`,
 		Example: `  futago bench
   futago bench --addr 127.0.0.1:11211 --pipeline 16 --duration 10s
   futago bench --rate 40000 --connections 100 --json
+  futago bench --protocol binary --multi-get 10 --get-ratio 1
+  futago bench --protocol meta --zipf 0.99 --value-size 100:9,10000:1
+  futago bench --get-ratio 0.5 --incr-ratio 0.3 --value-size 32-4096
+  futago bench --connections 20000 --threads 2 --rate 50000
+  futago bench --addr cache.example:11211 --tls-ca ca.pem
   futago bench --protocol tyrant --addr 127.0.0.1:1978 --multi-get 100 --get-ratio 1
   futago bench --protocol redis --addr 127.0.0.1:6379 --server-pid "$(pidof redis-server)"`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if err = table.load(cmd); err != nil {
+				return usageError{err}
+			}
+			secure.On = secure.On || insecure
+			if config.TLS, err = secure.client("tls"); err != nil {
+				return usageError{err}
+			}
+			if insecure {
+				config.TLS.InsecureSkipVerify = true
+			}
+			if config.ValueSizes, err = bench.ParseSizes(valueSize); err != nil {
+				return usageError{err}
+			}
+			if size, ok := config.ValueSizes.Fixed(); ok {
+				config.ValueSize, config.ValueSizes = size, nil
+			}
 			config.Fill = !noFill
 			if err := config.Validate(); err != nil {
 				return usageError{err}
@@ -43,12 +71,16 @@ was due: that shows what users see while the server stalls.`,
 			ctx, stop := interruptible(cmd)
 			defer stop()
 			if w := cmd.ErrOrStderr(); isTerminal(w) {
-				config.Progress = progressLine(w)
+				config.Progress = func(p bench.Progress) { fmt.Fprint(w, clearLine, progressText(p)) }
 				defer fmt.Fprint(w, clearLine)
 			}
 			result, err := bench.Run(ctx, config)
 			if err != nil {
-				return fmt.Errorf("bench %s: %w", config.Address, err)
+				err = fmt.Errorf("bench %s: %w", config.Address, err)
+				if hint := tlsHint(err); hint != "" {
+					return withHint(err, hint)
+				}
+				return err
 			}
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), result)
@@ -58,26 +90,32 @@ was due: that shows what users see while the server stalls.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&config.Address, "addr", config.Address, "server to load, host:port or unix:PATH")
-	f.StringVar(&config.Protocol, "protocol", config.Protocol, "memcache (text), redis, tyrant (binary: get, mget and put) or http (GET and PUT of /KEY)")
+	f.StringVar(&config.Protocol, "protocol", config.Protocol, `memcache (text), meta or binary (memcached's others), redis, tyrant (binary: get,
+mget, put, addint) or http (GET and PUT of /KEY)`)
 	f.IntVar(&config.Connections, "connections", config.Connections, "connections over all threads")
 	f.IntVar(&config.Pipeline, "pipeline", config.Pipeline, "requests under way on each connection")
-	f.Float64Var(&config.GetRatio, "get-ratio", config.GetRatio, "share of gets, 0 to 1; the others are sets")
+	f.Float64Var(&config.GetRatio, "get-ratio", config.GetRatio, "share of gets, 0 to 1")
+	f.Float64Var(&config.IncrRatio, "incr-ratio", config.IncrRatio, "share of increments, of keys of their own, 0 to 1; the others are sets")
 	f.IntVar(&config.MultiGet, "multi-get", config.MultiGet, "keys of each get; counts as one request")
 	f.IntVar(&config.Keys, "keys", config.Keys, "number of different keys")
+	f.Float64Var(&config.Zipf, "zipf", config.Zipf, "skew of a Zipf distribution of the keys, 0 for equal chances")
 	f.IntVar(&config.KeySize, "key-size", config.KeySize, "bytes of a key")
-	f.IntVar(&config.ValueSize, "value-size", config.ValueSize, "bytes of a value")
+	f.StringVar(&valueSize, "value-size", valueSize, "bytes of a value: SIZE, MIN-MAX, or a list of these with weights, as 100:9,10000:1")
 	f.Float64Var(&config.Rate, "rate", config.Rate, "requests a second, 0 for as many as the server answers")
 	f.DurationVar(&config.Duration, "duration", config.Duration, "how long to measure")
 	f.DurationVar(&config.WarmUp, "warm-up", config.WarmUp, "load before that, not counted")
 	f.IntVar(&config.Threads, "threads", config.Threads, "load threads, each keeps up to one processor busy")
 	f.IntVar(&config.WaitReplicas, "wait", 0, "with redis and --get-ratio 0: replicas that each set waits for")
-	f.Uint64Var(&config.Seed, "seed", config.Seed, "start of the random order of keys")
+	f.Uint64Var(&config.Seed, "seed", config.Seed, "start of the random order of keys and sizes of values")
 	f.IntVar(&config.ServerPID, "server-pid", config.ServerPID, "process whose CPU time is shown for each request")
 	f.IntSliceVar(&config.CPUs, "cpus", nil, "processors that load threads may run on (default all)")
 	f.BoolVar(&noFill, "no-fill", false, "do not set the keys first")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	secure.add(&table, "tls")
+	table.add("tls-insecure", boolValue(&insecure), "take any certificate; includes --tls")
+	table.bind(cmd)
 	cmd.AddCommand(newBenchLagCommand(), newBenchPairCommand(), newBenchCompareCommand(), newBenchProxyCommand(),
-		newBenchTyrantCommand(), newBenchHitRateCommand())
+		newBenchTyrantCommand(), newBenchHitRateCommand(), newBenchCheckCommand())
 	return cmd
 }
 
@@ -206,13 +244,21 @@ func isTerminal(w io.Writer) bool {
 // clearLine moves to the start of a terminal's line and empties it.
 const clearLine = "\r\x1b[K"
 
-// progressLine shows the rate since the previous call.
-func progressLine(w io.Writer) func(done uint64, elapsed time.Duration) {
-	var lastDone uint64
-	var last time.Duration
-	return func(done uint64, elapsed time.Duration) {
-		rate := float64(done-lastDone) / (elapsed - last).Seconds()
-		fmt.Fprintf(w, "%s%6.1fs %10.0f requests/s", clearLine, elapsed.Seconds(), rate)
-		lastDone, last = done, elapsed
+// progressText is how far a load is, on one line.
+func progressText(p bench.Progress) string {
+	text := fmt.Sprintf("%-9s", p.Phase)
+	if p.Phase == bench.Filling {
+		text += fmt.Sprintf(" %3.0f %%", 100*p.Filled)
 	}
+	text += fmt.Sprintf(" %10.0f requests/s", p.OpsPerSecond)
+	if p.Phase == bench.Filling {
+		return text
+	}
+	if p.P99Micros > 0 {
+		text += fmt.Sprintf(", p99 %.0f us", p.P99Micros)
+	}
+	if p.Errors > 0 {
+		text += fmt.Sprintf(", %d errors", p.Errors)
+	}
+	return text + fmt.Sprintf(", %.0f s left", p.Left.Seconds())
 }

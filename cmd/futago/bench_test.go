@@ -2,12 +2,15 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/futago/futago/internal/bench"
 )
@@ -78,13 +81,69 @@ func TestBenchCommand(t *testing.T) {
 	}
 }
 
+// startSecureCache answers every get over TLS with nothing, until the test ends.
+func startSecureCache(t *testing.T) (address string) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil) // for its certificate
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	config := &tls.Config{Certificates: s.TLS.Certificates}
+	return startCache(t, func(nc io.ReadWriter) { miss(tls.Server(nc.(net.Conn), config)) })
+}
+
+func TestBenchCommandTLS(t *testing.T) {
+	load := []string{"bench", "--addr", startSecureCache(t), "--tls-insecure", "--no-fill", "--get-ratio", "1", "--connections", "2",
+		"--duration", "20ms", "--warm-up", "0s", "--json"}
+	var out, stderr strings.Builder
+	if code := run(load, strings.NewReader(""), &out, &stderr); code != exitOK {
+		t.Fatalf("%q: exit code %d, stderr %q", load, code, stderr.String())
+	}
+	var result bench.Result
+	if err := json.Unmarshal([]byte(out.String()), &result); err != nil || result.Requests == 0 {
+		t.Errorf("got %q, error %v; want some requests", out.String(), err)
+	}
+}
+
+func TestBenchValueSize(t *testing.T) {
+	address := startCache(t, miss)
+	for given, want := range map[string]string{"7": `"value_size": 7,`, "1-9,50:3": `"value_sizes": "1-9,50:3"`} {
+		args := []string{"bench", "--addr", address, "--value-size", given, "--no-fill", "--get-ratio", "1", "--duration", "5ms", "--warm-up", "0s", "--json"}
+		var out, stderr strings.Builder
+		if code := run(args, strings.NewReader(""), &out, &stderr); code != exitOK || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: exit code %d, got %s and %s, want %s", given, code, out.String(), stderr.String(), want)
+		}
+	}
+}
+
+func TestProgressText(t *testing.T) {
+	for want, p := range map[string]bench.Progress{
+		"filling    42 %     123456 requests/s":                           {Phase: bench.Filling, Filled: 0.42, OpsPerSecond: 123456},
+		"warm-up         1000 requests/s, 6 s left":                       {Phase: bench.WarmingUp, OpsPerSecond: 1000, Left: 5900 * time.Millisecond},
+		"measuring       1000 requests/s, p99 250 us, 3 errors, 5 s left": {Phase: bench.Measuring, OpsPerSecond: 1000, P99Micros: 250, Errors: 3, Left: 5 * time.Second},
+	} {
+		if got := progressText(p); got != want {
+			t.Errorf("got %q want %q", got, want)
+		}
+	}
+}
+
 func TestBenchCommandErrors(t *testing.T) {
+	plain := startCache(t, func(nc io.ReadWriter) { _, _ = io.WriteString(nc, "ERROR\r\n") })
+	secure := startSecureCache(t)
 	tests := []struct {
 		args []string
 		code int
 		want string
 	}{
 		{[]string{"bench", "--get-ratio", "2"}, exitUsage, "get-ratio 2"},
+		{[]string{"bench", "--get-ratio", "0.5", "--incr-ratio", "0.6"}, exitUsage, "incr-ratio 0.6"},
+		{[]string{"bench", "--zipf", "-1"}, exitUsage, "zipf -1"},
+		{[]string{"bench", "--value-size", "9-1"}, exitUsage, "value-size 9-1"},
+		{[]string{"bench", "--value-size", "much"}, exitUsage, `value-size "much"`},
+		{[]string{"bench", "--tls-ca", "/none/ca.pem"}, exitUsage, "/none/ca.pem"},
+		{[]string{"bench", "--addr", plain, "--no-fill", "--tls"}, exitFailure, "speak no TLS there"},
+		{[]string{"bench", "--addr", secure, "--no-fill", "--tls", "--duration", "20ms"}, exitFailure, "--tls-ca FILE"},
+		{[]string{"bench", "check", "--rounds", "0"}, exitUsage, "rounds 0"},
 		{[]string{"bench", "now"}, exitUsage, `unexpected argument "now"`},
 		{[]string{"bench", "--addr", "unix:" + t.TempDir() + "/none", "--json"}, exitFailure, "connect to unix:"},
 		{[]string{"bench", "lag", "--write", "127.0.0.1:1"}, exitUsage, "read is empty"},

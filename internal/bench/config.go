@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,16 +11,21 @@ import (
 
 // Protocols that the generator speaks.
 const (
-	Memcache = "memcache" // text protocol: get and set
-	Redis    = "redis"    // RESP: GET, MGET and SET
+	Memcache = "memcache" // memcached's text protocol: get, set and incr
+	Meta     = "meta"     // its meta commands: mg, or quiet mg and mn; ms and ma
+	Binary   = "binary"   // its binary protocol: Get, or GetKQ and Noop; Set and Increment
+	Redis    = "redis"    // RESP: GET, MGET, SET and INCRBY
 	HTTP     = "http"     // HTTP/1.1 with keep-alive: GET and PUT of /KEY
-	Tyrant   = "tyrant"   // Tokyo Tyrant's binary protocol: get, mget and put
+	Tyrant   = "tyrant"   // Tokyo Tyrant's binary protocol: get, mget, put and addint
 )
+
+// Protocols lists them.
+var Protocols = []string{Memcache, Meta, Binary, Redis, HTTP, Tyrant}
 
 const (
 	// maxMemoryBytes bounds what keys and send buffers may take together.
 	maxMemoryBytes = 2 << 30
-	maxConnections = 60000
+	maxConnections = 200_000
 	maxPipeline    = 10000
 	maxMultiGet    = 1000
 	maxKeySize     = 250 // memcached's limit
@@ -35,15 +41,21 @@ type Config struct {
 	Connections int `json:"connections"`
 	// Pipeline is the number of requests that a connection may have under way.
 	Pipeline int `json:"pipeline"`
-	// GetRatio is the share of get requests, 0 to 1; the others are sets.
-	GetRatio float64 `json:"get_ratio"`
+	// GetRatio is the share of get requests, and IncrRatio that of increments by 1; the others are sets. Their sum is 0 to 1.
+	GetRatio  float64 `json:"get_ratio"`
+	IncrRatio float64 `json:"incr_ratio"`
 	// MultiGet is the number of keys of one get request; it counts as one request.
 	MultiGet int `json:"multi_get"`
-	// Keys is the number of different keys, taken at random with equal chances.
+	// Keys is the number of different keys, taken at random. Increments have as many keys of their own.
 	Keys int `json:"keys"`
-	// KeySize and ValueSize are in bytes.
-	KeySize   int `json:"key_size"`
-	ValueSize int `json:"value_size"`
+	// Zipf is the skew of a Zipf distribution of the keys: the i-th most frequent one is asked for with a chance
+	// proportional to 1/i^Zipf. The frequent keys lie scattered among the others, and are the same ones with every seed.
+	// 0 means equal chances.
+	Zipf float64 `json:"zipf"`
+	// KeySize and ValueSize are in bytes. ValueSizes, unless empty, takes the place of ValueSize.
+	KeySize    int   `json:"key_size"`
+	ValueSize  int   `json:"value_size"`
+	ValueSizes Sizes `json:"value_sizes,omitempty"`
 	// Rate is the number of requests a second over all threads, 0 for a closed loop.
 	Rate float64 `json:"rate"`
 	// Duration is the measured window, which goes on to the first reply when it had none; WarmUp runs before
@@ -57,21 +69,24 @@ type Config struct {
 	// WaitReplicas makes each Redis SET be followed by WAIT for so many replicas; the two count as one request,
 	// answered when WAIT is, and as an error when fewer replicas have it. 0 for none. Only without gets.
 	WaitReplicas int `json:"wait_replicas,omitempty"`
-	// Seed makes the order of keys and operations repeatable.
+	// Seed makes the order of keys and operations, and the sizes of values, repeatable.
 	Seed uint64 `json:"seed"`
 	// ServerPID is the process whose CPU time is read; 0 for none. It must be on this machine.
 	ServerPID int `json:"server_pid,omitempty"`
 	// CPUs are the processors that load threads may run on; none means all.
 	CPUs []int `json:"cpus,omitempty"`
 
-	// Progress is called about twice a second, from another goroutine, with the requests answered since Run
-	// began, those of fill and warm-up included; nil for no reports.
-	Progress func(done uint64, elapsed time.Duration) `json:"-"`
+	// TLS makes every connection speak TLS; nil for none. Without a ServerName it is the host of Address. It is not changed.
+	TLS *tls.Config `json:"-"`
+	// Progress is called about twice a second, from another goroutine, until Run returns; nil for no reports.
+	Progress func(Progress) `json:"-"`
 
 	// began is called once, from another goroutine, when the measured window begins; nil for no call.
 	began func()
 	// until ends the window before Duration when it is closed; nil for never.
 	until <-chan struct{}
+	// reportInterval is that of Progress; 0 is half a second.
+	reportInterval time.Duration
 }
 
 // DefaultConfig returns the load of the project's comparisons: 50 connections, 90 % gets, 100,000 keys of 16
@@ -106,8 +121,7 @@ func (c *Config) Validate() error {
 	inRange := func(name string, v, lo, hi int) {
 		check(v >= lo && v <= hi, "%s %d: must be %d to %d", name, v, lo, hi)
 	}
-	check(slices.Contains([]string{Memcache, Redis, HTTP, Tyrant}, c.Protocol),
-		"protocol %q: must be %s, %s, %s or %s", c.Protocol, Memcache, Redis, HTTP, Tyrant)
+	check(slices.Contains(Protocols, c.Protocol), "protocol %q: must be one of %s", c.Protocol, strings.Join(Protocols, ", "))
 	check(c.Address != "", "address is empty: must be HOST:PORT or unix:PATH")
 	inRange("threads", c.Threads, 1, maxThreads)
 	inRange("connections", c.Connections, 1, maxConnections)
@@ -116,15 +130,26 @@ func (c *Config) Validate() error {
 	inRange("multi-get", c.MultiGet, 1, maxMultiGet)
 	check(c.MultiGet == 1 || c.Protocol != HTTP, "multi-get %d: must be 1 with http", c.MultiGet)
 	check(c.GetRatio >= 0 && c.GetRatio <= 1, "get-ratio %g: must be 0 to 1", c.GetRatio)
+	check(c.IncrRatio >= 0 && c.IncrRatio <= 1, "incr-ratio %g: must be 0 to 1", c.IncrRatio)
+	// The sum of shares as 0.7 and 0.3 may be a little above 1.
+	check(c.GetRatio+c.IncrRatio <= 1+1e-9, "get-ratio %g and incr-ratio %g: must be at most 1 together", c.GetRatio, c.IncrRatio)
+	check(c.IncrRatio == 0 || c.Protocol != HTTP, "incr-ratio %g: must be 0 with http, which has no increment", c.IncrRatio)
+	check(c.Zipf >= 0 && c.Zipf <= maxSkew, "zipf %g: must be above 0 and at most %d, or 0 for equal chances", c.Zipf, maxSkew)
 	inRange("keys", c.Keys, 1, 1_000_000_000)
 	inRange("key-size", c.KeySize, 1, maxKeySize)
 	if least := len(fmt.Sprint(c.Keys - 1)); c.Keys > 0 {
+		if c.IncrRatio > 0 {
+			least++ // the letter of counters
+		}
 		check(c.KeySize >= least, "key-size %d: must be at least %d for %d different keys", c.KeySize, least, c.Keys)
 	}
-	inRange("value-size", c.ValueSize, 0, 512<<20)
+	inRange("value-size", c.ValueSize, 0, maxValueSize)
+	if err := c.ValueSizes.validate(); err != nil {
+		errs = append(errs, err)
+	}
 	inRange("wait", c.WaitReplicas, 0, 9)
-	check(c.WaitReplicas == 0 || c.Protocol == Redis && c.GetRatio == 0,
-		"wait %d: must be 0 unless with redis and get-ratio 0", c.WaitReplicas)
+	check(c.WaitReplicas == 0 || c.Protocol == Redis && c.GetRatio == 0 && c.IncrRatio == 0,
+		"wait %d: must be 0 unless with redis, get-ratio 0 and no increments", c.WaitReplicas)
 	check(c.Rate >= 0 && c.Rate <= 1e9, "rate %g: must be 0 (closed loop) to 1e9 requests a second", c.Rate)
 	check(c.Duration > 0 && c.Duration <= 24*time.Hour, "duration %v: must be above 0 and at most 24h", c.Duration)
 	check(c.WarmUp >= 0 && c.WarmUp <= time.Hour, "warm-up %v: must be 0 to 1h", c.WarmUp)
@@ -139,16 +164,32 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// memoryBytes estimates keys and the send buffers of all connections.
+// memoryBytes estimates keys, the longest value, and the send buffers of all connections: a connection keeps what the
+// server does not take, at worst a whole pipeline.
 func (c *Config) memoryBytes() int64 {
-	const overhead = 128 // of a request, above keys and value
-	request := int64(overhead + c.MultiGet*(c.KeySize+16))
-	if c.GetRatio < 1 || c.Fill {
-		request = max(request, int64(overhead+c.KeySize+c.ValueSize))
+	const (
+		overhead = 128      // of a request, above keys and value
+		tlsState = 40 << 10 // of a connection
+	)
+	request := int64(overhead + c.MultiGet*(c.KeySize+binaryHeader))
+	largest := c.sizes().largest()
+	if c.GetRatio+c.IncrRatio < 1 || c.Fill {
+		request = max(request, int64(overhead+c.KeySize+largest))
 	}
 	// A growing buffer takes up to twice its content.
 	perConnection := 2*int64(c.Pipeline)*request + 8*int64(max(c.Pipeline, fillPipeline))
-	return int64(c.Keys)*int64(c.KeySize) + int64(c.Connections)*perConnection
+	if c.TLS != nil {
+		perConnection += tlsState
+	}
+	return int64(c.Keys)*int64(c.KeySize) + int64(largest) + int64(c.Connections)*perConnection
+}
+
+// sizes are those of values; there is at least one.
+func (c *Config) sizes() Sizes {
+	if len(c.ValueSizes) > 0 {
+		return c.ValueSizes
+	}
+	return Sizes{{c.ValueSize, c.ValueSize, 1}}
 }
 
 // network splits Address into what net.Dial wants.

@@ -1,12 +1,11 @@
 package bench
 
 import (
-	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,55 +16,43 @@ var (
 	errUnasked      = errors.New("server sent more replies than it was sent requests")
 )
 
-const dialTimeout = 5 * time.Second
+// errAgain says that a socket has nothing to read now.
+var errAgain error = againError{}
+
+// againError is temporary in the sense of net.Error: crypto/tls goes on after it.
+type againError struct{}
+
+func (againError) Error() string   { return "nothing to read now" }
+func (againError) Timeout() bool   { return true }
+func (againError) Temporary() bool { return true }
 
 // conn is one connection of a load thread, which alone uses it.
 type conn struct {
 	fd   int
+	tls  *tls.Conn // reads and writes by means of a carrier; nil without TLS
 	scan scanner
 
-	out     []byte // requests not yet written; out[:written] is gone
+	out     []byte // what the socket did not take; out[:written] is gone
 	written int
 	waiting bool // for EPOLLOUT
 
 	// times is a ring of the start times of the requests under way, oldest at first.
 	times   []int64
 	first   int
-	pending int // <= len(times)
+	pending int  // <= len(times)
+	idle    bool // in the loop's list of connections with room in their pipelines
 }
 
-// dial connects and makes a socket that the Go runtime's poller does not watch.
-func dial(ctx context.Context, c *Config, depth int) (*conn, error) {
-	network, address := c.network()
-	dialer := net.Dialer{Timeout: dialTimeout}
-	nc, err := dialer.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", c.Address, err)
+func (c *conn) close() {
+	if c.tls != nil {
+		c.tls.CloseWrite() // a farewell; nothing is lost when it does not arrive
 	}
-	defer nc.Close()
-	// A descriptor of our own for the same socket. Closing nc takes the runtime's away, and with it the
-	// registration at the runtime's poller, which would otherwise wake a thread at every reply. (File would
-	// register the second one, too.)
-	raw, err := nc.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", c.Address, err)
-	}
-	var fd int
-	var dupErr error
-	err = raw.Control(func(old uintptr) {
-		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	if err := errors.Join(err, dupErr); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", c.Address, err)
-	}
-	return &conn{fd: fd, scan: newScanner(c), times: make([]int64, depth)}, nil
+	unix.Close(c.fd)
 }
 
-func (c *conn) close() { unix.Close(c.fd) }
-
-// push notes that out ends with a request from this place on, which was due or sent at ns.
-func (c *conn) push(at int, ns int64) {
-	c.scan.sent(c.out[at:])
+// push notes that a request is to be written, which was due or sent at ns.
+func (c *conn) push(request []byte, ns int64) {
+	c.scan.sent(request)
 	c.times[(c.first+c.pending)%len(c.times)] = ns
 	c.pending++
 }
@@ -80,8 +67,22 @@ func (c *conn) pop() int64 {
 	return ns
 }
 
-// flush writes what the socket takes. blocked says that some is left until the socket is writable.
-func (c *conn) flush() (blocked bool, err error) {
+// send writes b, or keeps what the socket does not take, and asks for the event that says when to go on. The connection is watched as
+// number i. b is not kept.
+func (c *conn) send(b []byte, p *poller, i int) (err error) {
+	if c.tls != nil {
+		_, err = c.tls.Write(b)
+	} else {
+		err = c.writeSocket(b)
+	}
+	if err != nil {
+		return err
+	}
+	return c.await(p, i)
+}
+
+// flush writes what was kept.
+func (c *conn) flush(p *poller, i int) error {
 	for c.written < len(c.out) {
 		n, errno := sysWrite(c.fd, c.out[c.written:])
 		switch errno {
@@ -91,26 +92,68 @@ func (c *conn) flush() (blocked bool, err error) {
 			// Move the rest to the front: paced load may add to it for ever.
 			c.out = c.out[:copy(c.out, c.out[c.written:])]
 			c.written = 0
-			return true, nil
+			return c.await(p, i)
 		case unix.EINTR:
 		default:
-			return false, fmt.Errorf("write: %w", errno)
+			return fmt.Errorf("write: %w", errno)
 		}
 	}
 	c.out, c.written = c.out[:0], 0
-	return false, nil
+	return c.await(p, i)
 }
 
-// send writes what the connection, which is watched as number i, has to say, and asks for the event that says when to go on.
-func (c *conn) send(p *poller, i int) error {
-	blocked, err := c.flush()
-	if err != nil {
-		return err
-	}
-	if blocked != c.waiting {
+// await watches for EPOLLOUT while something is kept.
+func (c *conn) await(p *poller, i int) error {
+	if blocked := len(c.out) > 0; blocked != c.waiting {
 		c.waiting = blocked
 		return p.watch(unix.EPOLL_CTL_MOD, c.fd, i, blocked)
 	}
+	return nil
+}
+
+// read returns errAgain when there is nothing to read now. With TLS it must be called until then: what has been read from the socket raises
+// no event.
+func (c *conn) read(b []byte) (n int, err error) {
+	if c.tls != nil {
+		n, err = c.tls.Read(b)
+	} else {
+		n, err = c.readSocket(b)
+	}
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = errServerClosed
+	}
+	return n, err
+}
+
+func (c *conn) readSocket(b []byte) (int, error) {
+	n, errno := sysRead(c.fd, b)
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		return 0, errAgain
+	case errno != 0:
+		return 0, fmt.Errorf("read: %w", errno)
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// writeSocket writes b, and keeps what the socket does not take.
+func (c *conn) writeSocket(b []byte) error {
+	for len(c.out) == 0 && len(b) > 0 {
+		n, errno := sysWrite(c.fd, b)
+		switch errno {
+		case 0:
+			b = b[n:]
+		case unix.EAGAIN:
+			c.out = append(c.out, b...)
+			return nil
+		case unix.EINTR:
+		default:
+			return fmt.Errorf("write: %w", errno)
+		}
+	}
+	c.out = append(c.out, b...)
 	return nil
 }
 

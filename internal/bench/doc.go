@@ -1,10 +1,11 @@
-// Package bench is a load generator for servers that speak memcached's text protocol, Redis' RESP, Tokyo
-// Tyrant's binary protocol or HTTP, a comparison of such servers in one run, and the measurement of a pair of
+// Package bench is a load generator for servers that speak one of memcached's protocols, Redis' RESP, Tokyo
+// Tyrant's binary protocol or HTTP, with TLS or without, a comparison of such servers in one run, and the measurement of a pair of
 // futago nodes. Linux only.
 //
 // A load thread is one locked OS thread with its own epoll instance and non-blocking sockets. It builds
 // requests from parts prepared before the run and only scans replies for their ends, so that it takes less
-// CPU for each request than the server does; it allocates nothing while it measures.
+// CPU for each request than the server does; it allocates nothing while it measures. With TLS it takes far more, and crypto/tls
+// allocates: a connection is a tls.Conn above the same non-blocking socket.
 //
 // Closed loop (Rate 0): every connection sends a batch of Pipeline requests, waits for all replies, and sends
 // the next batch; latency counts from the batch's write. That gives throughput. Paced (Rate > 0): requests are

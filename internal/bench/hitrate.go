@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"math/rand/v2"
 	"net"
-	"sort"
 	"strconv"
 	"time"
 
@@ -101,14 +98,14 @@ func measureHitRate(ctx context.Context, c HitRateConfig, p *peer, zipf *zipf) (
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
 	in, out := bufio.NewReaderSize(nc, 1<<18), bufio.NewWriterSize(nc, 1<<18)
-	rng := rand.New(rand.NewPCG(c.Seed, 0))
+	random := newRandom(c.Seed, 0)
 	value := bytes.Repeat([]byte("v"), 1000)
-	keys := make([]int, hitBatch)
+	keys := make([]uint64, hitBatch)
 	begin, gets, hits := time.Now(), 0, 0
 	r.Server = p.name
 	for done := 0; done < c.Requests; done += hitBatch {
 		for i := range keys {
-			keys[i] = zipf.draw(rng)
+			keys[i], random = zipf.draw(random)
 			fmt.Fprintf(out, "get key-%d\r\n", keys[i])
 		}
 		if err := out.Flush(); err != nil {
@@ -175,21 +172,4 @@ func readHit(in *bufio.Reader) (hit bool, err error) {
 }
 
 // sizeOfKey is the size of the value of a key, always the same: 100 to 1,000 bytes.
-func sizeOfKey(k int) int { return 100 + int(uint64(k)*0x9e3779b97f4a7c15>>40%901) }
-
-// zipf draws 0 to n-1, i with a chance proportional to 1/(i+1)^skew.
-type zipf struct{ sums []float64 }
-
-func newZipf(n int, skew float64) *zipf {
-	z := &zipf{sums: make([]float64, n)}
-	sum := 0.0
-	for i := range z.sums {
-		sum += 1 / math.Pow(float64(i+1), skew)
-		z.sums[i] = sum
-	}
-	return z
-}
-
-func (z *zipf) draw(rng *rand.Rand) int {
-	return sort.SearchFloat64s(z.sums, rng.Float64()*z.sums[len(z.sums)-1])
-}
+func sizeOfKey(k uint64) int { return 100 + int(k*0x9e3779b97f4a7c15>>40%901) }

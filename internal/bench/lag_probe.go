@@ -36,7 +36,8 @@ type prober struct {
 	config *LagConfig
 	poller *poller
 	conns  [2]*conn
-	buf    []byte
+	buf    []byte    // what was read
+	out    []byte    // what is to be written
 	start  time.Time // zero of all times in ns
 
 	prefix string // of all keys; differs from run to run, so that no key is there before it is set
@@ -132,26 +133,24 @@ func (p *prober) run(ctx context.Context, begin, end int64) error {
 }
 
 func (p *prober) sendProbe() error {
-	c := p.conns[toWrite]
-	c.out = append(c.out, "set "...)
-	c.out = p.appendKey(c.out, int(p.probes))
-	c.out = append(c.out, p.set...)
+	out := append(p.out[:0], "set "...)
+	out = p.appendKey(out, int(p.probes))
+	p.out = append(out, p.set...)
 	p.waiting = append(p.waiting, probe{int(p.probes), p.now()})
 	p.probes++
-	return p.conns[toWrite].send(p.poller, toWrite)
+	return p.conns[toWrite].send(p.out, p.poller, toWrite)
 }
 
 // sendPoll asks for all waiting probes, or for the oldest of many.
 func (p *prober) sendPoll() error {
-	c := p.conns[toRead]
-	c.out = append(c.out, "get"...)
+	out := append(p.out[:0], "get"...)
 	for _, w := range p.waiting[:min(len(p.waiting), maxPolled)] {
-		c.out = append(c.out, ' ')
-		c.out = p.appendKey(c.out, w.number)
+		out = append(out, ' ')
+		out = p.appendKey(out, w.number)
 	}
-	c.out = append(c.out, "\r\n"...)
+	p.out = append(out, "\r\n"...)
 	p.polling, p.polledAt = true, p.now()
-	return p.conns[toRead].send(p.poller, toRead)
+	return p.conns[toRead].send(p.out, p.poller, toRead)
 }
 
 func (p *prober) appendKey(dst []byte, number int) []byte {
@@ -194,7 +193,7 @@ func (p *prober) turn(ctx context.Context, timeout time.Duration) error {
 	for _, e := range events {
 		i := int(e.Fd)
 		if e.Events&unix.EPOLLOUT != 0 {
-			if err := p.conns[i].send(p.poller, i); err != nil {
+			if err := p.conns[i].flush(p.poller, i); err != nil {
 				return err
 			}
 		}
@@ -209,14 +208,12 @@ func (p *prober) turn(ctx context.Context, timeout time.Duration) error {
 
 func (p *prober) receive(i int) error {
 	c := p.conns[i]
-	n, errno := sysRead(c.fd, p.buf)
-	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
-		return nil
-	case errno != 0:
-		return fmt.Errorf("read: %w", errno)
-	case n == 0:
-		return errServerClosed
+	n, err := c.read(p.buf)
+	if err != nil {
+		if err == errAgain {
+			return nil
+		}
+		return err
 	}
 	replies, err := c.scan.scan(p.buf[:n], &p.counts)
 	if err != nil || replies == 0 || i == toWrite {

@@ -28,7 +28,8 @@ type loop struct {
 	random random
 	poller *poller
 	conns  []*conn
-	buf    []byte
+	buf    []byte    // what was read
+	out    []byte    // a batch, until it is written
 	start  time.Time // zero of all times in ns
 
 	depth    int           // requests under way per connection, in this phase
@@ -41,25 +42,25 @@ type loop struct {
 
 	interval float64 // ns between requests of this thread, 0 in a closed loop
 	due      float64 // ns of the next request
-	cursor   int     // connection that is asked first for the next paced request
+	// idle are the connections with room in their pipelines, the one that waits longest first. Only in a paced loop.
+	idle queue[int32]
 
 	counts    counts
 	histogram histogram
-	// done counts all replies since the start, for the progress report of another thread.
-	done atomic.Uint64
+	// done counts all replies since the start, for the progress report of another thread; glimpse shows it the rest.
+	done    atomic.Uint64
+	glimpse glimpse
 }
 
 func (l *loop) now() int64 { return int64(time.Since(l.start)) }
 
 // connect opens n connections.
-func (l *loop) connect(ctx context.Context, n int) error {
-	depth := max(l.config.Pipeline, fillPipeline)
-	for i := range n {
-		c, err := dial(ctx, l.config, depth)
-		if err != nil {
-			return err
-		}
-		l.conns = append(l.conns, c)
+func (l *loop) connect(ctx context.Context, d *dialer, n int) error {
+	var err error
+	if l.conns, err = d.dialAll(ctx, n); err != nil {
+		return err
+	}
+	for i, c := range l.conns {
 		if err := l.poller.watch(unix.EPOLL_CTL_ADD, c.fd, i, false); err != nil {
 			return err
 		}
@@ -74,10 +75,10 @@ func (l *loop) close() {
 	l.poller.close()
 }
 
-// fill sets the keys from fillNext to before fillEnd once each.
+// fill makes the sets from fillNext to before fillEnd.
 func (l *loop) fill(ctx context.Context) error {
 	l.filling = true
-	l.depth = min(fillPipeline, max(1, fillBytes/(l.config.ValueSize+l.config.KeySize+32)))
+	l.depth = min(fillPipeline, max(1, fillBytes/(len(l.load.value)+l.config.KeySize+32)))
 	if err := l.startBatches(); err != nil {
 		return err
 	}
@@ -101,12 +102,17 @@ func (l *loop) measure(ctx context.Context, begin, end int64) (window time.Durat
 		if err := l.startBatches(); err != nil {
 			return 0, 0, err
 		}
+	} else {
+		for i := range l.conns {
+			l.rest(i)
+		}
 	}
 	counting := false
 	for {
 		now := l.now()
 		if !counting && now >= begin {
 			counting = true
+			end += now - begin // to send the first batches may take longer than the warm-up
 			begin = now
 			usage = threadCPU()
 			l.counts = counts{}
@@ -116,6 +122,9 @@ func (l *loop) measure(ctx context.Context, begin, end int64) (window time.Durat
 		case <-l.config.until:
 			end = min(end, now)
 		default:
+		}
+		if counting {
+			l.glimpse.update(&l.histogram, l.counts.errors)
 		}
 		// A window without a reply says nothing: it goes on to the first one, or to the limit of silence.
 		if now >= end && counting && l.counts.replies > 0 {
@@ -152,7 +161,7 @@ func (l *loop) turn(ctx context.Context, timeout time.Duration) error {
 	for i := range events {
 		c := l.conns[events[i].Fd]
 		if events[i].Events&unix.EPOLLOUT != 0 {
-			if err := l.conns[events[i].Fd].send(l.poller, int(events[i].Fd)); err != nil {
+			if err := c.flush(l.poller, int(events[i].Fd)); err != nil {
 				return err
 			}
 		}
@@ -171,19 +180,27 @@ func (l *loop) turn(ctx context.Context, timeout time.Duration) error {
 	return nil
 }
 
-// receive reads once, counts the replies, and in a closed loop sends the next batch.
+// receive reads what is there, counts the replies, and in a closed loop sends the next batch.
 func (l *loop) receive(c *conn, index int) error {
-	n, errno := sysRead(c.fd, l.buf)
-	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
-		return nil
-	case errno != 0:
-		return fmt.Errorf("read: %w", errno)
-	case n == 0:
-		return errServerClosed
+	for {
+		n, err := c.read(l.buf)
+		if err == errAgain {
+			return nil
+		}
+		if err == nil {
+			err = l.take(c, index, l.buf[:n])
+		}
+		// Of a plain socket the poller tells when there is more.
+		if err != nil || c.tls == nil {
+			return err
+		}
 	}
+}
+
+// take counts the replies in b.
+func (l *loop) take(c *conn, index int, b []byte) error {
 	errorsBefore := l.counts.errors
-	replies, err := c.scan.scan(l.buf[:n], &l.counts)
+	replies, err := c.scan.scan(b, &l.counts)
 	if err != nil {
 		return err
 	}
@@ -201,7 +218,11 @@ func (l *loop) receive(c *conn, index int) error {
 	if l.filling && l.counts.errors > errorsBefore {
 		return fmt.Errorf("server refuses a set: %s", l.counts.firstError)
 	}
-	if c.pending > 0 || l.interval > 0 && !l.filling {
+	if l.interval > 0 && !l.filling {
+		l.rest(index)
+		return nil
+	}
+	if c.pending > 0 {
 		return nil
 	}
 	return l.batch(c, index, now)
@@ -219,58 +240,55 @@ func (l *loop) startBatches() error {
 
 // batch sends depth requests, or what is left to fill.
 func (l *loop) batch(c *conn, index int, now int64) error {
+	out := l.out[:0]
 	for range l.depth {
-		at := len(c.out)
+		at := len(out)
 		if l.filling {
 			if l.fillNext == l.fillEnd {
 				break
 			}
-			c.out = l.load.appendSet(c.out, l.fillNext)
+			out, l.random = l.load.appendFill(out, l.fillNext, l.random)
 			l.fillNext++
 		} else {
-			c.out, l.random = l.load.appendRandom(c.out, l.random)
+			out, l.random = l.load.appendRandom(out, l.random)
 		}
-		c.push(at, now)
+		c.push(out[at:], now)
 		l.pending++
 	}
-	return l.conns[index].send(l.poller, index)
+	l.out = out
+	return c.send(out, l.poller, index)
 }
 
 // pace sends every request that is due by now. blocked says that all connections have a full pipeline.
 func (l *loop) pace(now int64) (blocked bool, err error) {
 	for l.due <= float64(now) {
-		index, ok := l.available()
-		if !ok {
+		if l.idle.empty() {
 			return true, nil
 		}
+		index := int(l.idle.pop())
 		c := l.conns[index]
-		at := len(c.out)
-		c.out, l.random = l.load.appendRandom(c.out, l.random)
+		c.idle = false
+		l.out, l.random = l.load.appendRandom(l.out[:0], l.random)
 		if l.pending == 0 {
 			l.heard = now // the server had nothing to answer
 		}
-		c.push(at, int64(l.due))
+		c.push(l.out, int64(l.due))
 		l.pending++
 		l.due += l.interval
-		if err := l.conns[index].send(l.poller, index); err != nil {
+		if err := c.send(l.out, l.poller, index); err != nil {
 			return false, err
 		}
+		l.rest(index)
 	}
 	return false, nil
 }
 
-// available finds the next connection whose pipeline has room.
-func (l *loop) available() (index int, ok bool) {
-	for range l.conns {
-		index := l.cursor
-		if l.cursor++; l.cursor == len(l.conns) {
-			l.cursor = 0
-		}
-		if l.conns[index].pending < l.depth {
-			return index, true
-		}
+// rest lists a connection as idle if its pipeline has room.
+func (l *loop) rest(index int) {
+	if c := l.conns[index]; !c.idle && c.pending < l.depth {
+		c.idle = true
+		l.idle.push(int32(index))
 	}
-	return 0, false
 }
 
 // late is the number of requests that were due and not sent when the window ended.

@@ -13,7 +13,7 @@ type Result struct {
 	Begun   time.Time `json:"begun"`
 	Seconds float64   `json:"seconds"`
 	// Requests answered in the window, and how many of them with an error. Misses counts keys that a
-	// get did not find.
+	// get or an increment did not find.
 	Requests uint64 `json:"requests"`
 	Errors   uint64 `json:"errors"`
 	Misses   uint64 `json:"misses"`
@@ -47,8 +47,15 @@ func (r *Result) Write(w io.Writer) error {
 	if c.Rate > 0 {
 		loop = fmt.Sprintf("%.0f requests/s due", c.Rate)
 	}
-	text := fmt.Sprintf("%s at %s: %d connections, pipeline %d, %.0f%% gets of %d, %s, %.1f s\n",
-		c.Protocol, c.Address, c.Connections, c.Pipeline, 100*c.GetRatio, c.MultiGet, loop, r.Seconds)
+	kinds := fmt.Sprintf("%.0f%% gets of %d", 100*c.GetRatio, c.MultiGet)
+	if c.IncrRatio > 0 {
+		kinds += fmt.Sprintf(", %.0f%% increments", 100*c.IncrRatio)
+	}
+	if c.Zipf > 0 {
+		kinds += fmt.Sprintf(", Zipf %g", c.Zipf)
+	}
+	text := fmt.Sprintf("%s at %s: %d connections, pipeline %d, %s, %s, %.1f s\n",
+		c.Protocol, c.Address, c.Connections, c.Pipeline, kinds, loop, r.Seconds)
 	text += fmt.Sprintf("%12.0f requests/s\n", r.OpsPerSecond)
 	text += fmt.Sprintf("%12.0f us p50 %12.0f us p99 %12.0f us p99.9 %12.0f us max\n",
 		r.P50Micros, r.P99Micros, r.P999Micros, r.MaxMicros)

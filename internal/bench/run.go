@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,9 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		return nil, err
 	}
 	defer r.close()
+	if c.Progress != nil {
+		defer r.report()()
+	}
 	if c.Fill {
 		if err := r.fill(ctx, cancel); err != nil {
 			return nil, err
@@ -48,19 +52,25 @@ func fillKeys(ctx context.Context, c Config) error {
 
 type run struct {
 	config *Config
+	load   *workload
 	loops  []*loop
 	start  time.Time
+	// begin and end are those of the measured window, in ns since start; 0 until it is known.
+	begin, end atomic.Int64
 }
 
 // newRun opens all connections. c must be valid.
 func newRun(ctx context.Context, c *Config) (*run, error) {
-	r := &run{config: c, start: time.Now()}
-	load := newWorkload(c)
+	if err := allowFiles(c.Connections); err != nil {
+		return nil, err
+	}
+	r := &run{config: c, load: newWorkload(c), start: time.Now()}
+	d := &dialer{config: c, depth: max(c.Pipeline, fillPipeline)}
 	for i := range c.Threads {
-		l, err := newLoop(c, load, i, r.start)
+		l, err := newLoop(c, r.load, i, r.start)
 		if err == nil {
 			r.loops = append(r.loops, l)
-			err = l.connect(ctx, share(c.Connections, c.Threads, i))
+			err = l.connect(ctx, d, share(c.Connections, c.Threads, i))
 		}
 		if err != nil {
 			r.close()
@@ -81,14 +91,14 @@ func newLoop(c *Config, load *workload, i int, start time.Time) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys := uint64(c.Keys)
+	threads := uint64(c.Threads)
 	l := &loop{
 		config: c, load: load, poller: p, start: start,
 		random:   newRandom(c.Seed, i),
 		buf:      make([]byte, readSize),
 		silence:  silenceLimit,
-		fillNext: keys * uint64(i) / uint64(c.Threads),
-		fillEnd:  keys * uint64(i+1) / uint64(c.Threads),
+		fillNext: load.fills * uint64(i) / threads,
+		fillEnd:  load.fills * uint64(i+1) / threads,
 	}
 	if c.Rate > 0 {
 		l.interval = float64(c.Threads) * 1e9 / c.Rate
@@ -140,6 +150,8 @@ func (r *run) measure(ctx context.Context, cancel context.CancelCauseFunc) (*Res
 	runtime.GC()
 	begin := time.Since(r.start) + c.WarmUp
 	end := begin + c.Duration
+	r.begin.Store(int64(begin))
+	r.end.Store(int64(end))
 
 	watch := make(chan *observer, 1)
 	go func() { watch <- r.observe(ctx, begin, end) }()
@@ -201,7 +213,7 @@ type observer struct {
 	err             error
 }
 
-// observe reads processor times at begin and end, since start, and reports progress between.
+// observe reads processor times at begin and end, since start.
 func (r *run) observe(ctx context.Context, begin, end time.Duration) *observer {
 	sample := func() (at time.Time, server, machine cpuTime, err error) {
 		at = time.Now()
@@ -230,31 +242,15 @@ func (r *run) observe(ctx context.Context, begin, end time.Duration) *observer {
 	return &observer{server: server1 - server0, machine: machine1 - machine0, took: to.Sub(from), err: err}
 }
 
-// waitUntil waits for a time since start or until the window is ended, with progress reports. It returns false at
-// the end of ctx.
+// waitUntil waits for a time since start or until the window is ended. It returns false at the end of ctx.
 func (r *run) waitUntil(ctx context.Context, at time.Duration) bool {
-	const reportInterval = 500 * time.Millisecond
-	for {
-		left := at - time.Since(r.start)
-		if left <= 0 {
-			return true
-		}
-		timer := time.NewTimer(min(left, reportInterval))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return false
-		case <-r.config.until:
-			timer.Stop()
-			return true
-		case <-timer.C:
-		}
-		if r.config.Progress != nil {
-			var done uint64
-			for _, l := range r.loops {
-				done += l.done.Load()
-			}
-			r.config.Progress(done, time.Since(r.start))
-		}
+	timer := time.NewTimer(at - time.Since(r.start))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-r.config.until:
+	case <-timer.C:
 	}
+	return true
 }

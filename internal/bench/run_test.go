@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net"
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -36,6 +36,25 @@ func TestRun(t *testing.T) {
 		{"memcache paced", Memcache, func(c *Config) { c.Rate, c.Threads = 5000, 2 }, false},
 		{"memcache empty server", Memcache, func(c *Config) { c.Fill = false }, true},
 		{"memcache large values", Memcache, func(c *Config) { c.ValueSize, c.Keys = 1<<20, 6 }, false},
+		{"memcache increments", Memcache, func(c *Config) { c.GetRatio, c.IncrRatio, c.Pipeline = 0.3, 0.5, 3 }, false},
+		{"memcache increments of an empty server", Memcache, func(c *Config) { c.GetRatio, c.IncrRatio, c.Fill = 0, 1, false }, true},
+		{"memcache zipf", Memcache, func(c *Config) { c.Zipf = 0.9 }, false},
+		{"memcache many sizes", Memcache, func(c *Config) { c.GetRatio, c.ValueSizes = 0.5, Sizes{{0, 300, 9}, {20_000, 70_000, 1}} }, false},
+		{"memcache many connections", Memcache, func(c *Config) { c.Connections, c.Threads = 500, 2 }, false},
+		{"memcache many paced connections", Memcache, func(c *Config) { c.Connections, c.Pipeline, c.Rate = 500, 2, 20_000 }, false},
+		{"meta", Meta, func(c *Config) { c.Pipeline = 3 }, false},
+		{"meta ten-key gets", Meta, func(c *Config) { c.MultiGet, c.Pipeline = 10, 3 }, false},
+		{"meta ten-key gets of an empty server", Meta, func(c *Config) { c.Fill, c.MultiGet = false, 10 }, true},
+		{"meta increments", Meta, func(c *Config) { c.GetRatio, c.IncrRatio, c.MultiGet = 0.3, 0.5, 3 }, false},
+		{"binary", Binary, func(c *Config) { c.Pipeline = 3 }, false},
+		{"binary ten-key gets", Binary, func(c *Config) { c.MultiGet, c.Pipeline = 10, 3 }, false},
+		{"binary ten-key gets of an empty server", Binary, func(c *Config) { c.Fill, c.MultiGet = false, 10 }, true},
+		{"binary increments", Binary, func(c *Config) { c.GetRatio, c.IncrRatio, c.MultiGet = 0.3, 0.5, 3 }, false},
+		{"binary many sizes", Binary, func(c *Config) { c.GetRatio, c.ValueSizes = 0.5, Sizes{{0, 300, 9}, {20_000, 70_000, 1}} }, false},
+		{"redis increments", Redis, func(c *Config) { c.GetRatio, c.IncrRatio = 0.3, 0.5 }, false},
+		{"tyrant increments", Tyrant, func(c *Config) { c.GetRatio, c.IncrRatio, c.Pipeline = 0.3, 0.5, 3 }, false},
+		{"tyrant many sizes", Tyrant, func(c *Config) { c.GetRatio, c.ValueSizes = 0.5, Sizes{{0, 300, 9}, {20_000, 70_000, 1}} }, false},
+		{"http many sizes", HTTP, func(c *Config) { c.GetRatio, c.ValueSizes = 0.5, Sizes{{0, 300, 1}} }, false},
 		{"redis", Redis, func(c *Config) { c.Pipeline = 3 }, false},
 		{"redis ten-key gets", Redis, func(c *Config) { c.MultiGet = 10 }, false},
 		{"redis sets that wait", Redis, func(c *Config) { c.GetRatio, c.WaitReplicas, c.Pipeline = 0, 1, 3 }, false},
@@ -64,8 +83,12 @@ func TestRun(t *testing.T) {
 					r.Requests, r.Errors, r.FirstError, r.Misses, tt.misses)
 			}
 			keys, requests := server.seen()
-			if c.Fill && keys != c.Keys {
-				t.Errorf("server has %d keys, want all %d", keys, c.Keys)
+			want := c.Keys
+			if c.IncrRatio > 0 {
+				want *= 2 // and as many counters
+			}
+			if c.Fill && keys != want {
+				t.Errorf("server has %d keys, want all %d", keys, want)
 			}
 			if r.Requests > uint64(requests) {
 				t.Errorf("got %d requests, the server had only %d", r.Requests, requests)
@@ -100,33 +123,6 @@ func TestRunUnixSocket(t *testing.T) {
 	}
 	if r.Requests == 0 {
 		t.Error("got no request")
-	}
-}
-
-// TestPacedCountsFromDueTime stalls the server once: all requests that were due meanwhile must show it, not
-// only the one that was under way.
-func TestPacedCountsFromDueTime(t *testing.T) {
-	const stall = 100 * time.Millisecond
-	server := &fakeServer{protocol: Memcache}
-	server.before = func(n int) string {
-		if n == 50 {
-			<-time.After(stall)
-		}
-		return ""
-	}
-	c := shortConfig(Memcache, server.start(t))
-	c.Connections, c.Fill, c.WarmUp = 1, false, 0
-	c.Rate, c.Duration = 1000, 250*time.Millisecond
-	r, err := Run(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.MaxMicros < micros(stall) {
-		t.Errorf("max %g us, want at least the stall of %v", r.MaxMicros, stall)
-	}
-	// About 100 of 250 requests fell into the stall and waited for 50 ms on average.
-	if r.MeanMicros < micros(stall)/10 {
-		t.Errorf("mean %g us, want at least a tenth of the stall of %v: late requests count from their due time", r.MeanMicros, stall)
 	}
 }
 
@@ -259,29 +255,11 @@ func TestSilentServer(t *testing.T) {
 	}
 	defer l.close()
 	l.silence = time.Millisecond
-	if err := l.connect(t.Context(), 1); err != nil {
+	if err := l.connect(t.Context(), &dialer{config: &c, depth: fillPipeline}, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.fill(t.Context()); err == nil || !strings.Contains(err.Error(), "no reply for 1ms") {
 		t.Errorf("got error %v, want one that says how long the server was silent", err)
-	}
-}
-
-func TestProgress(t *testing.T) {
-	server := &fakeServer{protocol: Memcache}
-	c := shortConfig(Memcache, server.start(t))
-	var last atomic.Uint64
-	c.Progress = func(done uint64, elapsed time.Duration) {
-		if elapsed <= 0 {
-			t.Errorf("progress after %v, want above 0", elapsed)
-		}
-		last.Store(done)
-	}
-	if _, err := Run(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	if last.Load() < uint64(c.Keys) {
-		t.Errorf("last progress: %d requests, want at least the %d of the fill", last.Load(), c.Keys)
 	}
 }
 
@@ -306,6 +284,27 @@ func TestValidate(t *testing.T) {
 	c.Protocol, c.MultiGet = HTTP, 2
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "multi-get 2") {
 		t.Errorf("multi-get over http: got error %v, want one that names it", err)
+	}
+	for want, alter := range map[string]func(*Config){
+		"incr-ratio 0.2: must be 0 with http":                 func(c *Config) { c.Protocol, c.GetRatio, c.IncrRatio = HTTP, 0.5, 0.2 },
+		"get-ratio 0.9 and incr-ratio 0.2: must be at most 1": func(c *Config) { c.IncrRatio = 0.2 },
+		"incr-ratio -1":  func(c *Config) { c.IncrRatio = -1 },
+		"zipf 11":        func(c *Config) { c.Zipf = 11 },
+		"zipf NaN":       func(c *Config) { c.Zipf = math.NaN() },
+		"value-size 5-1": func(c *Config) { c.ValueSizes = Sizes{{5, 1, 1}} },
+		"key-size 6: must be at least 7 for 1000000 different": func(c *Config) { c.GetRatio, c.IncrRatio, c.Keys, c.KeySize = 0.5, 0.1, 1_000_000, 6 },
+		"bytes of memory": func(c *Config) { c.Connections, c.ValueSizes = 100_000, Sizes{{0, 1 << 20, 1}} },
+	} {
+		c := DefaultConfig()
+		alter(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want one with %q", err, want)
+		}
+	}
+	c = DefaultConfig()
+	c.GetRatio, c.IncrRatio = 0.7, 0.3
+	if err := c.Validate(); err != nil {
+		t.Errorf("shares of 0.7 and 0.3: %v", err)
 	}
 	c = DefaultConfig()
 	c.Protocol, c.WaitReplicas = Redis, 1

@@ -16,7 +16,7 @@ const (
 type counts struct {
 	replies uint64
 	errors  uint64 // replies that report an error
-	misses  uint64 // keys asked for and not there
+	misses  uint64 // keys to get or increment that were not there
 	// firstError is the text of the first error reply.
 	firstError string
 }
@@ -44,6 +44,10 @@ func newScanner(c *Config) scanner {
 		return &redisScanner{wait: c.WaitReplicas}
 	case HTTP:
 		return &httpScanner{}
+	case Binary:
+		return &binaryScanner{multiGet: c.MultiGet}
+	case Meta:
+		return &metaScanner{multiGet: c.MultiGet}
 	case Tyrant:
 		return &tyrantScanner{multiGet: c.MultiGet}
 	default:
@@ -88,7 +92,7 @@ func (l *lines) next(b []byte) (line, rest []byte, ok bool, err error) {
 	return bytes.TrimSuffix(line, []byte("\r")), b[i+1:], true, nil
 }
 
-// memcacheScanner reads replies of get and set in memcached's text protocol.
+// memcacheScanner reads replies of get, set and incr in memcached's text protocol.
 type memcacheScanner struct {
 	lines
 	multiGet int // keys of a get
@@ -114,7 +118,9 @@ func (s *memcacheScanner) scan(b []byte, c *counts) (int, error) {
 			continue
 		case string(line) == "END":
 			c.misses += uint64(max(s.multiGet-s.values, 0))
-		case string(line) == "STORED":
+		case string(line) == "STORED", isNumber(line):
+		case string(line) == "NOT_FOUND":
+			c.misses++
 		default:
 			c.failed(line)
 		}
@@ -122,6 +128,9 @@ func (s *memcacheScanner) scan(b []byte, c *counts) (int, error) {
 		replies++
 	}
 }
+
+// isNumber says whether a line is what an increment answers. memcached may let spaces follow.
+func isNumber(line []byte) bool { return len(line) > 0 && line[0] >= '0' && line[0] <= '9' }
 
 // valueSize reads the fourth word of "VALUE KEY FLAGS SIZE [CAS]".
 func valueSize(line []byte) (int, error) {

@@ -2,7 +2,7 @@ package bench
 
 import "fmt"
 
-// redisScanner reads replies of GET, MGET and SET, or of SET and WAIT together, in RESP version 2.
+// redisScanner reads replies of GET, MGET, SET and INCRBY, or of SET and WAIT together, in RESP version 2.
 type redisScanner struct {
 	lines
 	elements int  // of an array, still to come

@@ -28,6 +28,35 @@ var scanTests = []struct {
 	{"negative value", Memcache, 1, "VALUE k 0 -1\r\n", counts{}, "bad size"},
 	{"endless line", Memcache, 1, strings.Repeat("x", maxReplyLine+1), counts{}, "longer than"},
 
+	{"increment", Memcache, 1, "12\r\n0  \r\nNOT_FOUND\r\n", counts{replies: 3, misses: 1}, ""},
+	{"no number", Memcache, 1, "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n", counts{replies: 1, errors: 1}, ""},
+
+	{"hit", "meta mg", 1, "VA 3\r\nabc\r\n", counts{replies: 1}, ""},
+	{"hit with flags", "meta mg", 1, "VA 3 s3 f0\r\nabc\r\n", counts{replies: 1}, ""},
+	{"miss", "meta mg", 1, "EN\r\n", counts{replies: 1, misses: 1}, ""},
+	{"value that looks like a reply", "meta mg", 1, "VA 8\r\nEN\r\nMN\r\n\r\nEN\r\n", counts{replies: 2, misses: 1}, ""},
+	{"set and increment", "meta ms ma", 1, "HD\r\nHD\r\nHD\r\nNF\r\n", counts{replies: 4, misses: 1}, ""},
+	{"refused set", "meta ms", 1, "SERVER_ERROR out of memory\r\nNS\r\n", counts{replies: 2, errors: 2}, ""},
+	{"two of three", "meta mg", 3, "VA 1\r\nx\r\nVA 0\r\n\r\nMN\r\n", counts{replies: 1, misses: 1}, ""},
+	{"values are counted anew", "meta mg", 2, "VA 1\r\nx\r\nVA 1\r\ny\r\nMN\r\nMN\r\n", counts{replies: 2, misses: 2}, ""},
+	{"error in place of a value", "meta mg ms", 2, "VA 1\r\nx\r\nSERVER_ERROR busy\r\nMN\r\nHD\r\n", counts{replies: 2, errors: 1}, ""},
+	{"unknown command", "meta mg ms", 2, "ERROR\r\nERROR\r\nERROR\r\nHD\r\n", counts{replies: 2, errors: 3}, ""},
+	{"unasked", "meta", 1, "HD\r\n", counts{}, "more replies"},
+	{"huge value", "meta mg", 1, "VA 99999999999\r\n", counts{}, "bad size"},
+	{"no size", "meta mg", 1, "VA\r\n", counts{}, "bad size"},
+
+	{"hit", Binary, 1, reply(0x00, 0, "\x00\x00\x00\x00", "", "abc"), counts{replies: 1}, ""},
+	{"empty value", Binary, 1, reply(0x00, 0, "\x00\x00\x00\x00", "", "") + reply(0x01, 0, "", "", ""), counts{replies: 2}, ""},
+	{"miss", Binary, 1, reply(0x00, 1, "", "", "Not found"), counts{replies: 1, misses: 1}, ""},
+	{"set and increment", Binary, 1, reply(0x01, 0, "", "", "") + reply(0x05, 0, "", "", "\x00\x00\x00\x00\x00\x00\x00\x07"), counts{replies: 2}, ""},
+	{"refused set", Binary, 1, reply(0x01, 0x82, "", "", "Out of memory") + reply(0x01, 1, "", "", ""), counts{replies: 2, errors: 2}, ""},
+	{"two of three", Binary, 3, reply(0x0d, 0, "\x00\x00\x00\x00", "a", "x") + reply(0x0d, 0, "\x00\x00\x00\x00", "b", "") + reply(0x0a, 0, "", "", ""),
+		counts{replies: 1, misses: 1}, ""},
+	{"nothing of two", Binary, 2, reply(0x0a, 0, "", "", "") + reply(0x01, 0, "", "", ""), counts{replies: 2, misses: 2}, ""},
+	{"error in place of a value", Binary, 2, reply(0x0d, 0x82, "", "", "") + reply(0x0a, 0, "", "", ""), counts{replies: 1, errors: 1, misses: 1}, ""},
+	{"huge body", Binary, 1, "\x81\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff" + strings.Repeat("\x00", 12), counts{}, "4294967295 bytes"},
+	{"other protocol", Binary, 1, "ERROR\r\n" + strings.Repeat("ERROR\r\n", 3), counts{}, "not memcached's binary protocol"},
+
 	{"set", Redis, 1, "+OK\r\n", counts{replies: 1}, ""},
 	{"get", Redis, 1, "$3\r\nabc\r\n", counts{replies: 1}, ""},
 	{"get with line ends", Redis, 1, "$6\r\n+O\r\n\r\n\r\n+OK\r\n", counts{replies: 2}, ""},
@@ -58,6 +87,7 @@ var scanTests = []struct {
 	{"mget of nothing there", "tyrant mget", 3, "\x00\x00\x00\x00\x00", counts{replies: 1, misses: 3}, ""},
 	{"refused mget", "tyrant mget", 3, "\x01\x00\x00\x00\x00" + tyrantMGetReply, counts{replies: 2, errors: 1, misses: 4}, ""},
 	{"mget with too many", "tyrant mget", 1, tyrantMGetReply, counts{}, "2 records for 1 keys"},
+	{"addint", "tyrant addint get", 1, "\x00\x00\x00\x00\x07\x01\x01\x01", counts{replies: 4, errors: 1, misses: 2}, ""},
 	{"fwmkeys", "tyrant fwmkeys put", 1, "\x00\x00\x00\x00\x03\x00\x00\x00\x01a\x00\x00\x00\x00\x00\x00\x00\x02bb\x00", counts{replies: 2}, ""},
 	{"huge value", "tyrant get", 1, "\x00\xff\xff\xff\xff", counts{}, "4294967295 bytes"},
 	{"huge key", "tyrant mget", 1, "\x00\x00\x00\x00\x01\xff\xff\xff\xff\x00\x00\x00\x00", counts{}, "4294967295 bytes"},
@@ -83,13 +113,16 @@ const redisWaiting = "redis and wait"
 // tyrantMGetReply has the records a, 1 byte, and b, none.
 const tyrantMGetReply = "\x00\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x01ax\x00\x00\x00\x01\x00\x00\x00\x00b"
 
-// testScanner knows redisWaiting, too, and Tyrant with the names of the requests that were sent over and over.
+// testScanner knows redisWaiting, too, and Tyrant and Meta with the names of the requests that were sent over and over.
 func testScanner(protocol string, multiGet int) scanner {
-	if words := strings.Fields(protocol); len(words) > 0 && words[0] == Tyrant {
-		s := newScanner(&Config{Protocol: Tyrant, MultiGet: multiGet})
+	words := strings.Fields(protocol)
+	if len(words) > 0 && (words[0] == Tyrant || words[0] == Meta) {
+		s := newScanner(&Config{Protocol: words[0], MultiGet: multiGet})
 		for range manyRequests {
 			for _, name := range words[1:] {
-				if command, ok := tyrantNames[name]; ok {
+				if words[0] == Meta {
+					s.sent([]byte(name + " k"))
+				} else if command, ok := tyrantNames[name]; ok {
 					s.sent(tyrant.AppendRequest(nil, &tyrant.Request{Command: command}))
 				}
 			}
@@ -105,7 +138,7 @@ func testScanner(protocol string, multiGet int) scanner {
 // manyRequests is above what any test has replies for.
 const manyRequests = 500
 
-var tyrantNames = map[string]tyrant.Command{"get": tyrant.Get, "put": tyrant.Put, "mget": tyrant.MGet, "fwmkeys": tyrant.FwmKeys}
+var tyrantNames = map[string]tyrant.Command{"get": tyrant.Get, "put": tyrant.Put, "mget": tyrant.MGet, "addint": tyrant.AddInt, "fwmkeys": tyrant.FwmKeys}
 
 // scanIn feeds a stream in pieces of size bytes.
 func scanIn(protocol string, multiGet int, stream []byte, size int) (counts, error) {

@@ -6,13 +6,12 @@ import (
 	"github.com/futago/futago/internal/tyrant"
 )
 
-// tyrantScanner reads replies to put, get, mget and fwmkeys in Tokyo Tyrant's binary protocol. They do not say what they
+// tyrantScanner reads replies to put, get, mget, addint and fwmkeys in Tokyo Tyrant's binary protocol. They do not say what they
 // answer, so sent must be told of every request.
 type tyrantScanner struct {
 	multiGet int // keys of an mget
 
-	asked []tyrant.Command // asked[first:] is not yet answered
-	first int
+	asked queue[tyrant.Command] // not yet answered
 
 	part   tyrantPart // that comes next
 	number uint64     // its first bytes
@@ -38,15 +37,14 @@ const (
 // tyrantPartSizes are in bytes.
 var tyrantPartSizes = [...]int{tyrantStatus: 1, tyrantSize: 4, tyrantCount: 4, tyrantSizes: 8, tyrantKey: 4, tyrantEnd: 0}
 
+// tyrantSum is the bytes of the sum that addint answers.
+const tyrantSum = 4
+
 // tyrantRefused is what stands for the text of an error: there is none but the status.
 var tyrantRefused = []byte("status 1")
 
 func (s *tyrantScanner) sent(request []byte) {
-	if s.first > 0 && len(s.asked) == cap(s.asked) {
-		s.asked = s.asked[:copy(s.asked, s.asked[s.first:])]
-		s.first = 0
-	}
-	s.asked = append(s.asked, tyrant.Command(request[1]))
+	s.asked.push(tyrant.Command(request[1]))
 }
 
 func (s *tyrantScanner) scan(b []byte, c *counts) (int, error) {
@@ -69,7 +67,8 @@ func (s *tyrantScanner) scan(b []byte, c *counts) (int, error) {
 		v := s.number
 		s.number, s.have = 0, 0
 		if s.part == tyrantEnd {
-			s.answered()
+			s.part = tyrantStatus
+			s.asked.pop()
 			replies++
 			continue
 		}
@@ -79,20 +78,12 @@ func (s *tyrantScanner) scan(b []byte, c *counts) (int, error) {
 	}
 }
 
-// answered forgets the oldest request.
-func (s *tyrantScanner) answered() {
-	s.part = tyrantStatus
-	if s.first++; s.first == len(s.asked) {
-		s.asked, s.first = s.asked[:0], 0
-	}
-}
-
 // next takes the number that s.part is.
 func (s *tyrantScanner) next(v uint64, c *counts) error {
-	if s.first == len(s.asked) {
+	if s.asked.empty() {
 		return errUnasked
 	}
-	command := s.asked[s.first]
+	command := s.asked.front()
 	switch s.part {
 	case tyrantStatus:
 		return s.status(v, command, c)
@@ -138,6 +129,8 @@ func (s *tyrantScanner) status(v uint64, command tyrant.Command, c *counts) erro
 		s.part = tyrantCount
 	case v == 0 && command == tyrant.Get:
 		s.part = tyrantSize
+	case v == 0 && command == tyrant.AddInt:
+		s.skip, s.part = tyrantSum, tyrantEnd
 	default:
 		s.part = tyrantEnd
 	}

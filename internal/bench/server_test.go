@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -98,6 +99,10 @@ func (s *fakeServer) session(nc net.Conn) {
 		switch protocol {
 		case Memcache:
 			reply, ok = s.memcache(r)
+		case Meta:
+			reply, ok = s.meta(r)
+		case Binary:
+			reply, ok = s.binary(r)
 		case Redis:
 			reply, ok = s.redis(r)
 		case HTTP:
@@ -149,6 +154,22 @@ func (s *fakeServer) set(key, value string) {
 	s.values[key] = value
 }
 
+// add increments a counter; ok is false when it is not there.
+func (s *fakeServer) add(key string) (sum string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.values[key]
+	if !ok {
+		return "", false
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		panic("increment of a value: " + v)
+	}
+	s.values[key] = strconv.Itoa(n + 1)
+	return s.values[key], true
+}
+
 func (s *fakeServer) memcache(r *bufio.Reader) (reply string, ok bool) {
 	line, err := r.ReadString('\n')
 	if err != nil {
@@ -169,6 +190,12 @@ func (s *fakeServer) memcache(r *bufio.Reader) (reply string, ok bool) {
 			s.stored(words[1], string(b[:size]))
 		}
 		return "STORED\r\n", true
+	}
+	if words[0] == "incr" {
+		if sum, ok := s.add(words[1]); ok && words[2] == "1" {
+			return sum + "\r\n", true
+		}
+		return "NOT_FOUND\r\n", true
 	}
 	for _, key := range words[1:] {
 		if v, ok := s.get(key); ok {
@@ -198,6 +225,10 @@ func (s *fakeServer) redis(r *bufio.Reader) (reply string, ok bool) {
 	if words[0] == "SET" {
 		s.set(words[1], words[2])
 		return "+OK\r\n", true
+	}
+	if words[0] == "INCRBY" {
+		sum, _ := s.add(words[1])
+		return ":" + sum + "\r\n", true
 	}
 	if words[0] == "WAIT" {
 		return ":1\r\n", true
@@ -255,6 +286,13 @@ func (s *fakeServer) tyrant(r *bufio.Reader) (reply string, ok bool) {
 	case tyrant.Put:
 		s.set(key, string(req.Value))
 		out = tyrant.AppendStatus(nil, true)
+	case tyrant.AddInt:
+		v, _ := s.get(key)
+		b := []byte(v)
+		sum := binary.NativeEndian.Uint32(b) + uint32(req.Num)
+		binary.NativeEndian.PutUint32(b, sum)
+		s.set(key, string(b))
+		out = tyrant.AppendInt(nil, int32(sum))
 	case tyrant.Get:
 		if v, ok := s.get(key); ok {
 			out = tyrant.AppendValue(nil, []byte(v))

@@ -1,11 +1,14 @@
 package bench
 
 import (
+	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
-
-	"github.com/futago/futago/internal/tyrant"
 )
+
+// counterLetter is the first byte of the keys of counters: those of values begin with k or with a digit.
+const counterLetter = 'c'
 
 // workload holds the parts of which requests are put together. It is shared by all threads and never
 // changes during a run.
@@ -13,23 +16,48 @@ type workload struct {
 	keys    []byte // all keys, one after another
 	keySize int
 	n       uint64 // number of keys
+	fills   uint64 // sets that fill the server: one for each key, and one for each counter if there are any
+
+	// zipf draws the keys, nil for equal chances. Its rank i is key i*step % n.
+	zipf *zipf
+	step uint64
 
 	multiGet int
-	// getBelow is compared with 32 random bits: the share of gets.
-	getBelow uint64
+	// getBelow and incrBelow are compared with 32 random bits: the share of gets, and of gets and increments.
+	getBelow, incrBelow uint64
 
-	// A get is getHead, multiGet times keyHead KEY keyTail, getTail; a set is setHead KEY setTail.
-	getHead, keyHead, keyTail, getTail string
-	setHead, setTail                   string
+	// value begins with every value; sizes draws how much of it is one.
+	value []byte
+	sizes *sizeChooser
+	zero  []byte // value of a new counter
+
+	// A get is getHead, multiGet times keyHead KEY keyTail, getTail; an increment is incrHead KEY incrTail; a set is
+	// setHead KEY sizeHead SIZE sizeTail VALUE setTail. With a sizeAt above 0 SIZE is not there: it is added to sizeBase
+	// in the four bytes at this place of setHead.
+	getHead, keyHead, keyTail, getTail   string
+	incrHead, incrTail                   string
+	setHead, sizeHead, sizeTail, setTail string
+	sizeAt                               int
+	sizeBase                             uint32
 }
 
 func newWorkload(c *Config) *workload {
 	w := &workload{
-		keySize:  c.KeySize,
-		n:        uint64(c.Keys),
-		multiGet: c.MultiGet,
-		getBelow: uint64(c.GetRatio * (1 << 32)),
-		keys:     make([]byte, 0, c.Keys*c.KeySize),
+		keySize:   c.KeySize,
+		n:         uint64(c.Keys),
+		fills:     uint64(c.Keys),
+		multiGet:  c.MultiGet,
+		getBelow:  uint64(c.GetRatio * (1 << 32)),
+		incrBelow: uint64(min(c.GetRatio+c.IncrRatio, 1) * (1 << 32)),
+		keys:      make([]byte, 0, c.Keys*c.KeySize),
+		sizes:     newSizeChooser(c.sizes()),
+		zero:      []byte("0"),
+	}
+	if c.IncrRatio > 0 {
+		w.fills *= 2
+	}
+	if c.Zipf > 0 {
+		w.zipf, w.step = newZipf(c.Keys, c.Zipf), scatterStep(w.n)
 	}
 	digits := len(fmt.Sprint(c.Keys - 1))
 	for i := range c.Keys {
@@ -40,76 +68,123 @@ func newWorkload(c *Config) *workload {
 			w.keys = fmt.Appendf(w.keys, "%0*d", w.keySize, i)
 		}
 	}
-	value := strings.Repeat("0123456789abcdef", c.ValueSize/16+1)[:c.ValueSize]
+	largest := c.sizes().largest()
+	w.value = []byte(strings.Repeat("0123456789abcdef", largest/16+1)[:largest])
 	switch c.Protocol {
 	case Memcache:
 		w.getHead, w.keyHead, w.getTail = "get", " ", "\r\n"
-		w.setHead = "set "
-		w.setTail = fmt.Sprintf(" 0 0 %d\r\n%s\r\n", len(value), value)
+		w.setHead, w.sizeHead, w.sizeTail, w.setTail = "set ", " 0 0 ", "\r\n", "\r\n"
+		w.incrHead, w.incrTail = "incr ", " 1\r\n"
+	case Meta:
+		w.getHead, w.getTail = "mg ", " v\r\n"
+		if c.MultiGet > 1 { // quiet: only what is found is answered, and at the end mn
+			w.getHead, w.keyHead, w.keyTail, w.getTail = "", "mg ", " v q\r\n", "mn\r\n"
+		}
+		w.setHead, w.sizeHead, w.sizeTail, w.setTail = "ms ", " ", "\r\n", "\r\n"
+		w.incrHead, w.incrTail = "ma ", "\r\n"
 	case Redis:
-		w.getHead = "*2\r\n$3\r\nGET\r\n"
-		if c.MultiGet > 1 {
-			w.getHead = fmt.Sprintf("*%d\r\n$4\r\nMGET\r\n", c.MultiGet+1)
-		}
-		w.keyHead, w.keyTail = fmt.Sprintf("$%d\r\n", c.KeySize), "\r\n"
-		w.setHead = fmt.Sprintf("*3\r\n$3\r\nSET\r\n$%d\r\n", c.KeySize)
-		w.setTail = fmt.Sprintf("\r\n$%d\r\n%s\r\n", len(value), value)
-		if c.WaitReplicas > 0 {
-			w.setTail += fmt.Sprintf("*3\r\n$4\r\nWAIT\r\n$1\r\n%d\r\n$1\r\n0\r\n", c.WaitReplicas) // 0: no timeout
-		}
+		w.redis(c)
 	case HTTP:
 		w.getHead, w.getTail = "GET /", " HTTP/1.1\r\nHost: bench\r\n\r\n"
-		w.setHead = "PUT /"
-		w.setTail = fmt.Sprintf(" HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s", len(value), value)
+		w.setHead, w.sizeHead, w.sizeTail = "PUT /", " HTTP/1.1\r\nHost: bench\r\nContent-Length: ", "\r\n\r\n"
+	case Binary:
+		w.binary(c.MultiGet)
 	case Tyrant:
-		w.tyrant(c.MultiGet, value)
+		w.tyrant(c.MultiGet)
 	}
 	return w
 }
 
-// tyrant prepares the parts for Tokyo Tyrant's binary protocol, where all that depends on sizes stands before the key.
-func (w *workload) tyrant(multiGet int, value string) {
-	const elementHead = 4 // the size of an element of a list
-	key := w.key(0)
-	before := func(r tyrant.Request, rest int) string {
-		request := tyrant.AppendRequest(nil, &r)
-		return string(request[:len(request)-rest])
+func (w *workload) redis(c *Config) {
+	w.getHead = "*2\r\n$3\r\nGET\r\n"
+	if c.MultiGet > 1 {
+		w.getHead = fmt.Sprintf("*%d\r\n$4\r\nMGET\r\n", c.MultiGet+1)
 	}
-	w.getHead = before(tyrant.Request{Command: tyrant.Get, Key: key}, len(key))
-	if multiGet > 1 {
-		w.getHead = before(tyrant.Request{Command: tyrant.MGet, Args: make([][]byte, multiGet)}, multiGet*elementHead)
-		w.keyHead = string(tyrant.AppendElement(nil, key)[:elementHead])
+	w.keyHead, w.keyTail = fmt.Sprintf("$%d\r\n", c.KeySize), "\r\n"
+	w.setHead = fmt.Sprintf("*3\r\n$3\r\nSET\r\n$%d\r\n", c.KeySize)
+	w.sizeHead, w.sizeTail, w.setTail = "\r\n$", "\r\n", "\r\n"
+	if c.WaitReplicas > 0 {
+		w.setTail += fmt.Sprintf("*3\r\n$4\r\nWAIT\r\n$1\r\n%d\r\n$1\r\n0\r\n", c.WaitReplicas) // 0: no timeout
 	}
-	w.setHead = before(tyrant.Request{Command: tyrant.Put, Key: key, Value: []byte(value)}, len(key)+len(value))
-	w.setTail = value
+	w.incrHead = fmt.Sprintf("*3\r\n$6\r\nINCRBY\r\n$%d\r\n", c.KeySize)
+	w.incrTail = "\r\n$1\r\n1\r\n"
 }
 
 func (w *workload) key(i uint64) []byte {
 	return w.keys[int(i)*w.keySize : (int(i)+1)*w.keySize]
 }
 
+// choose draws a key and returns it with the advanced random state.
+func (w *workload) choose(r random) (i uint64, next random) {
+	if w.zipf != nil {
+		rank, r := w.zipf.draw(r)
+		return rank * w.step % w.n, r
+	}
+	r = r.next()
+	return r.below(w.n), r
+}
+
 // appendRandom appends the next request to dst and returns it with the advanced random state.
 func (w *workload) appendRandom(dst []byte, r random) ([]byte, random) {
 	r = r.next()
-	if r.low() >= w.getBelow {
-		r = r.next()
-		return w.appendSet(dst, r.below(w.n)), r
+	kind := r.low()
+	var i uint64
+	if kind >= w.getBelow {
+		i, r = w.choose(r)
+		if kind < w.incrBelow {
+			return w.appendIncr(dst, i), r
+		}
+		return w.appendSet(dst, i, r)
 	}
 	dst = append(dst, w.getHead...)
 	for range w.multiGet {
-		r = r.next()
+		i, r = w.choose(r)
 		dst = append(dst, w.keyHead...)
-		dst = append(dst, w.key(r.below(w.n))...)
+		dst = append(dst, w.key(i)...)
 		dst = append(dst, w.keyTail...)
 	}
 	return append(dst, w.getTail...), r
 }
 
-// appendSet appends a set of key i.
-func (w *workload) appendSet(dst []byte, i uint64) []byte {
+// appendFill appends the set number i, under fills, of those that fill the server.
+func (w *workload) appendFill(dst []byte, i uint64, r random) ([]byte, random) {
+	if i < w.n {
+		return w.appendSet(dst, i, r)
+	}
+	at := len(dst) + len(w.setHead)
+	dst = w.appendStore(dst, w.key(i-w.n), w.zero)
+	dst[at] = counterLetter
+	return dst, r
+}
+
+// appendSet appends a set of key i to a value of a random size.
+func (w *workload) appendSet(dst []byte, i uint64, r random) ([]byte, random) {
+	size, r := w.sizes.draw(r)
+	return w.appendStore(dst, w.key(i), w.value[:size]), r
+}
+
+func (w *workload) appendStore(dst, key, value []byte) []byte {
+	at := len(dst)
 	dst = append(dst, w.setHead...)
-	dst = append(dst, w.key(i)...)
+	dst = append(dst, key...)
+	if w.sizeAt > 0 {
+		binary.BigEndian.PutUint32(dst[at+w.sizeAt:], w.sizeBase+uint32(len(value)))
+	} else {
+		dst = append(dst, w.sizeHead...)
+		dst = strconv.AppendInt(dst, int64(len(value)), 10)
+		dst = append(dst, w.sizeTail...)
+	}
+	dst = append(dst, value...)
 	return append(dst, w.setTail...)
+}
+
+// appendIncr appends an increment of counter i by 1.
+func (w *workload) appendIncr(dst []byte, i uint64) []byte {
+	dst = append(dst, w.incrHead...)
+	at := len(dst)
+	dst = append(dst, w.key(i)...)
+	dst[at] = counterLetter
+	return append(dst, w.incrTail...)
 }
 
 // random is a 64-bit xorshift generator: cheap, and good enough to choose keys. It must not be 0.
@@ -134,3 +209,6 @@ func (r random) low() uint64 { return uint64(r*0x2545F4914F6CDD1D) >> 32 }
 
 // below returns a number under n, which must be at most 2^32.
 func (r random) below(n uint64) uint64 { return r.low() * n >> 32 }
+
+// unit returns a number from 0 to below 1.
+func (r random) unit() float64 { return float64(uint64(r*0x2545F4914F6CDD1D)>>11) / (1 << 53) }
