@@ -29,6 +29,7 @@ var layers = map[string]layer{
 	"internal/nearest":  {level: -2},
 	"internal/addr":     {level: -2},
 	"internal/httphead": {level: -2},
+	"internal/profile":  {level: -2},
 
 	"internal/front": {level: -1},
 
@@ -62,7 +63,7 @@ var layers = map[string]layer{
 
 	"internal/node":  {level: 6},
 	"internal/bench": {level: 6, may: []string{".", "internal/memcache", "internal/tyrant"}},
-	"internal/proxy": {level: 6, may: []string{".", "internal/addr", "internal/front", "internal/memcache", "internal/tyrant"}},
+	"internal/proxy": {level: 6, may: []string{".", "internal/addr", "internal/front", "internal/profile", "internal/memcache", "internal/tyrant"}},
 
 	"cmd/futago": {level: 7},
 

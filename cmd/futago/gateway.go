@@ -37,6 +37,7 @@ func gatewaySettings(c *gatewayConfig) *settings {
 
 	s.add("listen", textValue(&g.Listen), "serve HTTP clients at `ADDR`: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
 	s.add("admin-listen", textValue(&g.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
+	addProfileSettings(s, &g.Profile)
 	s.add("upstream", upstreamsValue(&g.Upstreams, gateway.ParseUpstream), "pass requests to `ADDR`[,check=ADDR][,weight=1][,max_fails=1][,fail_timeout=10s]; check= is a node's admin address")
 	s.add("upstream-user-file", textValue(&c.UserFile), "for clients without credentials of their own, authenticate upstream with the first line of this `FILE`, NAME:PASSWORD")
 	s.add("allow-path", listValue(&g.AllowPaths), "let only this `PATH` through, judged decoded: /prefix, or ~REGEX for the whole path; without any, every path")

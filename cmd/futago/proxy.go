@@ -40,6 +40,7 @@ func proxySettings(c *proxyConfig) *settings {
 
 	s.add("listen", textValue(&p.Listen), "serve memcached clients at `ADDR`: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
 	s.add("admin-listen", textValue(&p.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
+	addProfileSettings(s, &p.Profile)
 	s.add("upstream", upstreamsValue(&p.Upstreams, proxy.ParseUpstream), "pass requests to `ADDR`[,check=ADDR][,weight=1]; check= is a node's admin address")
 	s.add("choice", choiceValue(&p.Choice, proxy.ChoosePrimary, proxy.ChooseConsistent), "primary: the first upstream that is up, for everything; consistent: by key, as the Go client")
 

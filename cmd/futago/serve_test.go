@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +53,31 @@ func (s *serving) wantNotice(want string) {
 		s.cmd.Process.Kill()
 		s.cmd.Wait()
 		s.t.Fatalf("the service manager was told %q, %v, want %s; the node said:\n%s", buffer[:n], err, want, s.stderr.String())
+	}
+}
+
+func TestServeProfiles(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "admin")
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	for _, c := range []struct {
+		args []string
+		code int
+	}{{nil, http.StatusNotFound}, {[]string{"--pprof", "--pprof-block-rate", "1us", "--pprof-mutex-fraction", "1"}, http.StatusOK}} {
+		node := startServe(t, append(c.args, "--data", "none", "--listen", "127.0.0.1:0", "--admin-listen", "unix:"+socket)...)
+		for _, profile := range []string{"block", "mutex", "allocs", "profile?seconds=1"} {
+			response, err := client.Get("http://node/debug/pprof/" + profile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if response.StatusCode != c.code {
+				t.Errorf("%q: %s: got status %d, want %d", c.args, profile, response.StatusCode, c.code)
+			}
+		}
+		node.cmd.Process.Signal(syscall.SIGTERM)
+		node.cmd.Wait()
 	}
 }
 

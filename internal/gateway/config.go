@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/front"
+	"github.com/futago/futago/internal/profile"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -22,6 +23,8 @@ type Config struct {
 	// AdminListen serves /healthz, /readyz, /metrics and /status; "none" turns it off. It has no access control,
 	// so it must not be reachable by strangers.
 	AdminListen string
+	// Profile is what AdminListen serves of profiles.
+	Profile profile.Config
 	// Upstreams are the servers behind, at least one.
 	Upstreams []Upstream
 	// User and Password are sent to the servers with the requests of clients that bring no Authorization of their own;
@@ -90,6 +93,7 @@ func DefaultConfig() Config {
 // Validate returns all problems at once, each naming the field, its value and what is allowed.
 func (c *Config) Validate() error {
 	errs := front.ListenProblems(c.Listen, c.AdminListen)
+	errs = append(errs, c.Profile.Problems(front.AdminOn(c.AdminListen))...)
 	errs = append(errs, c.upstreamProblems()...)
 	if _, err := newRules(c.AllowPaths); err != nil {
 		errs = append(errs, err)

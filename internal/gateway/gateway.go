@@ -72,7 +72,7 @@ func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }
 // AdminHandler returns the handler of /healthz, /readyz, /metrics and /status.
 func (g *Gateway) AdminHandler() http.Handler {
 	state := func() (state, reason string) { return g.stateOf(g.balancer.view()) }
-	return front.AdminHandler(state, func() any { return g.Status() }, g.gatherer)
+	return front.AdminHandler(state, func() any { return g.Status() }, g.gatherer, g.cfg.Profile)
 }
 
 // Addr is the address for clients, with the real port, in the form of Config.Listen; "" before Listen.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/profile"
 	"github.com/futago/futago/internal/server"
 	"github.com/futago/futago/internal/tyrant"
 )
@@ -72,6 +73,8 @@ type Config struct {
 
 	// AdminListen serves /healthz /readyz /status /metrics; "none" turns it off.
 	AdminListen string
+	// Profile is what AdminListen serves of profiles.
+	Profile profile.Config
 
 	// Fsync is never, interval or always: what a positive reply to a write means for the disk.
 	Fsync string
@@ -239,6 +242,7 @@ func (c *Config) Validate() error {
 	if c.AdminListen != "none" {
 		address("admin-listen", c.AdminListen, "host:port, [v6]:port, :port, unix:/path or none", true)
 	}
+	errs = append(errs, c.Profile.Problems(c.AdminListen != "none")...)
 	if c.PeerListen != "" {
 		address("peer-listen", c.PeerListen, "host:port, [v6]:port or :port", false)
 	}

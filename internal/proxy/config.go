@@ -12,6 +12,7 @@ import (
 
 	"github.com/futago/futago"
 	"github.com/futago/futago/internal/front"
+	"github.com/futago/futago/internal/profile"
 )
 
 // upstreamsMax is the width of a set of upstreams.
@@ -32,6 +33,8 @@ type Config struct {
 	Listen string
 	// AdminListen serves /healthz, /readyz, /metrics and /status; "none" turns it off. It has no access control.
 	AdminListen string
+	// Profile is what AdminListen serves of profiles.
+	Profile profile.Config
 	// Upstreams are the nodes behind, at least one.
 	Upstreams []Upstream
 	// Choice is ChoosePrimary or ChooseConsistent.
@@ -96,6 +99,7 @@ func DefaultConfig() Config {
 // Validate returns all problems at once, each naming the field, its value and what is allowed.
 func (c *Config) Validate() error {
 	errs := front.ListenProblems(c.Listen, c.AdminListen)
+	errs = append(errs, c.Profile.Problems(front.AdminOn(c.AdminListen))...)
 	errs = append(errs, c.upstreamProblems()...)
 	if c.User == "" && c.Password != "" || strings.ContainsAny(c.User, " \x00") || strings.ContainsRune(c.Password, 0) {
 		errs = append(errs, errors.New("user and password: want a name without space, and no NUL"))
