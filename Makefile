@@ -21,7 +21,7 @@ TORTURE_SEED ?= 0
 DIFFER_TIME ?= 10m
 DIFFER_SEED ?= 0
 
-.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean
+.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -29,7 +29,7 @@ DIFFER_SEED ?= 0
 build:
 	$(BUILD) -o bin/futago ./cmd/futago
 
-test: test-deps vet unit e2e
+test: test-deps vet unit guard e2e
 
 test-deps:
 	scripts/test-deps
@@ -61,6 +61,13 @@ model:
 # The cache cannot know which programs these tests start, so they always run, one package at a time.
 e2e:
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./e2e/... ./internal/gateway/
+
+# Speed and allocations of the hot paths beside a baseline, half a minute.
+guard:
+	GO="$(GO)" $(GO) run ./scripts/guard
+
+guard-baseline:
+	GO="$(GO)" $(GO) run ./scripts/guard --write
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
@@ -107,6 +114,10 @@ bench-check: build
 # memcached and futago --evict as caches of the same memory, about two minutes.
 bench-hitrate: build
 	bin/futago bench hitrate
+
+# Profiles of nodes, gateway and proxy under load, about two minutes; writes docs/profiles.md.
+profile: build
+	scripts/profile
 
 demo: build
 	bin/futago demo

@@ -30,6 +30,7 @@ require (
 	github.com/rogpeppe/go-internal v1.16.0 // testscript: command-line behaviour as text
 	go.uber.org/goleak v1.3.0 // no goroutine is left behind
 	go.yaml.in/yaml/v3 v3.0.5 // the alerts in deploy/
+	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da // reads benchmark results, for scripts/guard
 	pgregory.net/rapid v1.3.0 // merge laws as properties, with shrinking
 )
 
@@ -57,7 +58,6 @@ require (
 	github.com/rivo/uniseg v0.4.7 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.41.0 // indirect
-	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da // indirect
 	golang.org/x/text v0.42.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect

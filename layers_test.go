@@ -30,6 +30,7 @@ var layers = map[string]layer{
 	"internal/addr":     {level: -2},
 	"internal/httphead": {level: -2},
 	"internal/profile":  {level: -2},
+	"internal/guard":    {level: -2},
 
 	"internal/front": {level: -1},
 
@@ -66,6 +67,9 @@ var layers = map[string]layer{
 	"internal/proxy": {level: 6, may: []string{".", "internal/addr", "internal/front", "internal/profile", "internal/memcache", "internal/tyrant"}},
 
 	"cmd/futago": {level: 7},
+
+	// The program behind `make guard`.
+	"scripts/guard": {level: 7, may: []string{"internal/guard"}},
 
 	// End-to-end tests know the binary, and nothing inside it.
 	"e2e":         {level: 7, may: []string{"."}},
