@@ -80,6 +80,8 @@ func TestCompare(t *testing.T) {
 		{"three times slower", func(f figures) { f[get] = figure{time: 24} }, "codec HotDecode/op=get takes 3.0 times as long", true},
 		{"an allocation", func(f figures) { f[get] = figure{time: 8, allocs: 1} }, "codec HotDecode/op=get is worse than the baseline: 1 allocs/op, was 0", true},
 		{"a byte", func(f figures) { f[set] = figure{time: 8, bytes: 17, allocs: 1} }, "codec HotDecode/op=set is worse than the baseline: 17 B/op, was 16", true},
+		{"bytes of other goroutines", func(f figures) { f[get] = figure{time: 8, bytes: 13} }, "", false},
+		{"too many bytes for that", func(f figures) { f[get] = figure{time: 8, bytes: 65} }, "codec HotDecode/op=get is worse than the baseline: 65 B/op, was 0", true},
 		{"a byte less", func(f figures) { f[set] = figure{time: 8, bytes: 15, allocs: 1} }, "codec HotDecode/op=set is better than the baseline: 15 B/op", true},
 		{"one is gone", func(f figures) { delete(f, commit) }, "store HotCommit is in the baseline and was not measured", false},
 		{"one is new", func(f figures) { f[name{"example.org/store", "HotApply"}] = figure{time: 1} }, "store HotApply is not in the baseline", false},

@@ -1,5 +1,5 @@
 // Guard runs the benchmarks of the hot paths, those whose names begin with BenchmarkHot, and compares them with a baseline:
-// allocations and bytes must be the same, times, expressed by internal/guard's calibration, within a wide margin. A time
+// allocations and their bytes must be the same, times, expressed by internal/guard's calibration, within a wide margin. A time
 // beyond it is measured again before it counts.
 //
 //	go run ./scripts/guard                       compares; exit status 1 when something is worse
