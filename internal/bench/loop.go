@@ -69,10 +69,15 @@ func (l *loop) connect(ctx context.Context, d *dialer, n int) error {
 }
 
 func (l *loop) close() {
+	l.disconnect()
+	l.poller.close()
+}
+
+func (l *loop) disconnect() {
 	for _, c := range l.conns {
 		c.close()
 	}
-	l.poller.close()
+	l.conns = nil
 }
 
 // fill makes the sets from fillNext to before fillEnd.

@@ -31,6 +31,12 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		if err := r.fill(ctx, cancel); err != nil {
 			return nil, err
 		}
+		if c.Protocol == HTTP {
+			// A server may carry a connection otherwise once it has written; futago does.
+			if err := r.reconnect(ctx); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return r.measure(ctx, cancel)
 }
@@ -65,19 +71,37 @@ func newRun(ctx context.Context, c *Config) (*run, error) {
 		return nil, err
 	}
 	r := &run{config: c, load: newWorkload(c), start: time.Now()}
-	d := &dialer{config: c, depth: max(c.Pipeline, fillPipeline)}
 	for i := range c.Threads {
 		l, err := newLoop(c, r.load, i, r.start)
-		if err == nil {
-			r.loops = append(r.loops, l)
-			err = l.connect(ctx, d, share(c.Connections, c.Threads, i))
-		}
 		if err != nil {
 			r.close()
 			return nil, err
 		}
+		r.loops = append(r.loops, l)
+	}
+	if err := r.connect(ctx); err != nil {
+		r.close()
+		return nil, err
 	}
 	return r, nil
+}
+
+func (r *run) connect(ctx context.Context) error {
+	d := &dialer{config: r.config, depth: max(r.config.Pipeline, fillPipeline)}
+	for i, l := range r.loops {
+		if err := l.connect(ctx, d, share(r.config.Connections, r.config.Threads, i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reconnect goes on with new connections. No request may be under way.
+func (r *run) reconnect(ctx context.Context) error {
+	for _, l := range r.loops {
+		l.disconnect()
+	}
+	return r.connect(ctx)
 }
 
 func (r *run) close() {
