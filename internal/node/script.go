@@ -23,6 +23,7 @@ func (n *Node) openScript() error {
 	c := script.DefaultConfig()
 	c.Source, c.Logger, c.SID, c.Unsafe = n.cfg.Script, n.logger, uint32(n.cfg.Node), n.cfg.ScriptUnsafe
 	c.Timeout, c.MaxMemory = n.cfg.ScriptTimeout, int(n.cfg.ScriptMemory)
+	c.Idle = n.server.Idle
 	c.Database = &scriptDatabase{cabinet: n.server.Cabinet(), store: n.store}
 	for _, text := range n.cfg.ScriptPeriodic {
 		p, err := parsePeriodic(text)

@@ -1,10 +1,12 @@
 package node
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,6 +92,37 @@ func TestScript(t *testing.T) {
 	if got, err := call(t, a, "count", "", ""); err != nil || got != "new" {
 		t.Errorf("after a new script: %q, %v", got, err)
 	}
+}
+
+// Scripts that wait for a lock, be it their own or that of a call, leave their turn to the one who gives it back.
+func TestScriptsWait(t *testing.T) {
+	c := testConfig(t, 1)
+	c.ScriptTimeout = time.Minute
+	c.Script = `@
+		function take() _lock("l"); return 1 end
+		function give() return _unlock("l") end`
+	n := start(t, c)
+	n.waitReady(t)
+	if _, err := call(t, n, "take", "k", ""); err != nil {
+		t.Fatal(err)
+	}
+	const waiters = 5
+	var all sync.WaitGroup
+	for i := range waiters {
+		all.Go(func() {
+			key := "k" // the others wait for the one that has its lock
+			if i < 3 {
+				key = fmt.Sprint(i)
+			}
+			if _, err := call(t, n, "take", key, ""); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range waiters + 1 {
+		eventually(t, "the lock is given back", func() bool { _, err := call(t, n, "give", "giver", ""); return err == nil })
+	}
+	all.Wait()
 }
 
 // A node whose script does not load ends, and says why.

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,7 +27,7 @@ type Config struct {
 	// SID is the server id, which scripts see as _sid.
 	SID uint32
 
-	// PoolSize is the number of states, which is the number of calls that run at once.
+	// PoolSize is the number of states, which is the number of calls at once, those included that wait for a lock or sleep.
 	PoolSize int
 	// Timeout is the longest time of a call, waiting included; a context may end it earlier.
 	Timeout time.Duration
@@ -36,6 +37,9 @@ type Config struct {
 	MaxResult int
 	// MaxStash bounds the bytes in the stash.
 	MaxStash int
+
+	// Idle runs wait, in which a call with this context does nothing but wait, maybe for another call; nil runs it and nothing else.
+	Idle func(ctx context.Context, wait func())
 
 	// Unsafe opens io, os, dofile, loadfile, _stat, _glob, _remove and _mkdir: the script may then do to this machine
 	// what the process may.
@@ -56,7 +60,7 @@ type Periodic struct {
 // DefaultConfig returns the limits that hold unless told otherwise, without Source and Database.
 func DefaultConfig() Config {
 	return Config{
-		PoolSize:        2 * runtime.GOMAXPROCS(0),
+		PoolSize:        max(2*runtime.GOMAXPROCS(0), 8),
 		Timeout:         time.Second,
 		MaxMemory:       128 << 20,
 		MaxResult:       64 << 20,

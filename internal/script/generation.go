@@ -60,8 +60,18 @@ func (g *generation) take(ctx context.Context) (*state, error) {
 	var p place
 	select {
 	case p = <-g.idle:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	default:
+		ended := false
+		g.h.config.Idle(ctx, func() {
+			select {
+			case p = <-g.idle:
+			case <-ctx.Done():
+				ended = true
+			}
+		})
+		if ended {
+			return nil, context.Cause(ctx)
+		}
 	}
 	if p.s != nil {
 		return p.s, nil

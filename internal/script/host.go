@@ -44,7 +44,11 @@ func New(config Config) (*Host, error) {
 	if config.PeriodicTimeout <= 0 {
 		config.PeriodicTimeout = config.Timeout
 	}
-	h := &Host{config: config, db: config.Database, log: config.Logger, locks: newLocks()}
+	if config.Idle == nil {
+		config.Idle = justWait
+	}
+	h := &Host{config: config, db: config.Database, log: config.Logger, locks: newLocks(config.Idle)}
+	h.names.idle = config.Idle
 	h.stash.most = config.MaxStash
 	g, err := h.load()
 	if err != nil {
@@ -58,6 +62,9 @@ func New(config Config) (*Host, error) {
 	}
 	return h, nil
 }
+
+// justWait is Config.Idle of nobody who would do anything meanwhile.
+func justWait(_ context.Context, wait func()) { wait() }
 
 // Call calls a function of the script. ok is false when the function says that it failed, by nil, false, or nothing.
 // The error is ErrNoFunction, a limit, the cause of ctx, or an *Error of the script; it is not logged. A record lock

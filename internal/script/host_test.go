@@ -259,7 +259,7 @@ func TestLocksExclude(t *testing.T) {
 
 // TestLockModes: a global lock waits for record locks and the other way round; each wait ends with its deadline.
 func TestLockModes(t *testing.T) {
-	l := newLocks()
+	l := newLocks(justWait)
 	a, b := []byte("a"), []byte("b")
 	for string(a) != string(b) && slot(l, a) == slot(l, b) {
 		b = append(b, 'b')

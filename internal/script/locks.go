@@ -29,13 +29,14 @@ type locks struct {
 	seed  maphash.Seed
 	gate  *semaphore.Weighted // a record lock takes 1, the global lock all; first come, first served
 	slots [lockSlots]chan struct{}
+	idle  func(ctx context.Context, wait func())
 }
 
 // lockAll is more than there are calls at once.
 const lockAll = 1 << 30
 
-func newLocks() *locks {
-	l := &locks{seed: maphash.MakeSeed(), gate: semaphore.NewWeighted(lockAll)}
+func newLocks(idle func(ctx context.Context, wait func())) *locks {
+	l := &locks{seed: maphash.MakeSeed(), gate: semaphore.NewWeighted(lockAll), idle: idle}
 	for i := range l.slots {
 		l.slots[i] = make(chan struct{}, 1)
 	}
@@ -51,20 +52,30 @@ func (l *locks) lock(ctx context.Context, mode LockMode, key []byte) (unlock fun
 	if mode == LockGlobal {
 		weight = lockAll
 	}
-	if l.gate.Acquire(ctx, weight) != nil {
-		return nil, context.Cause(ctx)
+	if !l.gate.TryAcquire(weight) {
+		if l.idle(ctx, func() { err = l.gate.Acquire(ctx, weight) }); err != nil {
+			return nil, context.Cause(ctx)
+		}
 	}
 	if mode == LockGlobal {
 		return func() { l.gate.Release(weight) }, nil
 	}
 	slot := l.slots[maphash.Bytes(l.seed, key)%lockSlots]
+	unlock = func() { <-slot; l.gate.Release(weight) }
 	select {
 	case slot <- struct{}{}:
-		return func() { <-slot; l.gate.Release(weight) }, nil
-	case <-ctx.Done():
-		l.gate.Release(weight)
-		return nil, context.Cause(ctx)
+		return unlock, nil
+	default:
 	}
+	l.idle(ctx, func() {
+		select {
+		case slot <- struct{}{}:
+		case <-ctx.Done():
+			l.gate.Release(weight)
+			unlock, err = nil, context.Cause(ctx)
+		}
+	})
+	return unlock, err
 }
 
 // The limits of named locks.
@@ -78,6 +89,7 @@ const (
 type names struct {
 	mu   sync.Mutex
 	held map[string]chan struct{} // closed when given back
+	idle func(ctx context.Context, wait func())
 }
 
 // lock waits for a lock until ctx ends. ok is false when there are too many locks.
@@ -98,9 +110,13 @@ func (n *names) lock(ctx context.Context, name string) (held chan struct{}, ok b
 			return held, true, nil
 		}
 		n.mu.Unlock()
-		select {
-		case <-held:
-		case <-ctx.Done():
+		n.idle(ctx, func() {
+			select {
+			case <-held:
+			case <-ctx.Done():
+			}
+		})
+		if ctx.Err() != nil {
 			return nil, false, context.Cause(ctx)
 		}
 	}

@@ -60,11 +60,13 @@ func sleep(c call) int {
 	}
 	timer := time.NewTimer(time.Duration(math.Min(seconds, 1e9) * float64(time.Second)))
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-c.ctx.Done():
-		c.check(c.L)
-	}
+	c.h.config.Idle(c.ctx, func() {
+		select {
+		case <-timer.C:
+		case <-c.ctx.Done():
+		}
+	})
+	c.check(c.L)
 	return c.pushBool(true)
 }
 

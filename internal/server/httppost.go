@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -91,17 +92,19 @@ func (h webHandler) post(w http.ResponseWriter, r *http.Request, user *users.Use
 
 // heavy runs what may take long; not while the client is told of it, who may be slow. Nothing is executed, and the client is answered,
 // if false.
-func (h webHandler) heavy(w http.ResponseWriter, r *http.Request, job func()) bool {
-	if !h.srv.enterHeavy(r.Context()) {
+func (h webHandler) heavy(w http.ResponseWriter, r *http.Request, job func(ctx context.Context)) (done bool) {
+	began := h.srv.inTurn(r.Context(), func(ctx context.Context) {
+		if done = !h.srv.sendsAway(); done {
+			job(ctx)
+		}
+	})
+	if !began {
 		panic(http.ErrAbortHandler)
 	}
-	defer h.srv.leaveHeavy()
-	if h.srv.sendsAway() {
+	if !done {
 		sendAway(w)
-		return false
 	}
-	job()
-	return true
+	return done
 }
 
 func (h webHandler) postScript(w http.ResponseWriter, r *http.Request, user *users.User, c *cabinet.Client, name string, body []byte) {
@@ -121,7 +124,7 @@ func (h webHandler) postScript(w http.ResponseWriter, r *http.Request, user *use
 	}
 	var result []byte
 	var ok bool
-	if !h.heavy(w, r, func() { result, ok = h.srv.callScript(r.Context(), c, name, key, body, uint32(lock)) }) {
+	if !h.heavy(w, r, func(ctx context.Context) { result, ok = h.srv.callScript(ctx, c, name, key, body, uint32(lock)) }) {
 		return
 	}
 	if !ok {
@@ -142,7 +145,7 @@ func (h webHandler) postMisc(w http.ResponseWriter, r *http.Request, user *users
 		return
 	}
 	var list [][]byte
-	if !h.heavy(w, r, func() { list, err = c.Misc(r.Context(), name, args) }) {
+	if !h.heavy(w, r, func(ctx context.Context) { list, err = c.Misc(ctx, name, args) }) {
 		return
 	}
 	if err != nil {

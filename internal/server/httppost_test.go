@@ -70,16 +70,17 @@ func TestHTTPFunctions(t *testing.T) {
 // Clients that do not read what a function has returned leave the turn to others.
 func TestHTTPFunctionsTakeTurns(t *testing.T) {
 	var called atomic.Int32
+	const readers = 4
 	s := startServer(t, openStore(t, nil), func(c *Config) {
 		c.Script = func(context.Context, string, []byte, []byte, uint32) ([]byte, bool) {
-			if called.Add(1) <= maxHeavy {
+			if called.Add(1) <= readers {
 				return make([]byte, 32<<20), true
 			}
 			return []byte("r"), true
 		}
 	})
 	var slow []*client
-	for i := range maxHeavy {
+	for i := range readers {
 		slow = append(slow, dial(t, s))
 		slow[i].send(strings.Replace(put("/k", "X-TT-XNAME: f\r\n", ""), "PUT", "POST", 1))
 		eventually(t, "it is called", func() bool { return called.Load() == int32(i+1) })
@@ -87,11 +88,41 @@ func TestHTTPFunctionsTakeTurns(t *testing.T) {
 	c := dial(t, s)
 	c.send(ask(tyrant.Request{Command: tyrant.Ext, Name: []byte("f")}))
 	c.expect(from(`00 00000001 "r"`))
-	eventually(t, "what waits to be read is counted", func() bool { return s.pending.Load() >= maxHeavy*32<<20 })
+	eventually(t, "what waits to be read is counted", func() bool { return s.pending.Load() >= readers*32<<20 })
 	for _, c := range slow {
 		c.Close()
 	}
 	eventually(t, "and no more when the clients have gone", func() bool { return s.pending.Load() < smallBuffer })
+}
+
+// A job that waits for another one leaves its turn to it.
+func TestIdle(t *testing.T) {
+	var s *Server
+	waiting, done := make(chan struct{}), make(chan struct{})
+	s = startServer(t, openStore(t, nil), func(c *Config) {
+		c.Script = func(ctx context.Context, name string, _, _ []byte, _ uint32) ([]byte, bool) {
+			if name == "wakes" {
+				close(done)
+				return nil, false
+			}
+			s.Idle(ctx, func() { waiting <- struct{}{}; <-done })
+			return []byte("r"), true
+		}
+	})
+	var waiters []*client
+	for range cap(s.turns) + 1 {
+		c := dial(t, s)
+		c.send(ask(tyrant.Request{Command: tyrant.Ext, Name: []byte("waits")}))
+		<-waiting
+		waiters = append(waiters, c)
+	}
+	c := dial(t, s)
+	c.send(ask(tyrant.Request{Command: tyrant.Ext, Name: []byte("wakes")}))
+	c.expect(from("01"))
+	for _, c := range waiters {
+		c.expect(from(`00 00000001 "r"`))
+	}
+	eventually(t, "all turns are given back", func() bool { return len(s.turns) == 0 })
 }
 
 func TestHTTPOptionsShowStat(t *testing.T) {

@@ -37,7 +37,7 @@ type Server struct {
 	prefixes  prefixes
 	dumping   sync.Mutex // held while a step of a dump is made
 	cabinet   *cabinet.Cabinet
-	heavy     chan struct{} // holds one for each command that takes long and runs
+	turns     chan struct{} // holds one for each command that takes long and runs
 
 	web       *http.Server
 	plainHTTP bool // see speaksHTTP
@@ -80,8 +80,9 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, store: st, logger: cfg.Logger, started: st.Now(), done: make(chan struct{}),
-		totals: []*totals{new(totals)}, cabinet: cabinet.New(st, int(cfg.MaxPending)), heavy: make(chan struct{}, maxHeavy),
+		totals: []*totals{new(totals)}, cabinet: cabinet.New(st, int(cfg.MaxPending)),
 	}
+	s.turns = make(chan struct{}, heavyTurns(s.threads()))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.feeds, s.endFeeds = context.WithCancel(s.ctx)
 	s.maxConns = fitDescriptors(cfg.MaxConns, s.logger)

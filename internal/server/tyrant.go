@@ -257,12 +257,11 @@ func (s *session) later(w *worker, size int, job func(ctx context.Context, c *ca
 		defer srv.pending.Add(-int64(size))
 		c.Scratch = new(cabinet.Scratch)
 		var reply []byte
-		if srv.enterHeavy(ctx) {
+		srv.inTurn(ctx, func(ctx context.Context) {
 			if !srv.sendsAway() { // or its client has given it up
 				reply = job(ctx, c)
 			}
-			srv.leaveHeavy()
-		}
+		})
 		return func(s *session, w *worker) {
 			c.Scratch = &w.tt
 			s.replyTyrant(w, command, reply)

@@ -260,7 +260,7 @@ func TestTyrantCountsWhatWaits(t *testing.T) {
 			carrier(c)
 			c.Script = func(context.Context, string, []byte, []byte, uint32) ([]byte, bool) { <-release; return nil, true }
 		})
-		const clients, size = 2 * maxHeavy, 1 << 20
+		const clients, size = 8, 1 << 20
 		var all []*client
 		for range clients {
 			c := dial(t, s)

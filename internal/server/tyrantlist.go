@@ -14,23 +14,9 @@ import (
 const (
 	// listInline is how many keys of one command are looked up without leaving the loop.
 	listInline = 256
-	// maxHeavy is how many commands that take long run at a time; others wait.
-	maxHeavy = 4
 	// miscLogin is a function of misc that the original does not have: user and password.
 	miscLogin = "login"
 )
-
-// enterHeavy waits until a command that takes long may run; false when the server ends.
-func (s *Server) enterHeavy(ctx context.Context) bool {
-	select {
-	case s.heavy <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (s *Server) leaveHeavy() { <-s.heavy }
 
 // listAnswer appends the reply to a command with a list of arguments to dst; nil if the command failed.
 type listAnswer func(ctx context.Context, c *cabinet.Client, dst []byte, args [][]byte) []byte
