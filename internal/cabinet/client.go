@@ -161,25 +161,26 @@ func (c *Client) hold(key []byte) (*store.View, error) {
 	return nil, c.note(store.ErrNotFound)
 }
 
-// MGet calls show with the values of those keys that have one, in order. It must not keep them.
-func (c *Client) MGet(ctx context.Context, keys [][]byte, show func(key, value []byte) error) error {
+// MGet calls show with the values of those keys that have one, in order, until it returns false; show must not keep them. It returns
+// how many keys it has looked up.
+func (c *Client) MGet(ctx context.Context, keys [][]byte, show func(key, value []byte) (more bool)) (n int, err error) {
 	for i, key := range keys {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return c.note(ctx.Err())
+		if i%256 == 0 && ctx.Err() != nil {
+			return i, c.note(ctx.Err())
 		}
 		v, err := c.hold(key)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		} else if err != nil {
-			return err
+			return i, err
 		}
-		err = show(key, v.Value)
+		more := show(key, v.Value)
 		v.Release()
-		if err != nil {
-			return c.note(err)
+		if !more {
+			return i + 1, c.note(nil)
 		}
 	}
-	return c.note(nil)
+	return len(keys), c.note(nil)
 }
 
 // Vanish deletes everything, and returns when it is not counted any more.

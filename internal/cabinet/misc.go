@@ -160,13 +160,15 @@ func getList(c *Client, ctx context.Context, args [][]byte) ([][]byte, error) {
 // records returns keys and values of those keys that have one.
 func (c *Client) records(ctx context.Context, keys [][]byte) (list [][]byte, err error) {
 	var m memory
-	err = c.MGet(ctx, keys, func(key, value []byte) error {
+	fits := true
+	_, err = c.MGet(ctx, keys, func(key, value []byte) (more bool) {
 		list = append(list, m.clone(key), m.clone(value))
-		if m.taken+len(list)*keyOverhead > c.c.limit {
-			return ErrTooMuch
-		}
-		return nil
+		fits = m.taken+len(list)*keyOverhead <= c.c.limit
+		return fits
 	})
+	if err == nil && !fits {
+		err = c.note(ErrTooMuch)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func (c *conn) keep(l *loop, rest []byte, private bool) {
 
 // account tells the server what this connection holds.
 func (c *conn) account(s *Server) {
-	held := int64(cap(c.in) + cap(c.out) + len(c.keys))
+	held := int64(cap(c.in) + cap(c.out) + c.kept())
 	if held != c.counted {
 		s.pending.Add(held - c.counted)
 		c.counted = held

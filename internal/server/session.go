@@ -76,7 +76,11 @@ func (s *session) advance(n int) {
 	}
 	// Output that never drains completely must not grow at its front for ever.
 	if s.sent > 64<<10 && s.sent > len(s.out)/2 {
-		s.out = s.out[:copy(s.out, s.out[s.sent:])]
+		rest := s.out[s.sent:]
+		if len(rest) <= feedStep {
+			rest = s.out[:copy(s.out, rest)]
+		} // else moving it would take long
+		s.out = rest
 		s.moveMarks(s.sent)
 		s.sent = 0
 	}

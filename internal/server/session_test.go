@@ -9,6 +9,7 @@ import (
 
 	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/tyrant"
 )
 
 // conversation has every command, errors, a refused value and noreply.
@@ -214,6 +215,54 @@ func TestSessionPausesAGet(t *testing.T) {
 	want := strings.Repeat("VALUE k 0 307200\r\n"+value+"\r\n", keys) + "END\r\nVERSION 0.1.0\r\n"
 	if got.String() != want {
 		t.Errorf("got %d bytes, want %d", got.Len(), len(want))
+	}
+}
+
+// An mget, and a getlist, of large values is made and sent in steps, and is whole.
+func TestSessionGathers(t *testing.T) {
+	const size, keys = 300 << 10, 40
+	for _, kind := range []struct {
+		request tyrant.Request
+		record  string
+	}{
+		{tyrant.Request{Command: tyrant.MGet}, from(`00000001 0004b000 "k"`)},
+		{tyrant.Request{Command: tyrant.Misc, Name: []byte("getlist")}, from(`00000001 "k" 0004b000`)},
+	} {
+		s, w := newSession(t, 1<<20)
+		s.speak(isTyrant, w.srv)
+		value := strings.Repeat("v", size)
+		feedAll(s, w, []byte(ask(tyrant.Request{Command: tyrant.Put, Key: []byte("k"), Value: []byte(value)})))
+		s.advance(s.unsent())
+		s.marks = nil
+		for range keys {
+			kind.request.Args = append(kind.request.Args, []byte("k"), []byte("none"))
+		}
+		in := []byte(ask(kind.request) + from(`c8 80`))
+		var got strings.Builder
+		for {
+			before := s.kept()
+			n := s.feed(w, in)
+			clear(in[:n]) // nothing of it may be kept
+			in = in[n:]
+			if made := s.unsent() + max(s.kept()-before, 0); made > feedStep+2*size {
+				t.Fatalf("%v: one feed made %d bytes, want about %d", kind.request.Command, made, feedStep)
+			}
+			got.Write(s.sendable())
+			s.advance(s.unsent())
+			if s.slow != nil {
+				t.Fatalf("%v waits for the turn of a command that takes long", kind.request.Command)
+			}
+			if !s.more {
+				break
+			}
+		}
+		count := map[tyrant.Command]string{tyrant.MGet: "00 00000028", tyrant.Misc: "00 00000050"}[kind.request.Command]
+		if want := from(count) + strings.Repeat(kind.record+value, keys) + from(`00 0000000000000001`); got.String() != want {
+			t.Errorf("%v: got %d bytes, want %d", kind.request.Command, got.Len(), len(want))
+		}
+		if s.kept() != 0 {
+			t.Errorf("%v: the session keeps %d bytes", kind.request.Command, s.kept())
+		}
 	}
 }
 

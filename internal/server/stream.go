@@ -299,7 +299,7 @@ func (st *stream) sendAll() bool {
 }
 
 func (st *stream) account() {
-	held := int64(0)
+	held := int64(st.kept())
 	if cap(st.in) > smallBuffer {
 		held = int64(cap(st.in))
 	}

@@ -13,6 +13,7 @@ import (
 type tyrantSession struct {
 	dec    tyrant.Decoder
 	client *cabinet.Client
+	gathered
 }
 
 // listOverhead is how much larger than the largest value a request with a list may be, in bytes.
@@ -31,6 +32,10 @@ func (s *session) speakTyrant(srv *Server) {
 // feedTyrant is feed for Tokyo Tyrant's protocol.
 func (s *session) feedTyrant(w *worker, in []byte, start int) (n int) {
 	s.tt.client.Scratch = &w.tt
+	if s.gathering() && !s.gatherOn(w, start) {
+		s.more = true
+		return 0
+	}
 	for n < len(in) {
 		if s.full(w, start) {
 			s.more = true
@@ -44,7 +49,7 @@ func (s *session) feedTyrant(w *worker, in []byte, start int) (n int) {
 		}
 		s.executeTyrant(w)
 		s.answeredTyrant(tyrantRefusal(w.treq.Command))
-		if s.closing || s.slow != nil {
+		if s.more = s.gathering(); s.more || s.closing || s.slow != nil {
 			return n
 		}
 	}
@@ -81,7 +86,7 @@ func (s *session) executeTyrant(w *worker) {
 	case tyrant.Get:
 		s.tyrantGet(w)
 	case tyrant.MGet:
-		s.tyrantList(w, len(r.Args) > listInline, r.Args, tyrantMGet)
+		s.gather(w, r.Args)
 	case tyrant.VSiz:
 		n, err := c.VSiz(r.Key)
 		w.countGet(err)
@@ -275,6 +280,10 @@ func (s *session) replyTyrant(w *worker, command tyrant.Command, reply []byte) {
 	s.holdWritten(w)
 	if reply == nil || len(reply) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
 		s.failTyrant(command)
+		return
+	}
+	if len(s.out) == 0 {
+		s.out = reply // it may be large
 		return
 	}
 	s.out = append(s.out, reply...)

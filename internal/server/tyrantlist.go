@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// listInline is how many keys of one command are looked up without leaving the loop.
+	// listInline is how many keys of one command are looked up before others have their turn.
 	listInline = 256
 	// miscLogin is a function of misc that the original does not have: user and password.
 	miscLogin = "login"
@@ -54,25 +54,6 @@ func cloneAll(list [][]byte) (copies [][]byte, size int) {
 		copies[i] = all[start:len(all):len(all)]
 	}
 	return copies, size + len(list)*sliceSize
-}
-
-// tyrantMGet answers with the records of the keys.
-func tyrantMGet(ctx context.Context, c *cabinet.Client, dst []byte, keys [][]byte) []byte {
-	reply, at := tyrant.BeginList(dst)
-	n := 0
-	err := c.MGet(ctx, keys, func(key, value []byte) error {
-		if len(reply)-at+len(key)+len(value) > c.Limit() {
-			return cabinet.ErrTooMuch
-		}
-		reply = tyrant.AppendRecord(reply, key, value)
-		n++
-		return nil
-	})
-	if err != nil {
-		return nil
-	}
-	tyrant.EndList(reply, at, true, n)
-	return reply
 }
 
 // appendElements appends the reply that is a list.
@@ -192,6 +173,10 @@ func (s *session) tyrantMisc(w *worker) {
 	name := string(r.Name)
 	if name == miscLogin {
 		s.tyrantLogin(w)
+		return
+	}
+	if name == "getlist" {
+		s.gather(w, r.Args)
 		return
 	}
 	slow := cabinet.IsWalk(name, r.Args) || name == "iternext" && !s.tt.client.Ready()
