@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +62,7 @@ are needed for each key.`,
 			}
 			noteHolder(cmd.ErrOrStderr(), c.from)
 			progress, end := progressBar(cmd.ErrOrStderr(), "writing", false)
-			done, err := c.run(until, progress)
+			done, err := c.run(cmd.Context(), until, progress)
 			end()
 			if err != nil {
 				return fmt.Errorf("restore %s: %w", c.from, err)
@@ -90,7 +91,7 @@ are needed for each key.`,
 	return cmd
 }
 
-func (c *logRestore) run(until time.Time, progress func(done, total int64)) (done *ulog.Restored, err error) {
+func (c *logRestore) run(ctx context.Context, until time.Time, progress func(done, total int64)) (done *ulog.Restored, err error) {
 	config := ulog.RestoreConfig{Time: until, Partial: c.partial, Progress: progress}
 	if config.From, err = openLogFolder(c.from); err != nil {
 		return nil, err
@@ -100,7 +101,7 @@ func (c *logRestore) run(until time.Time, progress func(done, total int64)) (don
 			return nil, fmt.Errorf("open base: %w", err)
 		}
 	}
-	return ulog.RestoreFolder(config, c.to)
+	return ulog.RestoreFolder(ctx, config, c.to)
 }
 
 func printRestored(w io.Writer, r *ulog.Restored, until time.Time, to string) error {

@@ -138,7 +138,7 @@ func (n *Node) master() (host string, port int, position int64, ok bool) {
 }
 
 // copyTo makes a copy of the data in a new folder, from which a node can be started.
-func (n *Node) copyTo(_ context.Context, path string) error {
+func (n *Node) copyTo(ctx context.Context, path string) error {
 	switch {
 	case strings.HasPrefix(path, "@"):
 		return errors.New("commands are not run: copy to a folder, and run the command where that is taken on")
@@ -152,14 +152,14 @@ func (n *Node) copyTo(_ context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	done, err := ulog.RestoreFolder(ulog.RestoreConfig{From: from, Time: n.store.Clock().Last().Time().Add(time.Millisecond)}, path)
+	done, err := ulog.RestoreFolder(ctx, ulog.RestoreConfig{From: from, Time: n.store.Clock().Last().Time().Add(time.Millisecond)}, path)
 	if err == nil && !done.Written {
 		err = errors.New("not all records can be read: nothing was written")
 	}
 	return err
 }
 
-// restoreFrom replays an update log of Tokyo Tyrant.
+// restoreFrom replays an update log of Tokyo Tyrant. A folder without one is most likely the wrong folder.
 func (n *Node) restoreFrom(ctx context.Context, path string, from int64, check bool) error {
 	log, err := tyrant.OpenLog(path, from)
 	if err != nil {
@@ -169,8 +169,11 @@ func (n *Node) restoreFrom(ctx context.Context, path string, from int64, check b
 	c := n.server.Cabinet().Client(new(cabinet.Scratch))
 	defer n.store.Flush()
 	var e tyrant.Entry
-	for entries := 0; ; entries++ {
+	for entries := 0; ctx.Err() == nil; entries++ {
 		if err := log.Next(&e); err != nil {
+			if log.Position().File == 0 {
+				return fmt.Errorf("folder %s has no update log: name one with files such as 00000001.ulog", path)
+			}
 			if errors.Is(err, tyrant.ErrTorn) || errors.Is(err, io.EOF) {
 				n.logger.Info("update log was replayed", "folder", path, "from", from, "entries", entries, "missing", log.Missing)
 				return nil
@@ -184,4 +187,5 @@ func (n *Node) restoreFrom(ctx context.Context, path string, from int64, check b
 			n.store.Flush()
 		}
 	}
+	return context.Cause(ctx)
 }

@@ -139,6 +139,9 @@ func TestTyrantAdministration(t *testing.T) {
 	if err := c.Restore(filepath.Join(dir, "log"), 100_000_000, 0); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.Restore(t.TempDir(), 0, 0); err == nil {
+		t.Error("restored from a folder without an update log")
+	}
 	if value(r, "k") != "v" || value(r, "n") != "\x07\x00\x00\x00" || value(r, "old") != "(none)" {
 		t.Errorf("restored are %q, %q and %q", value(r, "k"), value(r, "n"), value(r, "old"))
 	}

@@ -44,16 +44,16 @@ type Server struct {
 	handoffs  *handoffListener
 
 	// ctx ends when the rest of the connections is to be closed.
-	ctx       context.Context
-	cancel    context.CancelFunc
-	feeds     context.Context // of the servers that follow this node; ends with the drain
-	endFeeds  context.CancelFunc
-	accepting sync.WaitGroup
-	serving   sync.WaitGroup
-	done      chan struct{} // closed when everything has ended
-	mu        sync.Mutex    // guards the two below
-	running   bool
-	stopped   bool
+	ctx        context.Context
+	cancel     context.CancelFunc
+	lasting    context.Context // of what no drain waits for: the servers that follow this node, copies
+	endLasting context.CancelFunc
+	accepting  sync.WaitGroup
+	serving    sync.WaitGroup
+	done       chan struct{} // closed when everything has ended
+	mu         sync.Mutex    // guards the two below
+	running    bool
+	stopped    bool
 }
 
 // listener is an opened Listener.
@@ -84,7 +84,7 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 	}
 	s.turns = make(chan struct{}, heavyTurns(s.threads()))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.feeds, s.endFeeds = context.WithCancel(s.ctx)
+	s.lasting, s.endLasting = context.WithCancel(s.ctx)
 	s.maxConns = fitDescriptors(cfg.MaxConns, s.logger)
 	s.handoffs = newHandoffListener()
 	s.web = newWeb(s)
@@ -195,7 +195,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	s.draining.Store(true)
-	s.endFeeds()
+	s.endLasting()
 	s.closeListeners()
 	s.accepting.Wait()
 	if !running {

@@ -252,6 +252,31 @@ func TestTyrantHoldsWhatOthersWrite(t *testing.T) {
 	})
 }
 
+// A drain ends a copy, whose client is answered.
+func TestTyrantCopyEndsWithTheDrain(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		began := make(chan struct{})
+		s := startServer(t, openStore(t, nil), func(c *Config) {
+			carrier(c)
+			c.Copy = func(ctx context.Context, _ string) error {
+				close(began)
+				<-ctx.Done()
+				return ctx.Err()
+			}
+		})
+		c := dial(t, s)
+		c.send(ask(tyrant.Request{Command: tyrant.Copy, Text: []byte("/x")}))
+		<-began
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		c.expect("\x01")
+		c.expectEnd()
+	})
+}
+
 // Requests that wait for their turn count among what connections hold.
 func TestTyrantCountsWhatWaits(t *testing.T) {
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {

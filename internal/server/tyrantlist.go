@@ -116,7 +116,7 @@ func (s *session) tyrantAdmin(w *worker, status func(job func(ctx context.Contex
 	}
 	switch {
 	case r.Command == tyrant.Copy && cfg.Copy != nil:
-		told("a copy", func(ctx context.Context, _ *cabinet.Client) error { return cfg.Copy(ctx, text) })
+		told("a copy", func(context.Context, *cabinet.Client) error { return cfg.Copy(w.srv.lasting, text) })
 	case r.Command == tyrant.Restore && cfg.Restore != nil:
 		told("a restore", func(ctx context.Context, c *cabinet.Client) (err error) {
 			w.srv.awaitAll(c, func() { err = cfg.Restore(ctx, text, from, check) })
@@ -127,7 +127,7 @@ func (s *session) tyrantAdmin(w *worker, status func(job func(ctx context.Contex
 		told("another master", func(context.Context, *cabinet.Client) error { return cfg.SetMaster(text, port, from, check) })
 	case r.Command == tyrant.Repl && cfg.Repl != nil && len(s.out) == 0:
 		sid := r.SID
-		s.takeover = func(c net.Conn) { cfg.Repl(w.srv.feeds, c, from, sid) }
+		s.takeover = func(c net.Conn) { cfg.Repl(w.srv.lasting, c, from, sid) }
 		s.closing = true
 	default:
 		w.srv.logger.Info("a command of Tokyo Tyrant is not allowed: see --allow", "command", r.Command.String(), "remote", s.peer.remote)

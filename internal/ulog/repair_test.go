@@ -313,7 +313,7 @@ func FuzzRepair(f *testing.F) {
 		if _, err := Entries(disk, func(Entry) bool { return true }); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Restore(RestoreConfig{From: disk, To: newCrashDisk(), Time: at(1 << 40), Partial: true}); err != nil {
+		if _, err := Restore(t.Context(), RestoreConfig{From: disk, To: newCrashDisk(), Time: at(1 << 40), Partial: true}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := Repair(RepairConfig{FS: disk}); err != nil {

@@ -2,6 +2,7 @@ package ulog
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -51,8 +52,8 @@ func (r *Restored) Complete() bool {
 // stamp is not later. Which state a later entry replaced is in that entry; an earlier state of a key that a peer replaced
 // without knowing of it is not missed. Floors of that time count, marks are left out. The new log has a new identity and a hole: a node that
 // opens it asks its peers for everything. When the state is not complete nothing is written, unless Partial. It takes about
-// 200 bytes of memory for each key.
-func Restore(cfg RestoreConfig) (*Restored, error) {
+// 200 bytes of memory for each key. When ctx ends it stops and returns the cause; what it has written by then is no log.
+func Restore(ctx context.Context, cfg RestoreConfig) (*Restored, error) {
 	if man, err := loadManifest(cfg.To); err != nil || man != nil {
 		return nil, cmp.Or(err, errors.New("the new folder has a log already: name an empty one"))
 	}
@@ -71,14 +72,14 @@ func Restore(cfg RestoreConfig) (*Restored, error) {
 			return nil, err
 		}
 	}
-	if err := r.collect(); err != nil {
+	if err := r.collect(ctx); err != nil {
 		return nil, err
 	}
 	list := r.choose()
 	if !r.done.Complete() && !cfg.Partial {
 		return &r.done, nil
 	}
-	return &r.done, r.write(list)
+	return &r.done, r.write(ctx, list)
 }
 
 type restorer struct {
@@ -130,7 +131,7 @@ func (r *restorer) relate() error {
 }
 
 // collect reads both logs as one.
-func (r *restorer) collect() error {
+func (r *restorer) collect(ctx context.Context) error {
 	h := r.from.timeline()
 	own, stop := iter.Pull(h.all)
 	defer stop()
@@ -145,6 +146,9 @@ func (r *restorer) collect() error {
 	e, more := own()
 	b, moreBase := old()
 	for more || moreBase && b.Seq <= r.shared {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if more && (!moreBase || b.Seq > r.shared || e.Seq <= b.Seq) {
 			if moreBase && e.Seq == b.Seq {
 				b, moreBase = old()
@@ -253,12 +257,12 @@ func (r *restorer) read(at source) (Entry, error) {
 }
 
 // write makes the new log.
-func (r *restorer) write(list []source) error {
+func (r *restorer) write(ctx context.Context, list []source) error {
 	l, err := Open(Config{FS: r.cfg.To, Node: r.from.man.Node, SegmentSize: r.segmentSize(), Policy: Never}, Recovery{Entry: func(Entry) {}})
 	if err != nil {
 		return fmt.Errorf("open the new log: %w", err)
 	}
-	if err = r.fill(l, list); err == nil {
+	if err = r.fill(ctx, l, list); err == nil {
 		l.Flush()
 		err = l.Sync()
 	}
@@ -291,9 +295,12 @@ func (r *restorer) segmentSize() int64 {
 	return size
 }
 
-func (r *restorer) fill(l *Log, list []source) error {
+func (r *restorer) fill(ctx context.Context, l *Log, list []source) error {
 	var rec record.Record
 	for i, at := range list {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		e, err := r.read(at)
 		if err != nil {
 			return err

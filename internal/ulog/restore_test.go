@@ -2,10 +2,13 @@ package ulog
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -143,7 +146,7 @@ func TestRestoreEveryTime(t *testing.T) {
 					cfg.Base = base
 				}
 				what := fmt.Sprintf("seed %d, at %d of %d, base %v from %d", seed, millis, c.now, with, copyAt)
-				done, err := Restore(cfg)
+				done, err := Restore(t.Context(), cfg)
 				if err != nil {
 					t.Fatalf("%s: %v", what, err)
 				}
@@ -161,7 +164,7 @@ func TestRestoreEveryTime(t *testing.T) {
 					t.Fatalf("%s: not complete, but written: %v", what, names)
 				}
 				cfg.Partial, cfg.From = true, c.disk.kill()
-				if done, err = Restore(cfg); err != nil || !done.Written {
+				if done, err = Restore(t.Context(), cfg); err != nil || !done.Written {
 					t.Fatalf("%s: %+v, %v", what, done, err)
 				}
 				if wrong := c.is(t, cfg.To, millis); wrong > done.Missing && !done.Flushed {
@@ -212,14 +215,14 @@ func TestRestoreFromBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := RestoreConfig{From: g.cfg.FS, To: newCrashDisk(), Time: then}
-	done, err := Restore(cfg)
+	done, err := Restore(t.Context(), cfg)
 	if err != nil || done.Missing == 0 || done.Written {
 		t.Fatalf("without a base: %+v, %v", done, err)
 	}
 	if cfg.Base, err = vfs.ReadOnly(base); err != nil {
 		t.Fatal(err)
 	}
-	done, err = Restore(cfg)
+	done, err = Restore(t.Context(), cfg)
 	if err != nil || !done.Complete() || done.Records != 100 || done.FromBase < 50 {
 		t.Fatalf("with a base: %+v, %v", done, err)
 	}
@@ -227,6 +230,28 @@ func TestRestoreFromBase(t *testing.T) {
 	defer o.close(t)
 	if err := o.check(&history{recs: want}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is ended in the middle leaves nothing.
+func TestRestoreFolderEnds(t *testing.T) {
+	c := newChronicler(t, 1)
+	for range 100 {
+		c.write(t, false)
+	}
+	defer c.close(t)
+	parent, gone := t.TempDir(), errors.New("gone")
+	ctx, end := context.WithCancelCause(t.Context())
+	cfg := RestoreConfig{From: c.disk.kill(), Time: at(c.now), Progress: func(done, _ int64) {
+		if done == 10 {
+			end(gone)
+		}
+	}}
+	if _, err := RestoreFolder(ctx, cfg, filepath.Join(parent, "new")); !errors.Is(err, gone) {
+		t.Errorf("got error %v, want %v", err, gone)
+	}
+	if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
@@ -242,7 +267,7 @@ func TestRestoreRefuses(t *testing.T) {
 	restore := func(change func(cfg *RestoreConfig)) (*Restored, error) {
 		cfg := RestoreConfig{From: c.disk.kill(), To: newCrashDisk(), Time: at(c.now)}
 		change(&cfg)
-		return Restore(cfg)
+		return Restore(t.Context(), cfg)
 	}
 	if _, err := restore(func(cfg *RestoreConfig) { cfg.To = c.disk.kill() }); err == nil {
 		t.Error("a folder with a log was written to")

@@ -1,6 +1,7 @@
 package ulog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,8 +11,8 @@ import (
 )
 
 // RestoreFolder restores to a folder of this machine, which must not exist or be empty. It writes to one beside it, which gets the
-// name at the end: a folder that is half written must not be taken for a log.
-func RestoreFolder(config RestoreConfig, to string) (done *Restored, err error) {
+// name at the end: a folder that is half written must not be taken for a log. Nothing of it is left if that fails, or ctx ends.
+func RestoreFolder(ctx context.Context, config RestoreConfig, to string) (done *Restored, err error) {
 	if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("folder %s is not empty: name a new one", to)
 	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -30,7 +31,7 @@ func RestoreFolder(config RestoreConfig, to string) (done *Restored, err error) 
 	if config.To, err = vfs.OS(temporary); err != nil {
 		return nil, err
 	}
-	if done, err = Restore(config); err != nil || !done.Written {
+	if done, err = Restore(ctx, config); err != nil || !done.Written {
 		return done, err
 	}
 	if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) { // the empty one
