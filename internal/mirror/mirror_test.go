@@ -347,6 +347,35 @@ func TestServeCopies(t *testing.T) {
 	}
 }
 
+// A full copy to the server of a mixed pair does not undo what that has written since; a server that is new gets all.
+func TestServeCopiesNotBack(t *testing.T) {
+	m, s := newMaster(t, 7), newSide(t, nil)
+	m.do(tyrant.Request{Command: tyrant.Put, Key: []byte("theirs"), Value: []byte("old")}, 0)
+	f, stop := s.follow(m, nil)
+	eventually(t, "it is executed", func() bool { return s.all()["theirs"] == "old" })
+	stop()
+	s.source.Master = func() int { return f.Status().SID }
+	s.write(tyrant.Request{Command: tyrant.Put, Key: []byte("mine"), Value: []byte("m")})
+	m.do(tyrant.Request{Command: tyrant.Put, Key: []byte("theirs"), Value: []byte("new")}, 0)
+	serve := func(c net.Conn, from int64, sid uint32) { s.source.Serve(t.Context(), c, from, sid) }
+	for _, from := range []int64{12345, 1} { // it had a position that is in no log now, or none
+		before := len(m.log)
+		position, stop := m.follow(from, serve)
+		eventually(t, "the copy is whole", func() bool { return position() > from+copying })
+		stop()
+		if all := m.all(); all["theirs"] != "new" || all["mine"] != "m" {
+			t.Errorf("after a copy from %d it has %q", from, all)
+		}
+		if len(m.log) == before {
+			t.Errorf("nothing came from %d", from)
+		}
+	}
+	fresh := newMaster(t, 8)
+	_, stopFresh := fresh.follow(1, serve)
+	eventually(t, "a new server has everything", func() bool { return maps.Equal(fresh.all(), s.all()) })
+	stopFresh()
+}
+
 // Node and server follow each other: what is written on one side comes to the other once, and does not come back. Increments on
 // both sides all count.
 func TestBothWays(t *testing.T) {

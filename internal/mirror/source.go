@@ -40,6 +40,9 @@ type Source struct {
 	node    int
 	logger  *slog.Logger
 
+	// Master tells the id of the server that this node follows, 0 if that is not known; nil: it follows none.
+	Master func() int
+
 	mu   sync.Mutex
 	base int64
 }
@@ -109,6 +112,7 @@ type feed struct {
 
 	sid   int
 	base  int64
+	away  bool      // a copy leaves out what came from Tokyo Tyrant servers, as the log does
 	exact uint64    // sums that were added up to here may be in the copy that was sent
 	own   hlc.Stamp // the newest write of this node that was looked at
 	rose  chan struct{}
@@ -129,6 +133,9 @@ func (s *Source) serve(ctx context.Context, conn net.Conn, from int64, sid uint3
 	if err := f.send(tyrant.AppendKeepAlive(tyrant.AppendSID(nil, uint16(s.node)))); err != nil {
 		return err
 	}
+	// It has what it wrote itself, maybe newer than here; a copy of that would undo it there for good. Who never followed gets that too,
+	// for it may be another server.
+	f.away = from > copying+1 || s.Master != nil && s.Master() == int(sid)
 	after := from - base - 1
 	if after < 0 || uint64(after) > s.store.Log().Last() {
 		return f.copyAndStream()
@@ -268,6 +275,8 @@ func (f *feed) copyAndStream() error {
 	if err := c.IterInit(); err != nil {
 		return err
 	}
+	var v store.View
+	var value []byte
 	for f.ctx.Err() == nil {
 		key, err := c.IterNext()
 		if errors.Is(err, cabinet.ErrEnd) {
@@ -276,12 +285,17 @@ func (f *feed) copyAndStream() error {
 		if err != nil {
 			return err
 		}
-		value, err := c.Get(key)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
+		if !f.store.Peek(key, &v) {
+			if v.Damaged {
+				return store.ErrDamaged
+			}
+			continue // deleted in between
 		}
-		if err != nil {
-			return err
+		leaves := f.away && v.Relayed
+		value = append(value[:0], v.Value...)
+		v.Release()
+		if leaves {
+			continue
 		}
 		if err := f.put(copying, &tyrant.Request{Command: tyrant.Put, Key: key, Value: value}); err != nil {
 			return err

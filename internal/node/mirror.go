@@ -74,6 +74,12 @@ func (n *Node) allowTyrant(c *server.Config) {
 // openMirrors begins to follow the configured server.
 func (n *Node) openMirrors() {
 	n.mirrors.source = mirror.NewSource(n.store, n.server.Cabinet(), n.cfg.Node, n.logger)
+	n.mirrors.source.Master = func() int {
+		if s := n.mirrorStatus(); s != nil {
+			return s.SID
+		}
+		return 0
+	}
 	if n.cfg.TyrantMaster != "" {
 		n.followMaster(n.cfg.TyrantMaster, n.cfg.TyrantFrom, false, n.cfg.TyrantCheck)
 	}

@@ -106,6 +106,7 @@ type View struct {
 	Stale   bool // marked by Invalidate, or stored with an old token
 	Won     bool // some client was told to renew the value
 	Read    bool // it was read before, since it was stored
+	Relayed bool // a plain value that came from a Tokyo Tyrant server
 	Damaged bool // of an Acquire that returned false: there is a record, the disk spoilt it, a peer is being asked for it
 
 	num      [24]byte

@@ -252,7 +252,7 @@ func (s *Store) acquire(key []byte, v *View, note bool) bool {
 		return false
 	}
 	v.Value, v.Type, v.Flags, v.Expires, v.Stamp, v.Token, v.shard = r.Value, r.Type, r.Flags, r.Expires, r.Stamp, r.Token(), sh
-	v.Stale, v.Won, v.Read = r.Stale, r.Won, read
+	v.Stale, v.Won, v.Read, v.Relayed = r.Stale, r.Won, read, r.Relayed && r.Kind == record.Value
 	if note {
 		v.accessed = s.accesses.note(h)
 	} else {
