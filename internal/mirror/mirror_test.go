@@ -347,6 +347,35 @@ func TestServeCopies(t *testing.T) {
 	}
 }
 
+// The log is kept for a server that may return, and not for one that has been gone for long.
+func TestServeForgets(t *testing.T) {
+	m, s := newMaster(t, 7), newSide(t, nil)
+	gone := func() int {
+		s.source.mu.Lock()
+		defer s.source.mu.Unlock()
+		return len(s.source.gone)
+	}
+	serve := func(c net.Conn, from int64, sid uint32) { s.source.Serve(t.Context(), c, from, sid) }
+	follow := func() (stop func() int64) {
+		position, stop := m.follow(1, serve)
+		eventually(t, "it follows", func() bool { return position() > copying })
+		return stop
+	}
+	follow()()
+	if gone() != 1 {
+		t.Fatal("who left is forgotten at once")
+	}
+	stop := follow()
+	if gone() != 0 {
+		t.Error("who has returned is to be forgotten")
+	}
+	s.source.mu.Lock()
+	s.source.keepFor = 0
+	s.source.mu.Unlock()
+	stop()
+	eventually(t, "it is forgotten", func() bool { return gone() == 0 })
+}
+
 // A full copy to the server of a mixed pair does not undo what that has written since; a server that is new gets all.
 func TestServeCopiesNotBack(t *testing.T) {
 	m, s := newMaster(t, 7), newSide(t, nil)

@@ -45,11 +45,15 @@ type Source struct {
 
 	mu   sync.Mutex
 	base int64
+	attendance
 }
 
 // NewSource returns the source of a node.
 func NewSource(s *store.Store, c *cabinet.Cabinet, node int, logger *slog.Logger) *Source {
-	return &Source{store: s, cabinet: c, node: node, logger: logger}
+	return &Source{
+		store: s, cabinet: c, node: node, logger: logger,
+		attendance: attendance{keepFor: keepFor, present: map[int]int{}, gone: map[int]*time.Timer{}},
+	}
 }
 
 // times returns the base of the log. A log with a new identity gets one above all times of the old one.
@@ -94,6 +98,8 @@ func (s *Source) Serve(ctx context.Context, conn net.Conn, from int64, sid uint3
 		s.logger.Warn("a server with this node's own id may not follow it: give it another -sid", "sid", sid, "remote", conn.RemoteAddr())
 		return
 	}
+	s.arrives(int(sid))
+	defer s.leaves(int(sid))
 	s.logger.Info("a Tokyo Tyrant server follows", "sid", sid, "remote", conn.RemoteAddr(), "from", from)
 	err := s.serve(ctx, conn, from, sid)
 	s.logger.Info("a Tokyo Tyrant server follows no more", "sid", sid, "remote", conn.RemoteAddr(), "err", err)

@@ -48,6 +48,13 @@ func (s *Store) Retain(peer int, seq uint64) {
 	s.retained.peers[peer] = max(s.retained.peers[peer], seq)
 }
 
+// Release ends what Retain has begun: nothing is kept for the peer.
+func (s *Store) Release(peer int) {
+	s.retained.mu.Lock()
+	defer s.retained.mu.Unlock()
+	delete(s.retained.peers, peer)
+}
+
 // retentionPoint is the lowest position that a peer still needs.
 func (s *Store) retentionPoint() uint64 {
 	s.retained.mu.Lock()

@@ -40,3 +40,18 @@ func TestLiveDataDoesNotUseUpTheRetainedLog(t *testing.T) {
 		r.Close()
 	})
 }
+
+// What is kept for a peer is not once it is released.
+func TestRelease(t *testing.T) {
+	s := open(t, testConfig(1, vfs.Memory(), nil))
+	defer s.Close()
+	set(t, s, "k", "v")
+	s.Retain(-7, 0)
+	if point := s.retentionPoint(); point != 0 {
+		t.Errorf("kept from %d on, want from 0 on", point)
+	}
+	s.Release(-7)
+	if point, last := s.retentionPoint(), s.log.Last(); point != last {
+		t.Errorf("kept from %d on, want from %d on", point, last)
+	}
+}
