@@ -13,6 +13,7 @@ import (
 
 	"github.com/futago/futago/internal/cabinet"
 	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/httphead"
 	"github.com/futago/futago/internal/store"
 )
 
@@ -41,7 +42,7 @@ type Server struct {
 
 	web       *http.Server
 	plainHTTP bool // see speaksHTTP
-	handoffs  *handoffListener
+	handoffs  *httphead.Handoff
 
 	// ctx ends when the rest of the connections is to be closed.
 	ctx        context.Context
@@ -86,7 +87,7 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.lasting, s.endLasting = context.WithCancel(s.ctx)
 	s.maxConns = fitDescriptors(cfg.MaxConns, s.logger)
-	s.handoffs = newHandoffListener()
+	s.handoffs = httphead.NewHandoff()
 	s.web = newWeb(s)
 	s.plainHTTP = s.speaksHTTP()
 	if !cfg.goroutines {
