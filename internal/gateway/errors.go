@@ -11,4 +11,6 @@ var (
 
 	// errUpgrade says that an upstream switched protocols, which nobody asked it to.
 	errUpgrade = errors.New("upstream switched protocols unasked")
+	// errClientGone says that the client did not wait for its answer.
+	errClientGone = errors.New("client went away")
 )

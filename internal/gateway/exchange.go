@@ -1,12 +1,14 @@
 package gateway
 
 import (
-	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"time"
 )
+
+// textType is the Content-Type of the gateway's own answers.
+const textType = "text/plain; charset=utf-8"
 
 // exchange is what is remembered of a request until it is logged and counted.
 type exchange struct {
@@ -31,20 +33,6 @@ func newExchange(r *http.Request) *exchange {
 	ex.tries = ex.room[:0]
 	ex.remote, _, _ = net.SplitHostPort(r.RemoteAddr)
 	return ex
-}
-
-// text answers with one line in place of an upstream.
-func (ex *exchange) text(w http.ResponseWriter, status int, line string) {
-	header := w.Header()
-	header.Set("Content-Type", "text/plain; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(len(line)+1))
-	ex.status = status
-	w.WriteHeader(status)
-	if ex.method == http.MethodHead {
-		return
-	}
-	n, _ := io.WriteString(w, line+"\n") // a client that is gone needs no answer
-	ex.bytes = int64(n)
 }
 
 func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }

@@ -2,50 +2,46 @@ package gateway
 
 import (
 	"errors"
-	"io"
-	"net"
+	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
-	"sync"
 	"time"
 )
 
 // statusClientGone is nginx's word for a client that did not wait for its answer. It is logged, never sent.
 const statusClientGone = 499
 
-// copyBufferSize is the piece in which bodies pass, and so the memory of a transfer.
-const copyBufferSize = 32 << 10
+// carrier carries one request: through net/http (webExchange), or by itself (plainConn). What to carry where is decided
+// here, for both.
+type carrier interface {
+	// try sends the request to u and waits for the header of the reply, at most limit. The error is ErrUpstreamTimeout
+	// when that passed, errClientGone when nobody waits any more, or says how the upstream failed.
+	try(u *upstream, limit time.Duration) (status int, err error)
+	// drop ends the reply that the last try got.
+	drop()
+	// pass hands that reply to the client. From the first byte on there is no way back: when the upstream breaks off,
+	// pass returns false, and the client's connection must be cut.
+	pass() (whole bool)
+	// text answers with one line in place of an upstream.
+	text(status int, line string)
+}
 
-var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
-
-// serve answers one request of a client.
-func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
-	ex := newExchange(r)
-	defer g.finish(ex)
-	hasBody := r.ContentLength != 0 || len(r.TransferEncoding) > 0
-	// net/http ignores Transfer-Encoding on HTTP/1.0. Closing keeps what follows from being read as a request.
-	if hasBody || !r.ProtoAtLeast(1, 1) {
-		w.Header().Set("Connection", "close")
-	}
-	t, refused := g.rules.judge(r.Method, r.RequestURI, hasBody)
-	if refused == nil && !validHost(r.Host) {
+// admit answers a request that the rules refuse.
+func (g *Gateway) admit(c carrier, ex *exchange, host string, hasBody bool) (t target, ok bool) {
+	t, refused := g.rules.judge(ex.method, ex.uri, hasBody)
+	if refused == nil && !validHost(host) {
 		refused = refusedHost
 	}
 	if refused != nil {
 		g.metrics.refused(refused)
-		ex.text(w, refused.status, refused.text)
-		return
+		c.text(refused.status, refused.text)
 	}
-	g.forward(w, r, t, ex)
+	return t, refused == nil
 }
 
-// forward tries upstreams until one answers, each at most once and all within the retry budget.
-func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, t target, ex *exchange) {
-	out := outgoing(r, t)
-	if _, own := out.Header["Authorization"]; !own && g.cfg.User != "" {
-		out.SetBasicAuth(g.cfg.User, g.cfg.Password)
-	}
+// forward tries upstreams until one answers, each at most once and all within the retry budget. It returns whether the
+// client's connection may go on.
+func (g *Gateway) forward(c carrier, ex *exchange) (whole bool) {
 	var tried peerSet
 	for {
 		k, ok := g.balancer.pick(tried)
@@ -53,74 +49,70 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, t target, ex *
 			panic("gateway: a request tried more upstreams than there are")
 		}
 		tried = tried.with(k.peer)
-		left := g.cfg.RetryBudget - time.Since(ex.start)
-		rep, err := g.attempt(g.upstreams[k.peer], out, min(left, g.cfg.UpstreamTimeout), ex)
-		if r.Context().Err() != nil {
-			// The client went away, which says nothing about the upstream: its error may be our own cancelling.
-			if rep != nil {
-				rep.close()
-			}
+		status, err := g.attempt(c, g.upstreams[k.peer], ex)
+		if errors.Is(err, errClientGone) {
+			// That says nothing about the upstream: its error may be our own cancelling.
 			ex.status = statusClientGone
-			panic(http.ErrAbortHandler)
+			return false
 		}
-		if err == nil && !unavailable(rep.StatusCode) {
+		if err == nil && !unavailable(status) {
 			if g.balancer.succeed(k) {
 				g.log.Info("upstream back", "upstream", g.upstreams[k.peer].Addr, "by", "request")
 			}
-			g.pass(w, rep, ex)
-			return
+			ex.status = status
+			return c.pass()
 		}
-		g.noteFailure(k, rep, err)
+		g.noteFailure(k, status, err)
 		switch {
 		case !g.balancer.all(tried) && time.Since(ex.start) < g.cfg.RetryBudget:
-			if rep != nil {
-				rep.close()
+			if err == nil {
+				c.drop()
 			}
 			continue
-		case rep != nil:
+		case err == nil:
 			// The last upstream's own words tell more than ours, and nginx does the same.
-			g.pass(w, rep, ex)
+			ex.status = status
+			return c.pass()
 		case errors.Is(err, ErrUpstreamTimeout):
-			ex.text(w, http.StatusGatewayTimeout, "504 gateway timeout: no upstream answered in time")
+			c.text(http.StatusGatewayTimeout, "504 gateway timeout: no upstream answered in time")
 		default:
-			ex.text(w, http.StatusBadGateway, "502 bad gateway: no upstream answered")
+			c.text(http.StatusBadGateway, "502 bad gateway: no upstream answered")
 		}
-		return
+		return true
 	}
 }
 
 // attempt tries one upstream and notes the attempt in the exchange and the counters.
-func (g *Gateway) attempt(u *upstream, out *http.Request, limit time.Duration, ex *exchange) (*reply, error) {
-	req := out.WithContext(out.Context())
-	address := *out.URL
-	address.Host = u.urlHost
-	req.URL = &address
+func (g *Gateway) attempt(c carrier, u *upstream, ex *exchange) (status int, err error) {
 	u.requests.Add(1)
+	begin := ex.start // of the first one, which follows at once
 	if len(ex.tries) > 0 {
 		u.retries.Add(1)
+		begin = time.Now()
 	}
-	begin := time.Now()
-	rep, err := u.try(req, limit, g.cfg.BodyTimeout)
+	limit := min(g.cfg.RetryBudget-begin.Sub(ex.start), g.cfg.UpstreamTimeout)
+	status, err = c.try(u, limit)
 	took := time.Since(begin)
-	status := http.StatusBadGateway
+	logged := status
 	switch {
 	case err == nil:
-		status = rep.StatusCode
 		g.metrics.response(u, took)
 	case errors.Is(err, ErrUpstreamTimeout):
-		status = http.StatusGatewayTimeout
-	case out.Context().Err() != nil:
-		status = statusClientGone
+		logged = http.StatusGatewayTimeout
+	case errors.Is(err, errClientGone):
+		logged = statusClientGone
+	default:
+		logged = http.StatusBadGateway
 	}
-	ex.tries = append(ex.tries, attempt{upstream: u.Addr, status: status, took: took})
-	return rep, err
+	ex.tries = append(ex.tries, attempt{upstream: u.Addr, status: logged, took: took})
+	return status, err
 }
 
-func (g *Gateway) noteFailure(k pick, rep *reply, err error) {
+func (g *Gateway) noteFailure(k pick, status int, err error) {
 	u := g.upstreams[k.peer]
 	u.failures.Add(1)
-	if rep != nil {
-		err = errors.New(rep.Status)
+	if err == nil {
+		err = fmt.Errorf("%d %s", status, http.StatusText(status))
 	}
 	if g.balancer.fail(k) {
 		g.log.Warn("upstream out", "upstream", u.Addr, "by", "request", "err", err)
@@ -135,113 +127,10 @@ func unavailable(status int) bool {
 	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
 }
 
-// pass hands an upstream's reply to the client. From the first byte on there is no way back: when the upstream
-// breaks off, so does the client's connection.
-func (g *Gateway) pass(w http.ResponseWriter, rep *reply, ex *exchange) {
-	defer rep.close()
-	header := w.Header()
-	copyHeader(header, rep.Header)
-	if _, ok := header["Content-Type"]; !ok {
-		header["Content-Type"] = nil // keeps net/http from guessing one
-	}
-	ex.status = rep.StatusCode
-	w.WriteHeader(rep.StatusCode)
-	upstreamErr, clientErr := g.copyBody(w, rep, ex)
-	if upstreamErr == nil && clientErr == nil {
-		return
-	}
-	if upstreamErr != nil && clientErr == nil {
-		g.metrics.truncated.Inc()
-		g.log.Debug("reply cut", "err", upstreamErr, "bytes", ex.bytes)
-		http.NewResponseController(w).Flush() // what came is the client's, as with nginx
-	}
-	panic(http.ErrAbortHandler)
-}
-
-// copyBody streams the body. At most one of the errors is set.
-func (g *Gateway) copyBody(w http.ResponseWriter, rep *reply, ex *exchange) (upstreamErr, clientErr error) {
-	buf := copyBuffers.Get().(*[copyBufferSize]byte)
-	defer copyBuffers.Put(buf)
-	control := http.NewResponseController(w)
-	streamed := rep.ContentLength < 0 // of unknown length: each piece may be an event that somebody waits for
-	for {
-		n, err := rep.Read(buf[:])
-		if n > 0 {
-			control.SetWriteDeadline(time.Now().Add(g.cfg.WriteTimeout)) // unsupported only in tests of the handler
-			written, werr := w.Write(buf[:n])
-			ex.bytes += int64(written)
-			if werr == nil && streamed {
-				werr = control.Flush()
-			}
-			if werr != nil {
-				return nil, werr
-			}
-		}
-		switch {
-		case err == io.EOF:
-			return nil, nil
-		case err != nil:
-			return err, nil
-		}
-	}
-}
-
-// outgoing builds the request that goes upstream: the client's method, target bytes and header, without what
-// concerns its connection, a body, or the original server's control headers.
-func outgoing(r *http.Request, t target) *http.Request {
-	header := make(http.Header, len(r.Header)+2)
-	for name, values := range r.Header {
-		if !strings.HasPrefix(name, "X-Tt-") && name != "Content-Length" && name != "Expect" {
-			header[name] = values
-		}
-	}
-	removeHopByHop(header)
-	if _, ok := header["User-Agent"]; !ok {
-		header["User-Agent"] = nil // keeps net/http from adding its own
-	}
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		if before := header["X-Forwarded-For"]; len(before) > 0 {
-			host = strings.Join(before, ", ") + ", " + host
-		}
-		header.Set("X-Forwarded-For", host)
-	}
-	out := http.Request{
-		Method: r.Method,
-		// Opaque goes into the request line as it is. It never begins with two slashes, which would be read as a host.
-		URL:        &url.URL{Scheme: "http", Opaque: t.path, RawQuery: t.query, ForceQuery: t.hasQuery},
-		Host:       r.Host,
-		Header:     header,
-		Proto:      "HTTP/1.1",
-		ProtoMajor: 1,
-		ProtoMinor: 1,
-	}
-	return out.WithContext(r.Context())
-}
-
-// hopByHop belong to one connection (RFC 9110, section 7.6.1, and its predecessors).
-var hopByHop = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
-
-// removeHopByHop removes the headers of the connection, and those that Connection names.
-func removeHopByHop(h http.Header) {
-	for _, list := range h["Connection"] {
-		for name := range strings.SplitSeq(list, ",") {
-			h.Del(strings.TrimSpace(name))
-		}
-	}
-	for _, name := range hopByHop {
-		delete(h, name)
-	}
-}
-
-// copyHeader moves an upstream's header to the client. A Connection header that dst already holds stays.
-func copyHeader(dst, src http.Header) {
-	removeHopByHop(src)
-	for name, values := range src {
-		dst[name] = values
-	}
+// noteCut counts a reply whose body the upstream did not send to its end.
+func (g *Gateway) noteCut(err error, ex *exchange) {
+	g.metrics.truncated.Inc()
+	g.log.Debug("reply cut", "err", err, "bytes", ex.bytes)
 }
 
 // validHost says whether a Host can be sent on. net/http checks the header field, not the host of an absolute
