@@ -22,14 +22,14 @@ var tooMany = func(text string) []byte {
 
 // limitedListener accepts for a connLimit.
 type limitedListener struct {
-	net.Listener
-	limit *connLimit
+	listener net.Listener
+	limit    *connLimit
 }
 
 // Accept returns the next connection within the limit.
-func (l *limitedListener) Accept() (net.Conn, error) {
+func (l *limitedListener) Accept() (*countedConn, error) {
 	for {
-		conn, err := l.Listener.Accept()
+		conn, err := l.listener.Accept()
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/front"
+	"github.com/futago/futago/internal/httphead"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -29,9 +31,14 @@ type Gateway struct {
 	gatherer  prometheus.Gatherer
 	conns     connLimit
 	access    *accessLog // nil: none
-	started   time.Time
-	running   atomic.Bool
-	draining  atomic.Bool
+
+	plain         plainConns
+	handoff       *httphead.Handoff // connections for net/http
+	authorization []byte            // line for clients without one of their own; empty for none
+
+	started  time.Time
+	running  atomic.Bool
+	draining atomic.Bool
 
 	mu             sync.Mutex
 	listener       net.Listener // nil before Listen
@@ -54,6 +61,12 @@ func New(cfg Config) (*Gateway, error) {
 		g.log = slog.New(slog.DiscardHandler)
 	}
 	g.conns.max = int64(cfg.MaxConns)
+	g.plain.open = make(map[*plainConn]struct{})
+	g.handoff = httphead.NewHandoff()
+	if cfg.User != "" {
+		credentials := base64.StdEncoding.EncodeToString([]byte(cfg.User + ":" + cfg.Password))
+		g.authorization = []byte("Authorization: Basic " + credentials + "\r\n")
+	}
 	for _, u := range cfg.Upstreams {
 		g.upstreams = append(g.upstreams, newUpstream(u, &g.cfg))
 	}
@@ -133,7 +146,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return err
 	}
 	clients, admin := g.servers()
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	var serving sync.WaitGroup
 	serve := func(s *http.Server, l net.Listener) {
 		serving.Go(func() {
@@ -142,7 +155,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 			}
 		})
 	}
-	serve(clients, &limitedListener{Listener: g.listener, limit: &g.conns})
+	serve(clients, g.handoff)
+	serving.Go(func() {
+		if err := g.accept(ctx, &limitedListener{listener: g.listener, limit: &g.conns}); err != nil {
+			failed <- fmt.Errorf("serve %s: %w", g.listener.Addr(), err)
+		}
+	})
 	if g.adminListener != nil {
 		serve(admin, g.adminListener)
 	}
@@ -154,6 +172,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 			loops.Go(func() { g.checkLoop(background, i) })
 		}
 	}
+	loops.Go(func() { g.pruneLoop(background) })
 	if g.access != nil {
 		loops.Go(func() { g.access.flushLoop(background, g.accessLogFailed) })
 	}
@@ -201,13 +220,38 @@ func (g *Gateway) shutdown(clients, admin *http.Server) {
 	g.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.ShutdownTimeout)
 	defer cancel()
-	if err := clients.Shutdown(ctx); err != nil {
+	g.listener.Close()
+	clients.SetKeepAlivesEnabled(false)
+	err := g.plain.drain(ctx)
+	if err == nil { // only now can no connection come to net/http any more
+		err = clients.Shutdown(ctx)
+	}
+	if err != nil {
 		g.log.Warn("requests cut at shutdown", "err", err)
+		g.plain.close()
 		clients.Close()
 	}
 	admin.Close()
 	for _, u := range g.upstreams {
 		u.close()
+	}
+	g.plain.serving.Wait()
+	g.handoff.Close()
+}
+
+// pruneLoop closes connections to upstreams that are not needed any more.
+func (g *Gateway) pruneLoop(ctx context.Context) {
+	ticker := time.NewTicker(idleConnTimeout / 2)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			for _, u := range g.upstreams {
+				u.conns.prune(now)
+			}
+		}
 	}
 }
 

@@ -1,127 +1,112 @@
 package gateway
 
 import (
-	"context"
+	"bufio"
 	"errors"
-	"io"
-	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
-	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/httphead"
 )
 
-// idleConnsMax is how many idle connections to an upstream are kept, idleConnTimeout for how long. The time must
-// be shorter than the upstream's own, or requests meet connections that it is closing.
-const (
-	idleConnsMax    = 512
-	idleConnTimeout = 30 * time.Second
-)
+// replyRoom is the length up to which the head of a reply can be plain.
+const replyRoom = 4 << 10
 
-// upstream is one server with its connections and counters.
-type upstream struct {
-	Upstream
-	client    *http.Transport // to Addr, kept alive
-	once      *http.Transport // to Addr, one connection a request: checks must see that it still accepts
-	admin     *http.Transport // to Check, likewise; nil without one
-	urlHost   string          // Host of requests that come without one
-	lastCheck atomic.Pointer[checkRecord]
+// interimMax is how many replies of status 1xx may come before the one that counts, as with net/http.
+const interimMax = 5
 
-	requests, failures, retries, checkFailures atomic.Uint64
+// upstreamConn is a connection to an upstream for one exchange after another.
+type upstreamConn struct {
+	pool  *pool
+	conn  timedConn
+	look  looker
+	since time.Time // idle from then on
+
+	in   [replyRoom]byte
+	r, w int // in[r:w] was read and not used
+
+	until time.Time // of Read
+	left  int       // what Read may still read; negative: any number of bytes
 }
 
-func newUpstream(u Upstream, cfg *Config) *upstream {
-	up := &upstream{Upstream: u, urlHost: "localhost"}
-	if network, address, _ := addr.Split(u.Addr); network == "tcp" {
-		up.urlHost = address
-	}
-	up.client = newTransport(u.Addr, cfg)
-	up.once = newTransport(u.Addr, cfg)
-	up.once.DisableKeepAlives = true
-	if u.Check != "" {
-		up.admin = newTransport(u.Check, cfg)
-		up.admin.DisableKeepAlives = true
-	}
-	return up
-}
+var errLargeHeader = errors.New("header of a reply is too large")
 
-// newTransport returns a transport whose every connection goes to at, whatever the URL says.
-func newTransport(at string, cfg *Config) *http.Transport {
-	network, address, _ := addr.Split(at) // Config.Validate has passed
-	// A dial may outlive the request that began it, so it needs a limit of its own.
-	dialer := &net.Dialer{Timeout: cfg.UpstreamTimeout}
-	return &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, address)
-		},
-		DisableCompression:     true, // the client's Accept-Encoding and the upstream's bytes pass unaltered
-		MaxIdleConns:           idleConnsMax,
-		MaxIdleConnsPerHost:    idleConnsMax,
-		IdleConnTimeout:        idleConnTimeout,
-		MaxResponseHeaderBytes: int64(cfg.MaxHeaderBytes),
-		WriteBufferSize:        4 << 10,
-		ReadBufferSize:         4 << 10,
-	}
-}
-
-func (u *upstream) close() {
-	u.client.CloseIdleConnections()
-}
-
-// reply is an upstream's answer, its header read and its body not.
-type reply struct {
-	*http.Response
-	stall  *time.Timer // cancels the exchange
-	pause  time.Duration
-	cancel context.CancelCauseFunc
-}
-
-// try sends req to the upstream and waits for the header of the reply, at most limit. The error is
-// ErrUpstreamTimeout when that passed; anything else says that the upstream failed, or that req's context ended.
-// The caller must close the reply.
-func (u *upstream) try(req *http.Request, limit, pause time.Duration) (*reply, error) {
-	ctx, cancel := context.WithCancelCause(req.Context())
-	timer := time.AfterFunc(limit, func() { cancel(ErrUpstreamTimeout) })
-	resp, err := u.client.RoundTrip(req.WithContext(ctx))
-	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
-		resp.Body.Close()
-		err = errUpgrade
-	}
-	if err == nil && !timer.Stop() {
-		resp.Body.Close()
-		err = ErrUpstreamTimeout
-	}
-	if err != nil {
-		timer.Stop()
-		if errors.Is(context.Cause(ctx), ErrUpstreamTimeout) || isTimeout(err) {
-			err = ErrUpstreamTimeout
-		}
-		cancel(nil)
+// ask sends a request and reads the head of the reply. It is plain when web is nil; otherwise net/http has read it,
+// because it is not.
+func (c *upstreamConn) ask(request []byte, toHead bool, until time.Time, headMax int, plain *httphead.Reply) (web *webReply, err error) {
+	c.r, c.w = 0, 0
+	if _, err := c.conn.write(request, until); err != nil {
 		return nil, err
 	}
-	return &reply{Response: resp, stall: timer, pause: pause, cancel: cancel}, nil
+	for {
+		n, err := c.conn.read(c.in[c.w:], until)
+		if n == 0 && err != nil {
+			return nil, err
+		}
+		c.w += n
+		switch size, verdict := httphead.DecodeReply(c.in[:c.w], toHead, plain); {
+		case verdict == httphead.Plain:
+			c.r = size
+			return nil, nil
+		case verdict == httphead.Other, c.w == len(c.in):
+			c.until, c.left = until, headMax
+			return c.webReply(toHead)
+		}
+	}
 }
 
-// Read reads from the body and fails when nothing comes for the length of the pause.
-func (r *reply) Read(p []byte) (int, error) {
-	r.stall.Reset(r.pause)
-	n, err := r.Body.Read(p)
-	r.stall.Stop()
+// silent reports whether nothing came since the last request was sent.
+func (c *upstreamConn) silent() bool { return c.w == 0 }
+
+// webReply is a reply that net/http reads.
+type webReply struct {
+	*http.Response
+	buffered *bufio.Reader // over the connection
+}
+
+func (c *upstreamConn) webReply(toHead bool) (*webReply, error) {
+	reply := &webReply{buffered: bufio.NewReader(c)}
+	request := &http.Request{Method: http.MethodGet}
+	if toHead {
+		request.Method = http.MethodHead
+	}
+	for range interimMax + 1 {
+		var err error
+		if reply.Response, err = http.ReadResponse(reply.buffered, request); err != nil {
+			return nil, err
+		}
+		switch {
+		case reply.StatusCode == http.StatusSwitchingProtocols:
+			return nil, errUpgrade
+		case reply.StatusCode >= 200:
+			c.left = -1
+			return reply, nil
+		}
+	}
+	return nil, errors.New("too many replies of status 1xx")
+}
+
+// Read reads what came and was not used, then from the connection. It is for net/http, to read a reply.
+func (c *upstreamConn) Read(p []byte) (n int, err error) {
+	if c.left == 0 {
+		return 0, errLargeHeader
+	}
+	if c.left > 0 {
+		p = p[:min(len(p), c.left)]
+	}
+	if c.r < c.w {
+		n = copy(p, c.in[c.r:c.w])
+		c.r += n
+	} else {
+		n, err = c.conn.read(p, c.until)
+	}
+	if c.left > 0 {
+		c.left -= n
+	}
 	return n, err
 }
 
-// close ends the exchange. The connection is kept only if the body was read to its end.
-func (r *reply) close() {
-	r.stall.Stop()
-	r.Body.Close()
-	r.cancel(nil)
+// ended reports whether everything that came belongs to the reply, so that another request may be sent.
+func (r *webReply) ended(c *upstreamConn) bool {
+	return !r.Close && r.buffered.Buffered() == 0 && c.r == c.w
 }
-
-// isTimeout says whether err is a time-out of the network, such as that of the dialer.
-func isTimeout(err error) bool {
-	netErr, ok := errors.AsType[net.Error](err)
-	return ok && netErr.Timeout()
-}
-
-var _ io.Reader = (*reply)(nil)

@@ -1,0 +1,306 @@
+package gateway
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/futago/futago/internal/httphead"
+)
+
+// headRoom is the length up to which the head of a request can be plain. It is less than what net/http's server takes at
+// the least MaxHeaderBytes.
+const headRoom = 4 << 10
+
+// plainConn serves a client's connection as long as its requests are plain (package httphead). At the first one that is
+// not, the connection goes to net/http with all that was not used, and stays there.
+type plainConn struct {
+	g      *Gateway
+	client *countedConn
+	conn   timedConn // over client
+	state  atomic.Int32
+
+	in   [headRoom]byte
+	r, w int // in[r:w] was read and not used
+
+	// Of the present request.
+	req    httphead.Request // points into in
+	head   []byte           // goes upstream
+	ex     exchange
+	broken bool // a write failed: the client may have a part of an answer
+
+	// The reply of the last try.
+	up    *upstreamConn // nil: none
+	reply httphead.Reply
+	web   *webReply // nil: reply is plain
+}
+
+// States of a plainConn.
+const (
+	connFresh  int32 = iota // no byte has come yet
+	connBusy                // a request is there, or a part of one
+	connIdle                // between requests
+	connClosed              // by drain, while it was fresh or idle
+)
+
+func (g *Gateway) newPlainConn(conn *countedConn) *plainConn {
+	c := &plainConn{g: g, client: conn, conn: timedConn{Conn: conn}}
+	c.ex.remote, _, _ = net.SplitHostPort(conn.RemoteAddr().String())
+	return c
+}
+
+// run serves the connection until it ends or is handed to net/http.
+func (c *plainConn) run() {
+	handed := false
+	defer func() {
+		if err := recover(); err != nil { // as in net/http: the others go on
+			c.g.log.Error("request failed", "err", err, "stack", string(debug.Stack()))
+		}
+		if !handed {
+			c.client.Close()
+		}
+	}()
+	until := time.Now().Add(c.g.cfg.ReadHeaderTimeout)
+	for {
+		switch c.next(until) {
+		case httphead.Partial:
+			return
+		case httphead.Other:
+			handed = true
+			c.g.handToNet(c.client, c.in[c.r:c.w])
+			return
+		}
+		if !c.serve() {
+			return
+		}
+		until = time.Now().Add(c.g.cfg.IdleTimeout)
+	}
+}
+
+// next reads the head of a request. Partial says that the connection ends without one. The first byte must come until
+// the given time.
+func (c *plainConn) next(until time.Time) httphead.Verdict {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+		if c.state.CompareAndSwap(connBusy, connIdle) && c.g.draining.Load() {
+			return httphead.Partial
+		}
+	} else {
+		until = time.Now().Add(c.g.cfg.ReadHeaderTimeout)
+	}
+	for {
+		if c.r < c.w {
+			n, verdict := httphead.Decode(c.in[c.r:c.w], &c.req)
+			if verdict == httphead.Plain {
+				if !c.appendHead() {
+					return httphead.Other
+				}
+				c.r += n
+				return httphead.Plain
+			}
+			if verdict == httphead.Other || c.w-c.r == len(c.in) {
+				return httphead.Other
+			}
+			if c.r > 0 {
+				c.w = copy(c.in[:], c.in[c.r:c.w])
+				c.r = 0
+			}
+		}
+		n, err := c.conn.read(c.in[c.w:], until)
+		if n == 0 && err != nil {
+			return httphead.Partial
+		}
+		if c.state.Load() != connBusy {
+			if !c.state.CompareAndSwap(connIdle, connBusy) && !c.state.CompareAndSwap(connFresh, connBusy) {
+				return httphead.Partial // drained
+			}
+			until = time.Now().Add(c.g.cfg.ReadHeaderTimeout)
+		}
+		c.w += n
+	}
+}
+
+// serve answers a request, and returns whether another one may follow.
+func (c *plainConn) serve() (goOn bool) {
+	ex := &c.ex
+	*ex = exchange{start: time.Now(), remote: ex.remote, method: http.MethodGet, proto: "HTTP/1.1"}
+	ex.tries = ex.room[:0]
+	if c.req.Head {
+		ex.method = http.MethodHead
+	}
+	// Nothing keeps it for longer than the request.
+	ex.uri = unsafe.String(unsafe.SliceData(c.req.Target), len(c.req.Target))
+	defer func() {
+		ex.bytes = max(ex.bytes, 0)
+		c.g.finish(ex)
+	}()
+	if _, ok := c.g.admit(c, ex, unsafe.String(unsafe.SliceData(c.req.Host), len(c.req.Host)), false); !ok {
+		return c.goOn()
+	}
+	return c.g.forward(c, ex) && c.goOn()
+}
+
+func (c *plainConn) goOn() bool { return !c.broken && !c.g.draining.Load() }
+
+// appendHead makes the head that goes upstream: what outgoing and net/http make of the same request, but for the order
+// of its lines. False says that net/http must do it.
+func (c *plainConn) appendHead() bool {
+	b := append(c.head[:0], "GET "...)
+	if c.req.Head {
+		b = append(c.head[:0], "HEAD "...)
+	}
+	b = append(b, c.req.Target...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, c.req.Host...)
+	b = append(b, "\r\n"...)
+	agent := false
+	for name, value, rest := httphead.CutLine(c.req.Fields); len(name) > 0; name, value, rest = httphead.CutLine(rest) {
+		at := len(b)
+		b = httphead.AppendName(b, name)
+		keep := true
+		switch name := b[at:]; string(name) {
+		case "Host", "Connection":
+			keep = false
+		case "X-Forwarded-For":
+			keep = c.ex.remote == "" // or it is joined below
+		case "User-Agent":
+			keep = !agent && len(value) > 0 // net/http sends the first one, unless it is empty
+			agent = true
+		case "Pragma": // net/http adds a line to it
+			return false
+		default:
+			keep = !bytes.HasPrefix(name, []byte("X-Tt-"))
+		}
+		if !keep {
+			b = b[:at]
+			continue
+		}
+		b = append(b, ": "...)
+		b = append(b, value...)
+		b = append(b, "\r\n"...)
+	}
+	if c.req.Flags&httphead.Authorized == 0 {
+		b = append(b, c.g.authorization...)
+	}
+	if c.ex.remote != "" {
+		b = append(b, "X-Forwarded-For: "...)
+		if c.req.Flags&httphead.Forwarded != 0 {
+			b = appendForwarded(b, c.req.Fields)
+		}
+		b = append(b, c.ex.remote...)
+		b = append(b, "\r\n"...)
+	}
+	c.head = append(b, "\r\n"...)
+	return true
+}
+
+// appendForwarded appends the values of all X-Forwarded-For, with a comma behind each.
+func appendForwarded(b, lines []byte) []byte {
+	for name, value, rest := httphead.CutLine(lines); len(name) > 0; name, value, rest = httphead.CutLine(rest) {
+		if bytes.EqualFold(name, []byte("X-Forwarded-For")) {
+			b = append(b, value...)
+			b = append(b, ", "...)
+		}
+	}
+	return b
+}
+
+// try implements carrier. A connection that the upstream has closed since its last use is replaced at once: that is
+// nobody's failure.
+func (c *plainConn) try(u *upstream, limit time.Duration) (status int, err error) {
+	now := time.Now()
+	until := now.Add(limit)
+	up := u.conns.take(now)
+	for {
+		fresh := up == nil
+		if fresh {
+			if up, err = u.conns.dial(until); err != nil {
+				break
+			}
+		}
+		c.web, err = up.ask(c.head, c.req.Head, until, c.g.cfg.MaxHeaderBytes, &c.reply)
+		if err == nil {
+			c.up = up
+			if c.web != nil {
+				return c.web.StatusCode, nil
+			}
+			return c.reply.Status, nil
+		}
+		stale := !fresh && up.silent() && !isTimeout(err)
+		u.conns.discard(up)
+		if !stale {
+			break
+		}
+		up = nil
+	}
+	if c.gone() {
+		return 0, errClientGone
+	}
+	if isTimeout(err) {
+		err = ErrUpstreamTimeout
+	}
+	return 0, err
+}
+
+// gone reports whether the client has closed its connection.
+func (c *plainConn) gone() bool {
+	var l looker
+	l.at(c.client.Conn)
+	return l.look() == seesEnd
+}
+
+// text implements carrier.
+func (c *plainConn) text(status int, line string) {
+	c.ex.status = status
+	b := appendStatusLine(c.head[:0], status)
+	b = append(b, "Content-Type: "+textType+"\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(line)+1), 10)
+	b = append(b, "\r\n"...)
+	b = c.appendOwnLines(b, false)
+	c.ex.bytes = -int64(len(b))
+	if !c.req.Head {
+		b = append(b, line...)
+		b = append(b, '\n')
+	}
+	c.Write(b)
+	c.head = b
+}
+
+// appendOwnLines ends the head of a reply with the lines that are the gateway's.
+func (c *plainConn) appendOwnLines(b []byte, dated bool) []byte {
+	if !dated {
+		b = append(b, "Date: "...)
+		b = time.Now().UTC().AppendFormat(b, http.TimeFormat)
+		b = append(b, "\r\n"...)
+	}
+	if c.g.draining.Load() {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+func appendStatusLine(b []byte, status int) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, ' ')
+	if text := http.StatusText(status); text != "" {
+		b = append(b, text...)
+	} else {
+		b = append(b, "status code "...)
+		b = strconv.AppendInt(b, int64(status), 10)
+	}
+	return append(b, "\r\n"...)
+}
+
+// Write sends to the client, and counts in the exchange, whose number of bytes begins below 0 by what the head has.
+func (c *plainConn) Write(p []byte) (n int, err error) {
+	n, err = c.conn.write(p, time.Now().Add(c.g.cfg.WriteTimeout))
+	c.ex.bytes += int64(n)
+	c.broken = c.broken || err != nil
+	return n, err
+}

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/futago/futago/internal/addr"
+)
+
+// idleConnsMax is how many idle connections to an upstream are kept, idleConnTimeout for how long. The time must
+// be shorter than the upstream's own, or requests meet connections that it is closing.
+const (
+	idleConnsMax    = 512
+	idleConnTimeout = 30 * time.Second
+)
+
+// upstream is one server with its connections and counters.
+type upstream struct {
+	Upstream
+	client    *http.Transport // to Addr, kept alive, for requests that net/http carries
+	conns     *pool           // to Addr, for plain requests
+	once      *http.Transport // to Addr, one connection a request: checks must see that it still accepts
+	admin     *http.Transport // to Check, likewise; nil without one
+	urlHost   string          // Host of requests that come without one
+	lastCheck atomic.Pointer[checkRecord]
+
+	requests, failures, retries, checkFailures atomic.Uint64
+}
+
+func newUpstream(u Upstream, cfg *Config) *upstream {
+	up := &upstream{Upstream: u, urlHost: "localhost"}
+	if network, address, _ := addr.Split(u.Addr); network == "tcp" {
+		up.urlHost = address
+	}
+	up.client = newTransport(u.Addr, cfg)
+	up.conns = newPool(u.Addr)
+	up.once = newTransport(u.Addr, cfg)
+	up.once.DisableKeepAlives = true
+	if u.Check != "" {
+		up.admin = newTransport(u.Check, cfg)
+		up.admin.DisableKeepAlives = true
+	}
+	return up
+}
+
+// newTransport returns a transport whose every connection goes to at, whatever the URL says.
+func newTransport(at string, cfg *Config) *http.Transport {
+	network, address, _ := addr.Split(at) // Config.Validate has passed
+	// A dial may outlive the request that began it, so it needs a limit of its own.
+	dialer := &net.Dialer{Timeout: cfg.UpstreamTimeout}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, address)
+		},
+		DisableCompression:     true, // the client's Accept-Encoding and the upstream's bytes pass unaltered
+		MaxIdleConns:           idleConnsMax,
+		MaxIdleConnsPerHost:    idleConnsMax,
+		IdleConnTimeout:        idleConnTimeout,
+		MaxResponseHeaderBytes: int64(cfg.MaxHeaderBytes),
+		WriteBufferSize:        4 << 10,
+		ReadBufferSize:         4 << 10,
+	}
+}
+
+func (u *upstream) close() {
+	u.client.CloseIdleConnections()
+	u.conns.close()
+}
+
+// reply is an upstream's answer, its header read and its body not.
+type reply struct {
+	*http.Response
+	stall  *time.Timer // cancels the exchange
+	pause  time.Duration
+	cancel context.CancelCauseFunc
+}
+
+// try sends req to the upstream and waits for the header of the reply, at most limit. The error is
+// ErrUpstreamTimeout when that passed; anything else says that the upstream failed, or that req's context ended.
+// The caller must close the reply.
+func (u *upstream) try(req *http.Request, limit, pause time.Duration) (*reply, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	timer := time.AfterFunc(limit, func() { cancel(ErrUpstreamTimeout) })
+	resp, err := u.client.RoundTrip(req.WithContext(ctx))
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body.Close()
+		err = errUpgrade
+	}
+	if err == nil && !timer.Stop() {
+		resp.Body.Close()
+		err = ErrUpstreamTimeout
+	}
+	if err != nil {
+		timer.Stop()
+		if errors.Is(context.Cause(ctx), ErrUpstreamTimeout) || isTimeout(err) {
+			err = ErrUpstreamTimeout
+		}
+		cancel(nil)
+		return nil, err
+	}
+	return &reply{Response: resp, stall: timer, pause: pause, cancel: cancel}, nil
+}
+
+// Read reads from the body and fails when nothing comes for the length of the pause.
+func (r *reply) Read(p []byte) (int, error) {
+	r.stall.Reset(r.pause)
+	n, err := r.Body.Read(p)
+	r.stall.Stop()
+	return n, err
+}
+
+// close ends the exchange. The connection is kept only if the body was read to its end.
+func (r *reply) close() {
+	r.stall.Stop()
+	r.Body.Close()
+	r.cancel(nil)
+}
+
+// isTimeout says whether err is a time-out of the network, such as that of the dialer.
+func isTimeout(err error) bool {
+	netErr, ok := errors.AsType[net.Error](err)
+	return ok && netErr.Timeout()
+}
+
+var _ io.Reader = (*reply)(nil)
