@@ -15,7 +15,7 @@ const (
 	// drainPoll is how often a drain looks for connections that have become idle.
 	drainPoll = 5 * time.Millisecond
 	// freshGrace is how long a drain waits for the first request of a new connection: it may be on its way.
-	freshGrace = 500 * time.Millisecond
+	freshGrace = time.Second
 )
 
 // plainConns are the clients' connections that net/http does not have.

@@ -11,6 +11,8 @@ var (
 
 	// errUpgrade says that an upstream switched protocols, which nobody asked it to.
 	errUpgrade = errors.New("upstream switched protocols unasked")
+	// errUnasked says that an upstream closed a connection, or sent something, while no request was there.
+	errUnasked = errors.New("upstream closed the connection, or spoke unasked")
 	// errClientGone says that the client did not wait for its answer.
 	errClientGone = errors.New("client went away")
 )

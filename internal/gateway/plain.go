@@ -249,9 +249,7 @@ func (c *plainConn) try(u *upstream, limit time.Duration) (status int, err error
 
 // gone reports whether the client has closed its connection.
 func (c *plainConn) gone() bool {
-	var l looker
-	l.at(c.client.Conn)
-	return l.look() == seesEnd
+	return ended(c.client.Conn)
 }
 
 // text implements carrier.

@@ -30,8 +30,7 @@ func newPool(at string) *pool {
 	return p
 }
 
-// take returns an idle connection, or nil. One on which something came unasked is not used again: it would be taken for
-// the reply to the next request.
+// take returns an idle connection, or nil.
 func (p *pool) take(now time.Time) *upstreamConn {
 	for {
 		p.mu.Lock()
@@ -44,7 +43,7 @@ func (p *pool) take(now time.Time) *upstreamConn {
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		if now.Sub(c.since) < idleConnTimeout && c.look.look() == seesNothing {
+		if now.Sub(c.since) < idleConnTimeout {
 			return c
 		}
 		p.discard(c)
@@ -59,7 +58,7 @@ func (p *pool) dial(until time.Time) (*upstreamConn, error) {
 		return nil, err
 	}
 	c := &upstreamConn{pool: p, conn: timedConn{Conn: conn}}
-	c.look.at(conn)
+	c.raw.init(conn)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {

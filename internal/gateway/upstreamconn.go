@@ -19,7 +19,7 @@ const interimMax = 5
 type upstreamConn struct {
 	pool  *pool
 	conn  timedConn
-	look  looker
+	raw   rawExchange
 	since time.Time // idle from then on
 
 	in   [replyRoom]byte
@@ -35,16 +35,22 @@ var errLargeHeader = errors.New("header of a reply is too large")
 // because it is not.
 func (c *upstreamConn) ask(request []byte, toHead bool, until time.Time, headMax int, plain *httphead.Reply) (web *webReply, err error) {
 	c.r, c.w = 0, 0
-	if _, err := c.conn.write(request, until); err != nil {
-		return nil, err
+	sent, n, err := c.raw.run(&c.conn, request, c.in[:], until)
+	if err == nil && sent < len(request) {
+		_, err = c.conn.write(request[sent:], until)
 	}
 	for {
-		n, err := c.conn.read(c.in[c.w:], until)
-		if n == 0 && err != nil {
+		if n == 0 && err == nil {
+			n, err = c.conn.read(c.in[c.w:], until)
+		}
+		if n == 0 {
 			return nil, err
 		}
 		c.w += n
+		n, err = 0, nil
 		switch size, verdict := httphead.DecodeReply(c.in[:c.w], toHead, plain); {
+		case size > headMax:
+			return nil, errLargeHeader
 		case verdict == httphead.Plain:
 			c.r = size
 			return nil, nil
