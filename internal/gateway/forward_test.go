@@ -18,8 +18,8 @@ const upstreamTimeout = 80 * time.Millisecond
 
 func shortTimeout(cfg *Config) { cfg.UpstreamTimeout = upstreamTimeout }
 
-// TestRetry lets the first upstream fail in every way that is noticed before the header is complete.
-func TestRetry(t *testing.T) {
+// testRetry lets the first upstream fail in every way that is noticed before the header is complete.
+func testRetry(t *testing.T) {
 	tests := []struct {
 		name   string
 		spoil  func(*backend)
@@ -87,7 +87,7 @@ func TestRetry(t *testing.T) {
 }
 
 // The answers that are the upstream's last word, though not a success.
-func TestPassedThrough(t *testing.T) {
+func testPassedThrough(t *testing.T) {
 	for _, status := range []int{200, 204, 206, 301, 304, 400, 404, 412, 416, 429, 500, 501} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			body := "body of a"
@@ -115,7 +115,7 @@ func TestPassedThrough(t *testing.T) {
 	}
 }
 
-func TestCutInTheBody(t *testing.T) {
+func testCutInTheBody(t *testing.T) {
 	const part = "0123456789"
 	tests := []struct {
 		name   string
@@ -153,7 +153,7 @@ func TestCutInTheBody(t *testing.T) {
 	}
 }
 
-func TestAllFail(t *testing.T) {
+func testAllFail(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		a, b := newBackend(t, nil), newBackend(t, nil)
 		a.stop()
@@ -225,7 +225,7 @@ func TestAllFail(t *testing.T) {
 }
 
 // Both were out and nothing checks: the first request after the return of one gets its answer.
-func TestBackAtOnceWhenAllWereOut(t *testing.T) {
+func testBackAtOnceWhenAllWereOut(t *testing.T) {
 	a, b := newBackend(t, answers(200, "", "from a")), newBackend(t, nil)
 	a.stop()
 	b.stop()
@@ -240,7 +240,7 @@ func TestBackAtOnceWhenAllWereOut(t *testing.T) {
 	}
 }
 
-func TestClientGoneDoesNotCount(t *testing.T) {
+func testClientGoneDoesNotCount(t *testing.T) {
 	a, b := newBackend(t, nil), newBackend(t, answers(200, "", "from b"))
 	a.set(a.hangs)
 	f := start(t, nil, a, b)
@@ -329,7 +329,7 @@ func TestRequestUpstream(t *testing.T) {
 	}
 }
 
-func TestReplyIsNotAltered(t *testing.T) {
+func testReplyIsNotAltered(t *testing.T) {
 	t.Run("no header is invented", func(t *testing.T) {
 		a := newBackend(t, answers(200, "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-Twice: 1\r\nX-Twice: 2\r\nKeep-Alive: 5\r\n", "<html>"))
 		f := start(t, nil, a)
@@ -468,7 +468,7 @@ func TestBadHostDoesNotCount(t *testing.T) {
 }
 
 // An upstream that was restarted has closed the idle connections; no request may notice.
-func TestStaleConnections(t *testing.T) {
+func testStaleConnections(t *testing.T) {
 	a := newBackend(t, answers(200, "", "from a"))
 	f := start(t, nil, a)
 	for i := range 5 {

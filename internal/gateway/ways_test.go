@@ -11,6 +11,32 @@ import (
 	"testing"
 )
 
+// Everything that concerns what becomes of a request holds on both ways.
+func TestBothWays(t *testing.T) {
+	for _, way := range []string{"plain", netWay} {
+		for name, test := range map[string]func(*testing.T){
+			"rules": testRulesOverHTTP, "retry": testRetry, "passed through": testPassedThrough, "cut in the body": testCutInTheBody,
+			"all fail": testAllFail, "back at once": testBackAtOnceWhenAllWereOut, "client gone": testClientGoneDoesNotCount,
+			"reply": testReplyIsNotAltered, "stale connections": testStaleConnections, "user": testUpstreamUser,
+			"shutdown": testShutdown, "unix socket": testUpstreamAtUnixSocket,
+		} {
+			t.Run(way+"/"+name, test)
+		}
+	}
+}
+
+// netWay in the name of a test makes its client send what is not plain.
+const netWay = "net-http"
+
+// wayTransport adds a line that changes nothing, and is not plain.
+type wayTransport struct{ *http.Transport }
+
+func (w wayTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("TE", "trailers")
+	return w.Transport.RoundTrip(r)
+}
+
 // wayReplies are what an upstream may say, plain and not. BODY is left out for HEAD.
 var wayReplies = []struct {
 	head, body string
