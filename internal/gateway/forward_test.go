@@ -51,7 +51,11 @@ func testRetry(t *testing.T) {
 		for _, method := range []string{"GET", "HEAD"} {
 			t.Run(test.name+"/"+method, func(t *testing.T) {
 				a, b := newBackend(t, answers(200, "", "from a")), newBackend(t, answers(200, "", "from b"))
-				f := start(t, shortTimeout, a, b)
+				change := shortTimeout
+				if test.status != "504" { // a busy machine must not make one of it
+					change = nil
+				}
+				f := start(t, change, a, b)
 				test.spoil(a)
 				begin := time.Now()
 				got := f.do(method, "/key")
