@@ -31,8 +31,10 @@ func (g *Gateway) accept(ctx context.Context, l *limitedListener) error {
 	for {
 		conn, err := l.Accept()
 		switch {
-		case err == nil:
+		case err == nil && plainWorks:
 			g.plain.start(g.newPlainConn(conn))
+		case err == nil:
+			g.handToNet(conn, nil)
 		case g.draining.Load():
 			return nil
 		case errors.Is(err, net.ErrClosed):

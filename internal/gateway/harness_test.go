@@ -328,6 +328,62 @@ func (f *fixture) rawExchange(text string) string {
 	return string(reply)
 }
 
+// plainConnections is the number of clients' connections that net/http does not have.
+func (f *fixture) plainConnections() int {
+	f.plain.mu.Lock()
+	defer f.plain.mu.Unlock()
+	return len(f.plain.open)
+}
+
+// talk is a client's connection that is kept.
+type talk struct {
+	net.Conn
+	t testing.TB
+	r *bufio.Reader
+}
+
+func (f *fixture) dial() *talk {
+	f.t.Helper()
+	conn, err := net.Dial("tcp", f.address)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	return &talk{conn, f.t, bufio.NewReader(conn)}
+}
+
+func (c *talk) send(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c, text); err != nil {
+		c.t.Fatalf("send %q: %v", text, err)
+	}
+}
+
+// receive reads the reply to a request of the given method.
+func (c *talk) receive(method string) got {
+	c.t.Helper()
+	resp, err := http.ReadResponse(c.r, &http.Request{Method: method})
+	if err != nil {
+		c.t.Fatalf("read a reply: %v", err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	return got{resp.StatusCode, resp.Header, string(body), err}
+}
+
+// ends demands that the gateway closes the connection without another byte.
+func (c *talk) ends() {
+	c.t.Helper()
+	if rest, err := io.ReadAll(c.r); err != nil || len(rest) > 0 {
+		c.t.Errorf("got %q, %v, want the end of the connection", rest, err)
+	}
+}
+
+// echo answers with the target of the request.
+func echo(conn net.Conn, request string) bool {
+	return answers(200, "", strings.Fields(request)[1])(conn, request)
+}
+
 // upstreamStatus is the status of the i-th upstream.
 func (f *fixture) upstreamStatus(i int) UpstreamStatus { return f.Status().Upstreams[i] }
 

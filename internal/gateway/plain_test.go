@@ -1,3 +1,5 @@
+//go:build unix
+
 package gateway
 
 import (
@@ -6,66 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
-
-// plainConnections is the number of clients' connections that net/http does not have.
-func (f *fixture) plainConnections() int {
-	f.plain.mu.Lock()
-	defer f.plain.mu.Unlock()
-	return len(f.plain.open)
-}
-
-// talk is a client's connection that is kept.
-type talk struct {
-	net.Conn
-	t testing.TB
-	r *bufio.Reader
-}
-
-func (f *fixture) dial() *talk {
-	f.t.Helper()
-	conn, err := net.Dial("tcp", f.address)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	return &talk{conn, f.t, bufio.NewReader(conn)}
-}
-
-func (c *talk) send(text string) {
-	c.t.Helper()
-	if _, err := io.WriteString(c, text); err != nil {
-		c.t.Fatalf("send %q: %v", text, err)
-	}
-}
-
-// receive reads the reply to a request of the given method.
-func (c *talk) receive(method string) got {
-	c.t.Helper()
-	resp, err := http.ReadResponse(c.r, &http.Request{Method: method})
-	if err != nil {
-		c.t.Fatalf("read a reply: %v", err)
-	}
-	body, err := io.ReadAll(resp.Body)
-	return got{resp.StatusCode, resp.Header, string(body), err}
-}
-
-// ends demands that the gateway closes the connection without another byte.
-func (c *talk) ends() {
-	c.t.Helper()
-	if rest, err := io.ReadAll(c.r); err != nil || len(rest) > 0 {
-		c.t.Errorf("got %q, %v, want the end of the connection", rest, err)
-	}
-}
-
-// echo answers with the target of the request.
-func echo(conn net.Conn, request string) bool {
-	return answers(200, "", strings.Fields(request)[1])(conn, request)
-}
 
 // A connection stays on the plain path as long as its requests do, and loses no byte when it goes to net/http.
 func TestPipelined(t *testing.T) {
@@ -99,6 +47,51 @@ func TestPipelined(t *testing.T) {
 	eventually(t, "the connection has left the plain path", func() bool { return f.plainConnections() == 0 })
 	if n := len(a.requests()); n != 6 {
 		t.Errorf("requests at a: got %d, want 6", n)
+	}
+}
+
+// At a unix socket a client has no address: what it says of others passes as it is.
+func TestPlainAtUnixSocket(t *testing.T) {
+	a := newBackend(t, echo)
+	path := filepath.Join(t.TempDir(), "gateway.sock")
+	f := start(t, func(cfg *Config) { cfg.Listen = "unix:" + path }, a)
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := &talk{conn, t, bufio.NewReader(conn)}
+	c.send("GET /a HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n\r\n")
+	if got := c.receive("GET"); got.status != 200 || f.plainConnections() != 1 {
+		t.Fatalf("got %+v, want 200 by itself", got)
+	}
+	if seen := a.requests(); len(seen) != 1 || !strings.HasSuffix(seen[0], "\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n\r\n") {
+		t.Errorf("upstream saw %q", seen)
+	}
+	f.stop()
+	if !strings.HasPrefix(f.log.String(), "- [") {
+		t.Errorf("access log: got %q, want no address", f.log)
+	}
+}
+
+// A mistake of ours costs one connection, and neither the process nor a connection to an upstream.
+func TestPlainPanic(t *testing.T) {
+	a := newBackend(t, echo)
+	f := start(t, nil, a)
+	c := f.dial()
+	c.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+	c.receive("GET")
+	f.balancer.mu.Lock()
+	peers := f.balancer.peers
+	f.balancer.peers = nil // then none can be picked
+	f.balancer.mu.Unlock()
+	c.send("GET /b HTTP/1.1\r\nHost: h\r\n\r\n")
+	c.ends()
+	f.balancer.mu.Lock()
+	f.balancer.peers = peers
+	f.balancer.mu.Unlock()
+	if got := f.do("GET", "/c"); got.status != 200 || got.body != "/c" {
+		t.Errorf("got %+v, want 200", got)
 	}
 }
 
@@ -373,4 +366,18 @@ func TestPlainAllocates(t *testing.T) {
 	if n := testing.AllocsPerRun(500, exchange); n > 1 {
 		t.Errorf("got %v allocations a request, want next to none", n)
 	}
+}
+
+// readable reports whether a read would find something, be it the end.
+func readable(c net.Conn) (is bool) {
+	raw, err := c.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return true
+	}
+	err = raw.Control(func(fd uintptr) {
+		var room [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), room[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		is = err != syscall.EAGAIN
+	})
+	return is || err != nil
 }

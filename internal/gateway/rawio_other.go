@@ -7,7 +7,10 @@ import (
 	"time"
 )
 
-// rawExchange does nothing here: net.Conn does all.
+// plainWorks is false where nobody can look at a connection without reading from it: net/http carries all requests.
+const plainWorks = false
+
+// rawExchange is not used here.
 type rawExchange struct{}
 
 func (x *rawExchange) init(net.Conn) {}
@@ -16,5 +19,4 @@ func (x *rawExchange) run(*timedConn, []byte, []byte, time.Time) (sent, n int, e
 	return 0, 0, nil
 }
 
-// ended cannot tell: who went away is noticed at the next write.
 func ended(net.Conn) bool { return false }

@@ -9,11 +9,14 @@ import (
 	"time"
 )
 
+// plainWorks says whether requests may be carried by plainConn.
+const plainWorks = true
+
 // rawExchange sends a request and waits for the first bytes of its reply by fewer system calls than net.Conn would: it
 // looks whether the connection is open and quiet just before it sends, which shows the poller that nothing is there
 // to read, and so need not look again before it waits.
 type rawExchange struct {
-	conn syscall.RawConn // nil: it cannot be used so
+	conn syscall.RawConn // nil: net.Conn does all
 	step func(fd uintptr) bool
 
 	request []byte
