@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/futago/futago/internal/bench"
+)
+
+// newBenchCompareCommand is for developers and hidden: it needs other servers on this machine.
+func newBenchCompareCommand() *cobra.Command {
+	return compareCommand(&cobra.Command{
+		Use:   "compare",
+		Short: "Measure futago beside memcached and Redis on this machine",
+		Long: `Measure futago beside memcached and Redis on this machine, pinned to processors and free. All servers are
+started on free loopback ports with data in temporary folders, and stopped at the end. 'make bench' runs it;
+docs/performance.md explains the table.`,
+		Example: `  futago bench compare --rounds 5 --window 2s --raw results.jsonl`,
+	}, bench.Compare)
+}
+
+// newBenchProxyCommand is for developers and hidden: it needs twemproxy on this machine.
+func newBenchProxyCommand() *cobra.Command {
+	return compareCommand(&cobra.Command{
+		Use:   "proxy",
+		Short: "Measure a node directly, through futago proxy and through twemproxy on this machine",
+		Long: `Measure a node directly, through futago proxy and through twemproxy (Debian package nutcracker) on this
+machine. All are started on free loopback ports with data in temporary folders, and stopped at the end.
+'make bench-proxy' runs it; docs/performance.md explains the table.`,
+		Example: `  futago bench proxy --rounds 5 --window 2s`,
+	}, bench.CompareProxy)
+}
+
+// newBenchTyrantCommand is for developers and hidden: it needs memcached on this machine.
+func newBenchTyrantCommand() *cobra.Command {
+	records := bench.DefaultListed
+	cmd := compareCommand(&cobra.Command{
+		Use:   "tyrant",
+		Short: "Measure Tokyo Tyrant's protocol beside memcached's on this machine",
+		Long: `Measure a node by Tokyo Tyrant's binary protocol beside the same node by memcached's text protocol, and
+memcached, pinned to processors; then fwmkeys, and what it costs other clients. All servers are started on free
+loopback ports with data in temporary folders, and stopped at the end. 'make bench-tyrant' runs it;
+docs/performance.md explains the tables.`,
+		Example: `  futago bench tyrant --rounds 5 --window 2s --raw results.jsonl
+  futago bench tyrant --rounds 1 --window 500ms --records 100000`,
+	}, func(ctx context.Context, c bench.CompareConfig) (*bench.Report, error) {
+		return bench.CompareTyrant(ctx, c, records)
+	})
+	cmd.Flags().IntVar(&records, "records", records, "records that fwmkeys looks through")
+	return cmd
+}
+
+// compareCommand completes a command that prints a comparison.
+func compareCommand(cmd *cobra.Command, compare func(context.Context, bench.CompareConfig) (*bench.Report, error)) *cobra.Command {
+	config := bench.DefaultCompareConfig()
+	var rawPath string
+	cmd.Hidden = true
+	cmd.Args = noWords
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := selfUnlessNamed(&config.Futago); err != nil {
+			return err
+		}
+		if err := config.Validate(); err != nil {
+			return usageError{err}
+		}
+		ctx, stop := interruptible(cmd)
+		defer stop()
+		config.Log = cmd.ErrOrStderr()
+		report, err := compareTo(ctx, config, rawPath, compare)
+		if report != nil { // with an error: what was measured before it
+			err = errors.Join(err, report.Write(cmd.OutOrStdout()))
+		}
+		return err
+	}
+	f := cmd.Flags()
+	f.IntVar(&config.Rounds, "rounds", config.Rounds, "measurements of each case and server")
+	f.DurationVar(&config.Window, "window", config.Window, "how long each measures")
+	f.DurationVar(&config.WarmUp, "warm-up", config.WarmUp, "load before that, not counted")
+	f.StringVar(&config.Futago, "futago", "", "binary to measure (default this one)")
+	f.StringVar(&rawPath, "raw", "", "file for every single result, as lines of JSON")
+	return cmd
+}
+
+// selfUnlessNamed makes an empty path that of this program.
+func selfUnlessNamed(path *string) (err error) {
+	if *path != "" {
+		return nil
+	}
+	if *path, err = os.Executable(); err != nil {
+		return fmt.Errorf("find the futago binary: %w", err)
+	}
+	return nil
+}
+
+// compareTo compares and writes single results to the file rawPath; "" means to none.
+func compareTo(ctx context.Context, config bench.CompareConfig, rawPath string,
+	compare func(context.Context, bench.CompareConfig) (*bench.Report, error)) (report *bench.Report, err error) {
+	if rawPath != "" {
+		f, createErr := os.Create(rawPath)
+		if createErr != nil {
+			return nil, fmt.Errorf("write raw results: %w", createErr)
+		}
+		config.Raw = f
+		defer func() { err = errors.Join(err, f.Close()) }()
+	}
+	return compare(ctx, config)
+}
