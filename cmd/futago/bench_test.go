@@ -154,6 +154,7 @@ func TestBenchCommandErrors(t *testing.T) {
 		{[]string{"bench", "pair", "--futago", "/none/futago"}, exitFailure, "/none/futago"},
 		{[]string{"bench", "pair", "--case", "ready", "--futago", "/bin/false", "--json"}, exitFailure, "measure ready: 100000 missed writes: start node 1"},
 		{[]string{"bench", "compare", "--rounds", "0"}, exitUsage, "rounds 0"},
+		{[]string{"bench", "compare", "--case", "core,cores"}, exitUsage, `case "cores": must be one of core, connections,`},
 		{[]string{"bench", "tyrant", "--rounds", "0"}, exitUsage, "rounds 0"},
 		{[]string{"bench", "tyrant", "--records", "1"}, exitFailure, "records 1"},
 		{[]string{"bench", "compare", "--futago", "/none/futago"}, exitFailure, "/none/futago"},

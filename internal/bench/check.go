@@ -51,13 +51,13 @@ func Check(ctx context.Context, c CompareConfig) ([]Checked, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	node := futagoPeer(c.Futago)
-	node.protocol = HTTP
-	pl, err := pinned(memcachedPeer(1), redisPeer(), node)
+	pl, err := pinned()
 	if err != nil {
 		return nil, err
 	}
-	return check(ctx, c, pl, []checkServer{{pl.peers[0], memcslapCases}, {pl.peers[1], redisBenchmarkCases}, {pl.peers[2], wrkCases}})
+	return check(ctx, c, pl, []checkServer{
+		{memcachedPeer(1), memcslapCases}, {redisPeer(), redisBenchmarkCases}, {futagoPeer(c.Futago, "").by(HTTP), wrkCases},
+	})
 }
 
 // lookTools returns an error that names every foreign program that is not there, and the package that brings it.
@@ -71,7 +71,7 @@ func lookTools(servers []checkServer) error {
 			}
 			seen[cc.tool] = true
 			if _, err := lookProgram(cc.tool.program); err != nil {
-				errs = append(errs, fmt.Errorf("%w, or install the Debian package %s", err, cc.tool.debian))
+				errs = append(errs, fmt.Errorf("%w: install the Debian package %s", err, cc.tool.debian))
 			}
 		}
 	}
@@ -79,7 +79,11 @@ func lookTools(servers []checkServer) error {
 }
 
 func check(ctx context.Context, c CompareConfig, pl placement, servers []checkServer) (results []Checked, err error) {
-	if err := errors.Join(lookTools(servers), lookPrograms(pl.peers)); err != nil {
+	var peers []*peer
+	for _, s := range servers {
+		peers = append(peers, s.peer)
+	}
+	if err := errors.Join(lookTools(servers), lookPrograms([]match{{group: "check", peers: peers}})); err != nil {
 		return nil, fmt.Errorf("check the generator: %w", err)
 	}
 	for _, s := range servers {
@@ -124,12 +128,14 @@ func checkOn(ctx context.Context, c CompareConfig, pl placement, server checkSer
 	}
 	for i, cc := range server.cases {
 		of := func(results []*Result, f func(*Result) float64) float64 { return median(column(results, f)) }
+		opsRatio, _ := medianRatio(ours[i], theirs[i], opsPerSecond)
+		cpuRatio, _ := medianRatio(ours[i], theirs[i], serverCPU)
 		results = append(results, Checked{
 			Server: server.peer.name, Case: cc.name, Tool: cc.tool.program,
 			OpsPerSecond: of(ours[i], opsPerSecond), ToolOpsPerSecond: of(theirs[i], opsPerSecond),
-			OpsRatio:  medianRatio(ours[i], theirs[i], opsPerSecond),
+			OpsRatio:  opsRatio,
 			CPUMicros: of(ours[i], serverCPU), ToolCPUMicros: of(theirs[i], serverCPU),
-			CPURatio: medianRatio(ours[i], theirs[i], serverCPU),
+			CPURatio: cpuRatio,
 		})
 	}
 	return results, nil

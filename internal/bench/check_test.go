@@ -90,7 +90,7 @@ func TestCheck(t *testing.T) {
 	var log strings.Builder
 	c := CompareConfig{Futago: os.Args[0], Rounds: 2, Window: 20 * time.Millisecond, Log: &log}
 	server := fakePeer("old")
-	pl := placement{"pinned", cpus[0], cpus[len(cpus)-1:], []*peer{server}}
+	pl := placement{"pinned", cpus[0], cpus[len(cpus)-1:]}
 	ok := checkCase{"gets", func(c *Config) { c.GetRatio = 1 }, fakeTool("echo 100 requests in 2s; echo Requests/sec: 50")}
 	results, err := check(t.Context(), c, pl, []checkServer{{server, []checkCase{ok}}})
 	if err != nil {
@@ -127,7 +127,7 @@ func TestCheckNamesMissingTools(t *testing.T) {
 		return checkCase{"gets", func(*Config) {}, &tool{program: "no-such-" + name, debian: debian}}
 	}
 	_, err := check(t.Context(), DefaultCompareConfig(), placement{}, []checkServer{
-		{nil, []checkCase{missing("slap", "slap-tools"), missing("wrk", "wrk-package")}}})
+		{fakePeer("old"), []checkCase{missing("slap", "slap-tools"), missing("wrk", "wrk-package")}}})
 	for _, want := range []string{"no-such-slap is not installed", "package slap-tools", "no-such-wrk", "package wrk-package"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want one with %q", err, want)

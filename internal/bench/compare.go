@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/user"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,8 @@ import (
 type CompareConfig struct {
 	// Futago is the path of the futago binary.
 	Futago string
+	// Groups of cases are measured in the order of CompareGroups; none means all. Only Compare knows groups.
+	Groups []string
 	// Rounds is the number of times that each case is measured for each server. Servers take turns within a
 	// round, so that a slow minute of the machine hits all of them.
 	Rounds int
@@ -40,6 +43,12 @@ func (c *CompareConfig) Validate() error {
 	if c.Futago == "" {
 		errs = append(errs, errors.New("futago is empty: must be the path of the binary"))
 	}
+	names := CompareGroups()
+	for _, name := range c.Groups {
+		if !slices.Contains(names, name) {
+			errs = append(errs, fmt.Errorf("case %q: must be one of %s", name, strings.Join(names, ", ")))
+		}
+	}
 	if c.Rounds < 1 || c.Rounds > 1000 {
 		errs = append(errs, fmt.Errorf("rounds %d: must be 1 to 1000", c.Rounds))
 	}
@@ -52,57 +61,18 @@ func (c *CompareConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// benchCase is one kind of load of a comparison.
-type benchCase struct {
-	name  string
-	alter func(*Config)
-}
-
-// benchCases are measured in this order; each alters DefaultConfig.
-var benchCases = []benchCase{
-	{"P=1", func(*Config) {}},
-	{"P=16", func(c *Config) { c.Pipeline = 16 }},
-	{"ten-key gets", func(c *Config) { c.MultiGet = 10 }},
-	{"only sets", func(c *Config) { c.GetRatio = 0 }},
-}
-
-// placement says where servers and load run, and which servers take part.
+// placement says where servers and load run.
 type placement struct {
 	name      string
 	serverCPU int   // -1 for any
 	loadCPUs  []int // none for any
-	// peers: the first is the one that ratios refer to.
-	peers []*peer
 }
 
-// Compare starts memcached, Redis and futago on free loopback ports, measures all cases in interleaved rounds,
-// and stops them. It takes about rounds x cases x servers x (window + warm-up). With an error after the first
-// measurement it returns what there is until then, too.
-func Compare(ctx context.Context, c CompareConfig) (*Report, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	placements, err := defaultPlacements(c.Futago)
-	if err != nil {
-		return nil, err
-	}
-	return compare(ctx, c, placements)
-}
-
-// defaultPlacements pins servers to the first processor and the load to the second, and runs all free.
-func defaultPlacements(futago string) ([]placement, error) {
-	alone, err := pinned(memcachedPeer(1), redisPeer(), futagoPeer(futago))
-	if err != nil {
-		return nil, err
-	}
-	return []placement{
-		alone,
-		{"free", -1, nil, []*peer{memcachedPeer(4), redisPeer(), futagoPeer(futago)}},
-	}, nil
-}
+// freely lets all run on any processor.
+var freely = placement{name: "free", serverCPU: -1}
 
 // pinned is the placement of servers at the first processor and the load at the second.
-func pinned(peers ...*peer) (placement, error) {
+func pinned() (placement, error) {
 	cpus, err := allowedCPUs()
 	if err != nil {
 		return placement{}, err
@@ -110,7 +80,7 @@ func pinned(peers ...*peer) (placement, error) {
 	if len(cpus) < 2 {
 		return placement{}, fmt.Errorf("compare servers: needs two processors, this process may use %d", len(cpus))
 	}
-	return placement{"pinned", cpus[0], cpus[1:2], peers}, nil
+	return placement{"pinned", cpus[0], cpus[1:2]}, nil
 }
 
 func allowedCPUs() ([]int, error) {
@@ -127,110 +97,111 @@ func allowedCPUs() ([]int, error) {
 	return cpus, nil
 }
 
-func memcachedPeer(threads int) *peer {
-	return &peer{
-		name: fmt.Sprintf("memcached -t %d", threads), program: "memcached", protocol: Memcache,
-		args: func(port int, _ string) []string {
-			args := []string{"-l", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "0", "-m", "1024", "-t", strconv.Itoa(threads)}
-			// memcached refuses to run as root unless it is told a user.
-			if u, err := user.Current(); err == nil && u.Uid == "0" {
-				args = append(args, "-u", u.Username)
-			}
-			return args
-		},
+// Compare starts futago and other servers on free loopback ports, one match after the other, measures their cases in
+// interleaved rounds, and stops them. It takes about rounds x cases x servers x (window + warm-up). With an error after
+// the first measurement it returns what there is until then, too.
+func Compare(ctx context.Context, c CompareConfig) (*Report, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
 	}
+	alone, err := pinned()
+	if err != nil {
+		return nil, err
+	}
+	matches := allMatches(c.Futago, alone)
+	if len(c.Groups) > 0 {
+		matches = slices.DeleteFunc(matches, func(m match) bool { return !slices.Contains(c.Groups, m.group) })
+	}
+	return compare(ctx, c, matches)
 }
 
-func redisPeer() *peer {
-	return &peer{
-		name: "redis", program: "redis-server", protocol: Redis,
-		args: func(port int, dir string) []string {
-			return []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--save", "", "--appendonly", "no", "--dir", dir}
-		},
+func compare(ctx context.Context, c CompareConfig, matches []match) (*Report, error) {
+	if err := lookPrograms(matches); err != nil {
+		return nil, err
 	}
-}
-
-// futagoPeer keeps its log on, unlike the others: durability is part of the price that is compared.
-func futagoPeer(program string) *peer {
-	return &peer{
-		name: "futago", program: program, protocol: Memcache,
-		args: func(port int, dir string) []string {
-			return []string{"serve", "--listen", "127.0.0.1:" + strconv.Itoa(port), "--data", dir,
-				"--admin-listen", "none", "--fsync", "interval"}
-		},
-	}
-}
-
-func compare(ctx context.Context, c CompareConfig, placements []placement) (report *Report, err error) {
-	for _, pl := range placements {
-		if err := lookPrograms(pl.peers); err != nil {
-			return nil, err
-		}
-	}
-	report = newReport(c)
-	for _, pl := range placements {
-		if err := comparePlacement(ctx, c, pl, report); err != nil {
-			return report, fmt.Errorf("compare servers, %s: %w", pl.name, err)
+	report := newReport(ctx, c, matches)
+	for _, m := range matches {
+		if err := m.measure(ctx, c, report); err != nil {
+			return report, fmt.Errorf("compare servers, %s: %w", m.group, err)
 		}
 	}
 	return report, nil
 }
 
-// lookPrograms is for before the first one is started.
-func lookPrograms(peers []*peer) error {
-	for _, p := range peers {
-		if _, err := lookProgram(p.program); err != nil {
-			return fmt.Errorf("compare servers: %w", err)
+// lookPrograms is for before the first one is started. It names all that are missing.
+func lookPrograms(matches []match) error {
+	var errs []error
+	asked := map[string]bool{}
+	for _, m := range matches {
+		for _, p := range m.peers {
+			if asked[p.program] {
+				continue
+			}
+			asked[p.program] = true
+			if _, err := lookProgram(p.program); err != nil {
+				errs = append(errs, fmt.Errorf("compare servers, %s: %w", m.group, err))
+			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-func comparePlacement(ctx context.Context, c CompareConfig, pl placement, report *Report) (err error) {
-	var servers []*process
-	defer func() {
-		for _, s := range servers {
-			err = errors.Join(err, s.stop())
+// measure measures all cases of a match on servers that it starts and stops.
+func (m *match) measure(ctx context.Context, c CompareConfig, report *Report) (err error) {
+	var behind, servers processes
+	defer func() { err = errors.Join(err, servers.stop(), behind.stop()) }()
+	if m.prepare != nil {
+		if behind, err = m.prepare(ctx); err != nil {
+			return err
 		}
-	}()
-	for _, p := range pl.peers {
-		s, err := p.start(ctx, pl.serverCPU)
+	}
+	for _, p := range m.peers {
+		s, err := p.start(ctx, m.place.serverCPU)
 		if err != nil {
 			return err
 		}
 		servers = append(servers, s)
 	}
-	return measureRounds(ctx, c, pl, benchCases, servers, report)
+	return m.rounds(ctx, c, servers, behind, report)
 }
 
-// measureRounds measures all cases in all rounds on servers that run.
-func measureRounds(ctx context.Context, c CompareConfig, pl placement, cases []benchCase, servers []*process, report *Report) error {
+// rounds measures all cases in all rounds on servers that run. What works behind them is no other work.
+func (m *match) rounds(ctx context.Context, c CompareConfig, servers, behind processes, report *Report) error {
 	for round := range c.Rounds {
-		for _, bc := range cases {
+		for _, bc := range m.cases {
 			for _, s := range servers {
-				// Keys are set once; later rounds find them.
-				config := caseConfig(c, pl, bc, s)
-				config.Fill = round == 0 && bc.name == cases[0].name
-				config.Seed = uint64(round + 1)
-				result, err := Run(ctx, config)
+				result, err := m.once(ctx, c, bc, s, behind, uint64(round+1))
 				if err != nil {
 					return fmt.Errorf("measure %s, %s: %w", s.peer.name, bc.name, err)
 				}
-				if result.Errors > 0 || result.Misses > 0 {
-					return fmt.Errorf("measure %s, %s: %d errors and %d misses in %d requests: %s", s.peer.name, bc.name,
-						result.Errors, result.Misses, result.Requests, result.FirstError)
-				}
-				report.add(pl.name, bc.name, s.peer.name, result)
-				if err := writeRaw(c.Raw, pl.name, bc.name, s.peer.name, result); err != nil {
+				report.add(m, bc.name, s.peer.name, result)
+				if err := writeRaw(c.Raw, m, bc.name, s.peer.name, result); err != nil {
 					return err
 				}
 			}
 		}
 		if c.Log != nil {
-			fmt.Fprintf(c.Log, "%s: round %d of %d\n", pl.name, round+1, c.Rounds)
+			fmt.Fprintf(c.Log, "%s, %s: round %d of %d\n", m.group, m.place.name, round+1, c.Rounds)
 		}
 	}
 	return nil
+}
+
+// once measures a case on one server. Keys are set when the server does not have them with values of this size.
+func (m *match) once(ctx context.Context, c CompareConfig, bc benchCase, s *process, behind processes, seed uint64) (*Result, error) {
+	config := caseConfig(c, m.place, bc, s)
+	config.Seed = seed
+	holds := kept{config.Keys, config.ValueSize, config.IncrRatio > 0}
+	config.Fill = !s.peer.full && s.holds != holds
+	result, err := runBeside(ctx, config, s, behind)
+	if err != nil {
+		return nil, err
+	}
+	if result.Errors > 0 || result.Misses > 0 {
+		return nil, fmt.Errorf("%d errors and %d misses in %d requests: %s", result.Errors, result.Misses, result.Requests, result.FirstError)
+	}
+	s.holds = holds
+	return result, nil
 }
 
 func caseConfig(c CompareConfig, pl placement, bc benchCase, s *process) Config {
@@ -244,16 +215,45 @@ func caseConfig(c CompareConfig, pl placement, bc benchCase, s *process) Config 
 	return config
 }
 
-func writeRaw(w io.Writer, placement, benchCase, peer string, r *Result) error {
+// runBeside is Run, with the processor time of the server's child processes counted as the server's, and that of processes
+// behind it not as other work.
+func runBeside(ctx context.Context, config Config, s *process, behind processes) (*Result, error) {
+	behind = slices.DeleteFunc(slices.Clone(behind), func(p *process) bool { return p == s })
+	sample := func() (ours, theirs cpuTime, err error) {
+		if ours, err = childCPU(s.cmd.Process.Pid); err == nil {
+			theirs, err = behind.cpu()
+		}
+		return ours, theirs, err
+	}
+	var ours0, theirs0 cpuTime
+	var err0 error
+	config.began = func() { ours0, theirs0, err0 = sample() }
+	result, err := Run(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs, err := sample()
+	if err := errors.Join(err0, err); err != nil {
+		return nil, err
+	}
+	ours, theirs = ours-ours0, theirs-theirs0
+	result.ServerCPUMicros += micros(ours) / float64(result.Requests)
+	// Ticks of 10 ms may make the sum of the parts larger than the whole.
+	result.OtherCores = max(0, result.OtherCores-(ours+theirs).Seconds()/result.Seconds)
+	return result, nil
+}
+
+func writeRaw(w io.Writer, m *match, benchCase, peer string, r *Result) error {
 	if w == nil {
 		return nil
 	}
 	line, err := json.Marshal(struct {
+		Group     string  `json:"group"`
 		Placement string  `json:"placement"`
 		Case      string  `json:"case"`
 		Server    string  `json:"server"`
 		Result    *Result `json:"result"`
-	}{placement, benchCase, peer, r})
+	}{m.group, m.place.name, benchCase, peer, r})
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)
 	}

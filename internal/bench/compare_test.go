@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,19 +27,31 @@ func TestCompare(t *testing.T) {
 	}
 	var raw, log strings.Builder
 	c := CompareConfig{Futago: os.Args[0], Rounds: 2, Window: 20 * time.Millisecond, Raw: &raw, Log: &log}
-	report, err := compare(t.Context(), c, []placement{
-		{"pinned", cpus[0], cpus[len(cpus)-1:], []*peer{fakePeer("old"), fakePeer("new")}},
-		{"free", -1, nil, []*peer{fakePeer("old")}},
+	cases := []benchCase{
+		{"P=1", func(c *Config) { c.Keys = 1000 }},
+		{"P=16", func(c *Config) { c.Keys, c.Pipeline = 1000, 16 }},
+		{"larger", func(c *Config) { c.Keys, c.ValueSize = 1000, 1000 }},
+	}
+	alone := placement{"pinned", cpus[0], cpus[len(cpus)-1:]}
+	report, err := compare(t.Context(), c, []match{
+		{group: "core", place: alone, peers: []*peer{fakePeer("old"), fakePeer("new")}, cases: cases},
+		{group: "core", place: freely, peers: []*peer{fakePeer("old")}, cases: cases},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := len(benchCases) * 3; len(report.rows) != want {
+	if want := len(cases) * 3; len(report.rows) != want {
 		t.Errorf("got %d rows, want %d", len(report.rows), want)
 	}
 	for _, row := range report.rows {
 		if len(row.results) != 2 {
 			t.Errorf("%s, %s, %s: got %d results, want one of each round", row.placement, row.benchCase, row.server, len(row.results))
+		}
+		for i, r := range row.results {
+			// P=16 finds what P=1 has set; other sizes are set anew, and so are the first ones after them.
+			if want := row.benchCase != "P=16"; r.Config.Fill != want {
+				t.Errorf("%s, %s, %s, round %d: fill %v, want %v", row.placement, row.benchCase, row.server, i+1, r.Config.Fill, want)
+			}
 		}
 	}
 	if got, want := strings.Count(raw.String(), "\n"), 2*len(report.rows); got != want {
@@ -46,6 +59,37 @@ func TestCompare(t *testing.T) {
 	}
 	if got := strings.Count(log.String(), "\n"); got != 4 {
 		t.Errorf("log has %d lines, want one for each of 4 rounds:\n%s", got, log.String())
+	}
+}
+
+func TestComparePeerThatHasItsValues(t *testing.T) {
+	server := fakePeer("empty")
+	server.full = true
+	c := CompareConfig{Rounds: 1, Window: 20 * time.Millisecond}
+	_, err := compare(t.Context(), c, []match{{group: "http", place: freely, peers: []*peer{server}, cases: coreCases[:1]}})
+	if err == nil || !strings.Contains(err.Error(), "compare servers, http: measure empty, P=1: 0 errors and ") {
+		t.Errorf("got error %v, want one of the misses at a server that was not filled", err)
+	}
+}
+
+func TestCompareStopsWhatPrepareStarted(t *testing.T) {
+	var node *process
+	broken := errors.New("broken")
+	m := match{group: "gateway", place: freely, prepare: func(ctx context.Context) (processes, error) {
+		var err error
+		if node, err = fakePeer("node").start(ctx, -1); err != nil {
+			return nil, err
+		}
+		return processes{node}, broken
+	}}
+	if _, err := compare(t.Context(), CompareConfig{Rounds: 1}, []match{m}); !errors.Is(err, broken) {
+		t.Errorf("got error %v, want that of the preparation", err)
+	}
+	select {
+	case <-node.exited:
+	default:
+		t.Error("the node still runs")
+		node.kill()
 	}
 }
 
@@ -86,18 +130,27 @@ func TestPeerThatDoesNotListen(t *testing.T) {
 	}
 }
 
-func TestMissingProgram(t *testing.T) {
-	pl := placement{name: "free", serverCPU: -1, peers: []*peer{{name: "x", program: "no-such-program-of-this-name"}}}
-	_, err := compare(t.Context(), DefaultCompareConfig(), []placement{pl})
-	if err == nil || !strings.Contains(err.Error(), "run scripts/test-deps") {
-		t.Errorf("got error %v, want one that says what to run", err)
+func TestMissingPrograms(t *testing.T) {
+	t.Setenv("PATH", "")
+	_, err := compare(t.Context(), DefaultCompareConfig(), []match{
+		{group: "core", place: freely, peers: []*peer{memcachedPeer(1), redisPeer()}},
+		{group: "unix", place: freely, peers: []*peer{memcachedPeer(1), {name: "x", program: "no-such-program-of-this-name"}}},
+	})
+	for _, want := range []string{
+		"compare servers, core: program memcached is not installed: install the Debian package memcached\n",
+		"compare servers, core: program redis-server is not installed: install the Debian package redis-server\n",
+		"compare servers, unix: program no-such-program-of-this-name is not installed",
+	} {
+		if err == nil || strings.Count(err.Error(), want) != 1 {
+			t.Errorf("got error %v, want %q in it once", err, want)
+		}
 	}
 }
 
 func TestCompareConfigValidate(t *testing.T) {
-	c := CompareConfig{Rounds: 0, Window: time.Microsecond, WarmUp: -1}
+	c := CompareConfig{Groups: []string{"cores"}, Rounds: 0, Window: time.Microsecond, WarmUp: -1}
 	err := c.Validate()
-	for _, want := range []string{"futago is empty", "rounds 0", "window 1µs", "warm-up -1ns"} {
+	for _, want := range []string{"futago is empty", `case "cores": must be one of core, `, "rounds 0", "window 1µs", "warm-up -1ns"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want all problems, %q among them", err, want)
 		}
@@ -110,29 +163,37 @@ func TestCompareConfigValidate(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	r := newReport(CompareConfig{Rounds: 3, Window: 2 * time.Second})
+	r := &Report{config: CompareConfig{Rounds: 3, Window: 2 * time.Second}, programs: []string{"old 1.0"}}
+	alone, free := &match{group: "core", place: placement{name: "pinned"}}, &match{group: "core", place: freely}
 	for i, other := range []float64{0, 0.3, 0.1} {
 		n := float64(i + 1)
-		r.add("pinned", "P=1", "old", &Result{OpsPerSecond: 100_000 * n, ServerCPUMicros: 8, P99Micros: 800})
+		r.add(alone, "P=1", "old", &Result{OpsPerSecond: 100_000 * n, ServerCPUMicros: 8, P99Micros: 800})
 		// The second round is disturbed, and its figures do not count.
-		r.add("pinned", "P=1", "new", &Result{OpsPerSecond: 150_000 * n, ServerCPUMicros: 5 + other*other, P99Micros: 400 * n, OtherCores: other})
-		r.add("free", "P=1", "new", &Result{OpsPerSecond: 50_000, ServerCPUMicros: 5, OtherCores: 0.5})
+		r.add(alone, "P=1", "new", &Result{OpsPerSecond: 150_000 * n, ServerCPUMicros: 5 + other*other, P99Micros: 400 * n, OtherCores: other})
+		r.add(free, "P=1", "new", &Result{OpsPerSecond: 50_000, ServerCPUMicros: 5, OtherCores: 0.5})
 	}
 	var b strings.Builder
 	if err := r.Write(&b); err != nil {
 		t.Fatal(err)
 	}
 	// The columns: ops/s, spread, ratio, CPU, CPU ratio, p50, p99, p99.9, load, quiet.
-	want := []string{
-		"pinned P=1 old 200000 100% 1.00 8.00 1.00 0 800 0 0.00 3/3",
-		"pinned P=1 new 300000 100% 1.50 5.00 1.60 0 800 0 0.00 2/3",
-		"free P=1 new 50000 0% 1.00 5.00 1.00 0 0 0 0.00 ~0/3",
+	var lines []string
+	for line := range strings.Lines(b.String()) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
 	}
-	lines := strings.Split(b.String(), "\n")
-	for i, w := range want {
-		if got := strings.Join(strings.Fields(lines[i+2]), " "); got != w {
-			t.Errorf("line %d: got %q want %q", i+2, got, w)
+	for _, want := range []string{
+		"old 1.0",
+		"core pinned P=1 old 200000 100% 1.00 8.00 1.00 0 800 0 0.00 3/3",
+		"core pinned P=1 new 300000 100% 1.50 5.00 1.60 0 800 0 0.00 2/3",
+		"core free P=1 new 50000 0% 1.00 5.00 1.00 0 0 0 0.00 ~0/3",
+		"Noise: other work took 0.10 processors in the median and 0.50 in the worst of 9 measurements; 5 were quiet.",
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no line %q in the report:\n%s", want, b.String())
 		}
+	}
+	if strings.Contains(b.String(), "Targets") {
+		t.Errorf("targets of servers that took no part:\n%s", b.String())
 	}
 }
 

@@ -2,10 +2,13 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,26 +22,37 @@ const tick = 10 * time.Millisecond
 
 // ProcessCPU returns the processor time that all threads of a process have used, in steps of 10 ms.
 func ProcessCPU(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, fmt.Errorf("read processor time of process %d: %w", pid, err)
-	}
-	d, err := parseProcessStat(b)
-	if err != nil {
-		return 0, fmt.Errorf("read processor time of process %d: %w", pid, err)
-	}
-	return d, nil
+	own, _, err := processTimes(pid)
+	return own, err
 }
 
-// parseProcessStat reads utime and stime, the 14th and 15th field of /proc/PID/stat. The second field is the
-// program's name in brackets and may itself hold blanks and brackets, so counting starts after the last one.
-func parseProcessStat(b []byte) (time.Duration, error) {
+// processTimes returns the processor time of a process, and that of its child processes that have ended.
+func processTimes(pid int) (own, ended time.Duration, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err == nil {
+		own, ended, err = parseProcessStat(b)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("read processor time of process %d: %w", pid, err)
+	}
+	return own, ended, nil
+}
+
+// parseProcessStat reads utime and stime, the 14th and 15th field of /proc/PID/stat, and cutime and cstime behind them. The
+// second field is the program's name in brackets and may itself hold blanks and brackets, so counting starts after the last one.
+func parseProcessStat(b []byte) (own, ended time.Duration, err error) {
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 	const utime = 14 - 3 // the first field here is the third
-	if len(fields) < utime+2 {
-		return 0, fmt.Errorf("stat line has %d fields after the name", len(fields))
+	if len(fields) < utime+4 {
+		return 0, 0, fmt.Errorf("stat line has %d fields after the name", len(fields))
 	}
-	return sumTicks(fields[utime : utime+2])
+	if own, err = sumTicks(fields[utime : utime+2]); err != nil {
+		return 0, 0, err
+	}
+	if ended, err = sumTicks(fields[utime+2 : utime+4]); err != nil {
+		return 0, 0, err
+	}
+	return own, ended, nil
 }
 
 // machineCPU returns the processor time that everything on this machine has used.
@@ -85,6 +99,41 @@ func threadCPU() cpuTime {
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
+
+// childCPU returns the processor time of the child processes of a process, those that have ended and those that run.
+func childCPU(pid int) (time.Duration, error) {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the child processes of process %d: %w", pid, err)
+	}
+	var sum time.Duration
+	for _, thread := range threads {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, thread.Name()))
+		if hasEnded(err) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read the child processes of process %d: %w", pid, err)
+		}
+		for _, field := range strings.Fields(string(b)) {
+			child, err := strconv.Atoi(field)
+			if err != nil {
+				return 0, fmt.Errorf("read the child processes of process %d: field %.30q is no process id", pid, field)
+			}
+			used, err := ProcessCPU(child)
+			if err != nil && !hasEnded(err) {
+				return 0, err
+			}
+			sum += used
+		}
+	}
+	// Last: what ended meanwhile is in here.
+	_, ended, err := processTimes(pid)
+	return sum + ended, err
+}
+
+// hasEnded tells the errors of a process or thread that ran a moment ago.
+func hasEnded(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) }
 
 // sumCPU returns the processor time of processes that run.
 func sumCPU(pids []int) (sum cpuTime, err error) {

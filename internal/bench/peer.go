@@ -6,11 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +33,8 @@ type peer struct {
 	program  string // a path, or a name that is looked up
 	protocol string
 	host     string // a loopback address; "" is 127.0.0.1
+	socket   bool   // clients come by the unix socket socketName in the folder
+	full     bool   // has a value for every key: none is set first
 	// args returns the arguments for a port on host and an empty folder for data.
 	args func(port int, dir string) []string
 }
@@ -45,7 +47,17 @@ type process struct {
 	output  tailBuffer
 	dir     string
 	exited  chan struct{} // closed when the process has ended
+	holds   kept          // set by clients; zero when unknown
 }
+
+// kept says which values a server has.
+type kept struct {
+	keys, valueSize int
+	counters        bool
+}
+
+// socketName is that of a peer's unix socket in its folder.
+const socketName = "socket"
 
 // lookProgram finds a program also where Debian keeps daemons.
 func lookProgram(name string) (string, error) {
@@ -57,7 +69,10 @@ func lookProgram(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("program %s is not installed: run scripts/test-deps", name)
+	if debian := programs[name].debian; debian != "" {
+		return "", fmt.Errorf("program %s is not installed: install the Debian package %s", name, debian)
+	}
+	return "", fmt.Errorf("program %s is not installed", name)
 }
 
 // start starts a peer, on one processor or with cpu < 0 on any, and waits until its port answers.
@@ -103,7 +118,11 @@ func (p *peer) spawn(program string, cpu, port int) (*process, error) {
 		}
 		command = append([]string{taskset, "-c", strconv.Itoa(cpu)}, command...)
 	}
-	s, err := p.run(command, at(cmp.Or(p.host, localhost), port), dir)
+	address := at(cmp.Or(p.host, localhost), port)
+	if p.socket {
+		address = "unix:" + filepath.Join(dir, socketName)
+	}
+	s, err := p.run(command, address, dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -137,11 +156,6 @@ func (s *process) again() (*process, error) {
 	return s.peer.run(s.cmd.Args, s.address, s.dir)
 }
 
-// as returns the process with another name and protocol, for a server that speaks several. It is not to be stopped.
-func (s *process) as(name, protocol string) *process {
-	return &process{peer: &peer{name: name, protocol: protocol}, address: s.address, cmd: s.cmd}
-}
-
 func freePort() (int, error) {
 	ports, err := freePorts(localhost, 1)
 	if err != nil {
@@ -168,10 +182,11 @@ func freePorts(host string, n int) (ports []int, err error) {
 	return ports, nil
 }
 
-// ready waits until the port takes connections.
+// ready waits until the server takes connections.
 func (s *process) ready(ctx context.Context) error {
+	network, address := (&Config{Address: s.address}).network()
 	return s.until(ctx, readyTimeout, func(ctx context.Context) error {
-		nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
+		nc, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
 			return err
 		}
@@ -240,7 +255,7 @@ func (s *process) wipe() error {
 // cpu returns the processor time used, also of an ended process.
 func (s *process) cpu() (cpuTime, error) {
 	used, err := ProcessCPU(s.cmd.Process.Pid)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+	if hasEnded(err) {
 		<-s.exited // nobody else waits for the process, so it is about to be closed
 	}
 	select {
@@ -264,6 +279,14 @@ func (p processes) cpu() (sum cpuTime, err error) {
 		sum += used
 	}
 	return sum, nil
+}
+
+// stop asks all to end, the last first, and removes their folders.
+func (p processes) stop() (err error) {
+	for _, s := range slices.Backward(p) {
+		err = errors.Join(err, s.stop())
+	}
+	return err
 }
 
 // discard kills all and removes their folders.

@@ -26,17 +26,11 @@ func CompareProxy(ctx context.Context, c CompareConfig) (report *Report, err err
 		return nil, err
 	}
 	if _, err := lookProgram("nutcracker"); err != nil {
-		return nil, errors.New("compare proxies: twemproxy is not installed: install the Debian package nutcracker")
+		return nil, fmt.Errorf("compare proxies: %w", err)
 	}
-	var servers []*process
-	defer func() {
-		for _, s := range servers {
-			err = errors.Join(err, s.stop())
-		}
-	}()
-	direct := futagoPeer(c.Futago)
-	direct.name = "direct"
-	node, err := direct.start(ctx, -1)
+	var servers processes
+	defer func() { err = errors.Join(err, servers.stop()) }()
+	node, err := futagoPeer(c.Futago, "").named("direct").start(ctx, -1)
 	if err != nil {
 		return nil, err
 	}
@@ -45,15 +39,16 @@ func CompareProxy(ctx context.Context, c CompareConfig) (report *Report, err err
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range []*peer{proxyPeer(c.Futago, node.address), twemproxyPeer(node.address, statsPort)} {
+	m := match{group: "proxy", place: freely, cases: proxyCases, peers: []*peer{proxyPeer(c.Futago, node.address), twemproxyPeer(node.address, statsPort)}}
+	for _, p := range m.peers {
 		s, err := p.start(ctx, -1)
 		if err != nil {
 			return nil, err
 		}
 		servers = append(servers, s)
 	}
-	report = newReport(c)
-	if err := measureRounds(ctx, c, placement{name: "free", serverCPU: -1}, proxyCases, servers, report); err != nil {
+	report = newReport(ctx, c, []match{m})
+	if err := m.rounds(ctx, c, servers, processes{node}, report); err != nil {
 		return report, fmt.Errorf("compare proxies: %w", err)
 	}
 	return report, nil

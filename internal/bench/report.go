@@ -1,9 +1,9 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -18,81 +18,110 @@ func quiet(r *Result) bool { return r.OtherCores <= quietCores }
 
 // Report collects the results of a comparison.
 type Report struct {
-	rounds int
-	window time.Duration
-	rows   []*row
-	tables []*Table // of what is measured besides; none in most reports
+	config   CompareConfig
+	begun    time.Time
+	programs []string
+	rows     []*row
+	tables   []*Table // of what is measured besides; none in most reports
 }
 
 // row is one server in one case.
 type row struct {
-	placement, benchCase, server string
-	results                      []*Result
+	group, placement, benchCase, server string
+	results                             []*Result
 }
 
-func newReport(c CompareConfig) *Report {
-	return &Report{rounds: c.Rounds, window: c.Window}
+func newReport(ctx context.Context, c CompareConfig, matches []match) *Report {
+	return &Report{config: c, begun: time.Now(), programs: versions(ctx, c.Futago, matches)}
 }
 
-// add appends a result; the first server of a placement and case is the one that ratios refer to.
-func (r *Report) add(placement, benchCase, server string, result *Result) {
+// add appends a result; the first server of a case is the one that ratios refer to.
+func (r *Report) add(m *match, benchCase, server string, result *Result) {
+	of := r.row(m.group, m.place.name, benchCase, server)
+	if of == nil {
+		of = &row{group: m.group, placement: m.place.name, benchCase: benchCase, server: server}
+		r.rows = append(r.rows, of)
+	}
+	of.results = append(of.results, result)
+}
+
+// row returns nil when there is none.
+func (r *Report) row(group, placement, benchCase, server string) *row {
 	for _, row := range r.rows {
-		if row.placement == placement && row.benchCase == benchCase && row.server == server {
-			row.results = append(row.results, result)
-			return
+		if row.group == group && row.placement == placement && row.benchCase == benchCase && row.server == server {
+			return row
 		}
 	}
-	r.rows = append(r.rows, &row{placement, benchCase, server, []*Result{result}})
+	return nil
 }
 
 // reference returns the row that another one is compared with.
 func (r *Report) reference(of *row) *row {
 	for _, row := range r.rows {
-		if row.placement == of.placement && row.benchCase == of.benchCase {
+		if row.group == of.group && row.placement == of.placement && row.benchCase == of.benchCase {
 			return row
 		}
 	}
 	return of
 }
 
-// Write prints a table with a line for each case and server, and the other tables behind it.
+// Write prints a table with a line for each case and server, the noise, the targets, and the other tables.
 func (r *Report) Write(w io.Writer) error {
-	fmt.Fprintf(w, "%d rounds of %v, servers interleaved; %s/%s, %d processors\n", r.rounds, r.window, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "placement\tcase\tserver\tops/s\tspread\tratio\tCPU us\tCPU ratio\tp50 us\tp99 us\tp99.9 us\tload\tquiet\t")
-	for _, row := range r.rows {
-		ref := r.reference(row)
-		runs, n := quietRuns(row.results)
-		of := func(f func(*Result) float64) float64 { return median(column(runs, f)) }
-		mark := ""
-		if n == 0 {
-			mark = "~"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%.0f%%\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%s%d/%d\t\n",
-			row.placement, row.benchCase, row.server,
-			of(opsPerSecond), 100*spread(column(runs, opsPerSecond)), medianRatio(row.results, ref.results, opsPerSecond),
-			of(serverCPU), medianRatio(ref.results, row.results, serverCPU),
-			of(func(r *Result) float64 { return r.P50Micros }),
-			of(func(r *Result) float64 { return r.P99Micros }),
-			of(func(r *Result) float64 { return r.P999Micros }),
-			of(func(r *Result) float64 { return r.LoadCores }),
-			mark, n, len(row.results))
-	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	_, err := fmt.Fprintf(w, "Figures are medians of the quiet rounds, in which other work took at most %.2f processors; where none was quiet (~),\n"+
-		"of all. spread is (max-min)/median of ops/s. Ratios are to the first server of the case, the median of the rounds'\n"+
-		"own ratios, and above 1 is better: more ops/s, less server CPU for a request. load is the processors that this program used.\n", quietCores)
-	if err == nil && len(r.tables) > 0 {
-		text := &strings.Builder{}
+	text := &strings.Builder{}
+	r.Figures().write(text)
+	if len(r.tables) > 0 {
 		writeTables(text, r.tables)
-		_, err = io.WriteString(w, text.String())
 	}
-	if err != nil {
+	if _, err := io.WriteString(w, text.String()); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
+}
+
+// write prints the figures for people.
+func (f *Figures) write(text *strings.Builder) {
+	fmt.Fprintln(text, f.Begun.UTC().Format(time.DateOnly))
+	for _, line := range f.Programs {
+		fmt.Fprintln(text, line)
+	}
+	fmt.Fprintf(text, "%s, %s, %d x %s\n\n%d rounds of %v, servers interleaved\n", f.Machine.Kernel, f.Machine.System, f.Machine.Processors,
+		f.Machine.Model, f.Rounds, f.Window)
+	t := tabwriter.NewWriter(text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "group\tplacement\tcase\tserver\tops/s\tspread\tratio\tCPU us\tCPU ratio\tp50 us\tp99 us\tp99.9 us\tload\tquiet\t")
+	for _, row := range f.Cases {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.0f\t%.0f%%\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%s%d/%d\t\n",
+			row.Group, row.Placement, row.Case, row.Server, row.OpsPerSecond, 100*row.Spread, row.Ratio, row.CPUMicros, row.CPURatio,
+			row.P50Micros, row.P99Micros, row.P999Micros, row.LoadCores, mark(row.Quiet > 0), row.Quiet, row.Rounds)
+	}
+	t.Flush() // into a strings.Builder, which takes everything
+	fmt.Fprintf(text, "Figures are medians of the quiet rounds, in which other work took at most %.2f processors; where none was quiet (~),\n"+
+		"of all. spread is (max-min)/median of ops/s. Ratios are to the first server of the case, the median of the rounds'\n"+
+		"own ratios, and above 1 is better: more ops/s, less server CPU for a request. load is the processors that this program used.\n", quietCores)
+	fmt.Fprintf(text, "Noise: other work took %.2f processors in the median and %.2f in the worst of %d measurements; %d were quiet.\n",
+		f.Noise.MedianCores, f.Noise.WorstCores, f.Noise.Measurements, f.Noise.Quiet)
+	writeTargets(text, f.Targets)
+}
+
+func writeTargets(text *strings.Builder, targets []TargetFigure) {
+	if len(targets) == 0 {
+		return
+	}
+	fmt.Fprint(text, "\nTargets: futago to the peer, above 1 is better\n")
+	t := tabwriter.NewWriter(text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "case\tof\tpeer\tmust\taim\tmeasured\treached\t")
+	for _, target := range targets {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.2f\t%.2f\t%s%.2f\t%s\t\n", target.Case, target.Of, target.Peer, target.Must, target.Aim,
+			mark(target.Quiet), target.Ratio, target.Reached)
+	}
+	t.Flush()
+}
+
+// mark is what stands before figures that are not of quiet rounds.
+func mark(quiet bool) string {
+	if quiet {
+		return ""
+	}
+	return "~"
 }
 
 func column(results []*Result, f func(*Result) float64) []float64 {
@@ -105,6 +134,7 @@ func column(results []*Result, f func(*Result) float64) []float64 {
 
 func opsPerSecond(r *Result) float64 { return r.OpsPerSecond }
 func serverCPU(r *Result) float64    { return r.ServerCPUMicros }
+func p99(r *Result) float64          { return r.P99Micros }
 
 // quietRuns returns the quiet ones of results, or all when none is quiet, and the number of quiet ones.
 func quietRuns(results []*Result) (runs []*Result, n int) {
@@ -121,7 +151,7 @@ func quietRuns(results []*Result) (runs []*Result, n int) {
 
 // medianRatio is the median of a's values divided by b's of the same round, over the rounds in which both
 // were quiet, or over all when there is none.
-func medianRatio(a, b []*Result, f func(*Result) float64) float64 {
+func medianRatio(a, b []*Result, f func(*Result) float64) (ratio float64, undisturbed bool) {
 	var ratios, quietRatios []float64
 	for i := range min(len(a), len(b)) {
 		d := f(b[i])
@@ -134,9 +164,9 @@ func medianRatio(a, b []*Result, f func(*Result) float64) float64 {
 		}
 	}
 	if len(quietRatios) > 0 {
-		return median(quietRatios)
+		return median(quietRatios), true
 	}
-	return median(ratios)
+	return median(ratios), false
 }
 
 // median of no values is 0; of an even number it is the mean of the middle two.

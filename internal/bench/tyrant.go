@@ -24,42 +24,25 @@ func CompareTyrant(ctx context.Context, c CompareConfig, records int) (*Report, 
 	if err := errors.Join(c.Validate(), validateListed(records)); err != nil {
 		return nil, err
 	}
-	pl, err := pinned(memcachedPeer(1), futagoPeer(c.Futago))
+	alone, err := pinned()
 	if err != nil {
 		return nil, err
 	}
-	return compareTyrant(ctx, c, pl, records)
+	node := futagoPeer(c.Futago, "")
+	return compareTyrant(ctx, c, match{group: "tyrant", place: alone, cases: tyrantCases, peers: []*peer{
+		memcachedPeer(1), node.named("futago, memcache"), node.by(Tyrant).named("futago, tyrant"),
+	}}, records)
 }
 
-// compareTyrant has the node as the second peer of its placement.
-func compareTyrant(ctx context.Context, c CompareConfig, pl placement, records int) (report *Report, err error) {
-	if err := lookPrograms(pl.peers); err != nil {
-		return nil, err
+// compareTyrant has the node as the last peer of its match.
+func compareTyrant(ctx context.Context, c CompareConfig, m match, records int) (report *Report, err error) {
+	report, err = compare(ctx, c, []match{m})
+	if err != nil {
+		return report, err
 	}
-	report = newReport(c)
-	if err := compareFaces(ctx, c, pl, report); err != nil {
-		return report, fmt.Errorf("compare protocols: %w", err)
-	}
-	report.tables, err = measureFwmKeys(ctx, c, pl.peers[1], records)
+	report.tables, err = measureFwmKeys(ctx, c, m.peers[len(m.peers)-1], records)
 	if err != nil {
 		return report, fmt.Errorf("measure fwmkeys: %w", err)
 	}
 	return report, nil
-}
-
-// compareFaces measures tyrantCases.
-func compareFaces(ctx context.Context, c CompareConfig, pl placement, report *Report) (err error) {
-	var servers []*process
-	for _, p := range pl.peers {
-		s, err := p.start(ctx, pl.serverCPU)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.stop()) }()
-		servers = append(servers, s)
-	}
-	node := servers[1]
-	servers[1] = node.as(node.peer.name+", memcache", Memcache)
-	servers = append(servers, node.as(node.peer.name+", tyrant", Tyrant))
-	return measureRounds(ctx, c, pl, tyrantCases, servers, report)
 }

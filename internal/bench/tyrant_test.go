@@ -14,9 +14,11 @@ func TestCompareTyrant(t *testing.T) {
 	}
 	var raw, log strings.Builder
 	c := CompareConfig{Futago: os.Args[0], Rounds: 2, Window: 20 * time.Millisecond, Raw: &raw, Log: &log}
-	pl := placement{"pinned", cpus[0], cpus[len(cpus)-1:], []*peer{fakePeer("cache"), fakePeer("node")}}
+	m := match{group: "tyrant", place: placement{"pinned", cpus[0], cpus[len(cpus)-1:]}, cases: tyrantCases, peers: []*peer{
+		fakePeer("cache"), fakePeer("node, memcache"), fakePeer("node, tyrant").by(Tyrant),
+	}}
 	const records = 1000
-	report, err := compareTyrant(t.Context(), c, pl, records)
+	report, err := compareTyrant(t.Context(), c, m, records)
 	if err != nil {
 		t.Fatal(err)
 	}
