@@ -21,7 +21,7 @@ TORTURE_SEED ?= 0
 DIFFER_TIME ?= 10m
 DIFFER_SEED ?= 0
 
-.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile
+.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -110,6 +110,9 @@ bench-tyrant: build
 # The load generator beside those of others.
 bench-check: build
 	scripts/bench check
+# A node as its data grows, up to 50 million records.
+bench-scale: build
+	scripts/bench scale
 
 # memcached and futago --evict as caches of the same memory, about two minutes.
 bench-hitrate: build

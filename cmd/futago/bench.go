@@ -114,7 +114,7 @@ mget, put, addint) or http (GET and PUT of /KEY)`)
 	table.add("tls-insecure", boolValue(&insecure), "take any certificate; includes --tls")
 	table.bind(cmd)
 	cmd.AddCommand(newBenchLagCommand(), newBenchPairCommand(), newBenchCompareCommand(), newBenchProxyCommand(),
-		newBenchTyrantCommand(), newBenchHitRateCommand(), newBenchCheckCommand())
+		newBenchTyrantCommand(), newBenchHitRateCommand(), newBenchCheckCommand(), newBenchScaleCommand())
 	return cmd
 }
 

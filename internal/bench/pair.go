@@ -140,9 +140,14 @@ func (p *pair) status(ctx context.Context, i int) (s nodeStatus, err error) {
 
 // ask gets a page of node i's admin port.
 func (p *pair) ask(ctx context.Context, i int, path string) (code int, body []byte, err error) {
+	return askAdmin(ctx, p.admin[i], path)
+}
+
+// askAdmin gets a page of a node's admin port.
+func askAdmin(ctx context.Context, admin, path string) (code int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin[i]+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
 	if err != nil {
 		return 0, nil, err
 	}

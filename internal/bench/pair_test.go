@@ -32,6 +32,9 @@ func serveNode(args []string) error {
 	if err := f.Parse(args[1:]); err != nil {
 		return err
 	}
+	if *values["peer"] == "" {
+		return serveAlone(*values["listen"], *values["admin-listen"], *values["data"])
+	}
 	var links [3]net.Listener
 	for i, name := range []string{"listen", "peer-listen", "admin-listen"} {
 		l, err := net.Listen("tcp", *values[name])
