@@ -7,10 +7,11 @@ import (
 	"github.com/futago/futago/internal/ulog"
 )
 
-// reserve sizes the index before the hints come.
-func (s *Store) reserve(n int) {
-	for i := range s.shards {
-		s.shards[i].idx.Reserve(n / shardCount)
+// reserve sizes the shards of hashes with these first six bits before their hints come.
+func (s *Store) reserve(first6, n int) {
+	const each = shardCount / 64
+	for i := first6 * each; i < (first6+1)*each; i++ {
+		s.shards[i].idx.Reserve(n / each)
 	}
 }
 

@@ -178,41 +178,48 @@ func encodeHint(h *hint, seg *segment) []byte {
 
 // decodeHint checks b, the hint of the segment with this id and kind.
 func decodeHint(b []byte, id uint64, kind uint16) (*hint, error) {
+	h, entries, err := skimHint(b, id, kind)
+	if err == nil {
+		h.entries = appendHintEntries(make([]hintEntry, 0, len(entries)/hintEntrySize), entries)
+	}
+	return h, err
+}
+
+// skimHint is decodeHint that leaves the entries as they are in b.
+func skimHint(b []byte, id uint64, kind uint16) (h *hint, entries []byte, err error) {
 	if len(b) < hintHeader || string(b[:8]) != hintMagic {
-		return nil, fmt.Errorf("no hint file")
+		return nil, nil, fmt.Errorf("no hint file")
 	}
 	if binary.LittleEndian.Uint16(b[8:]) != hintVersion {
-		return nil, fmt.Errorf("unknown hint version")
+		return nil, nil, fmt.Errorf("unknown hint version")
 	}
 	n, s, o := uint64(binary.LittleEndian.Uint32(b[48:])), uint64(binary.LittleEndian.Uint32(b[52:])), uint64(binary.LittleEndian.Uint32(b[56:]))
 	if uint64(len(b)) != hintHeader+n*hintEntrySize+s*16+o*8 {
-		return nil, fmt.Errorf("hint file has %d bytes, its counts say otherwise", len(b))
+		return nil, nil, fmt.Errorf("hint file has %d bytes, its counts say otherwise", len(b))
 	}
 	if crc := crc32.Checksum(b[16:], castagnoli); crc != binary.LittleEndian.Uint32(b[12:]) {
-		return nil, fmt.Errorf("hint file: bad checksum")
+		return nil, nil, fmt.Errorf("hint file: bad checksum")
 	}
 	if binary.LittleEndian.Uint64(b[16:]) != id || binary.LittleEndian.Uint16(b[10:]) != kind {
-		return nil, fmt.Errorf("hint file is of another segment")
+		return nil, nil, fmt.Errorf("hint file is of another segment")
 	}
-	h := &hint{
+	h = &hint{
 		used:     int64(binary.LittleEndian.Uint64(b[24:])),
 		first:    binary.LittleEndian.Uint64(b[32:]),
 		last:     binary.LittleEndian.Uint64(b[40:]),
-		entries:  make([]hintEntry, n),
 		specials: make([]hintSpecial, s),
 		origins:  make([]hintOrigin, o),
 	}
-	b = b[hintHeader:]
+	entries, b = b[hintHeader:hintHeader+n*hintEntrySize], b[hintHeader+n*hintEntrySize:]
+	for i := 1; i < int(n); i++ {
+		if compareHint(hintEntryAt(entries, i-1), hintEntryAt(entries, i)) >= 0 {
+			return nil, nil, fmt.Errorf("hint file is not sorted")
+		}
+	}
 	get := func() uint64 {
 		v := binary.LittleEndian.Uint64(b)
 		b = b[8:]
 		return v
-	}
-	for i := range h.entries {
-		h.entries[i] = hintEntry{get(), get(), get()}
-		if i > 0 && compareHint(h.entries[i-1], h.entries[i]) >= 0 {
-			return nil, fmt.Errorf("hint file is not sorted")
-		}
 	}
 	for i := range h.specials {
 		h.specials[i] = hintSpecial{get(), get()}
@@ -220,7 +227,20 @@ func decodeHint(b []byte, id uint64, kind uint16) (*hint, error) {
 	for i := range h.origins {
 		h.origins[i] = hintOrigin{hlc.Stamp(get())}
 	}
-	return h, nil
+	return h, entries, nil
+}
+
+// hintEntryAt decodes entry i of those in b.
+func hintEntryAt(b []byte, i int) hintEntry {
+	b = b[i*hintEntrySize:]
+	return hintEntry{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])}
+}
+
+func appendHintEntries(dst []hintEntry, b []byte) []hintEntry {
+	for i := range len(b) / hintEntrySize {
+		dst = append(dst, hintEntryAt(b, i))
+	}
+	return dst
 }
 
 // offsets lists where the entries of the hint begin, in order.
@@ -238,6 +258,19 @@ func (h *hint) offsets() []int64 {
 
 // loadHint returns nil without an error when there is no usable hint: the segment is then scanned.
 func loadHint(fs vfs.FS, seg *segment) (*hint, error) {
+	b, err := readHint(fs, seg, nil)
+	if b == nil || err != nil {
+		return nil, err
+	}
+	h, err := decodeHint(b, seg.id, seg.kind)
+	if err != nil || h.used > seg.size {
+		return nil, nil
+	}
+	return h, nil
+}
+
+// readHint returns the bytes of a hint file, in buf if they have room there; nil without an error when there is none of a possible size.
+func readHint(fs vfs.FS, seg *segment, buf []byte) ([]byte, error) {
 	f, err := fs.Open(hintName(seg.id))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -253,13 +286,9 @@ func loadHint(fs vfs.FS, seg *segment) (*hint, error) {
 	if size > hintHeader+seg.size { // an entry of the segment is larger than its hint
 		return nil, nil
 	}
-	b := make([]byte, size)
+	b := slices.Grow(buf[:0], int(size))[:size]
 	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	h, err := decodeHint(b, seg.id, seg.kind)
-	if err != nil || h.used > seg.size {
-		return nil, nil
-	}
-	return h, nil
+	return b, nil
 }

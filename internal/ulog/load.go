@@ -2,21 +2,37 @@ package ulog
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"sort"
 	"sync"
+
+	"github.com/futago/futago/internal/vfs"
 )
 
+// hintGroups divides the hashes by their first six bits. A start takes the keys of one group after the other, so that it needs
+// memory for the hints of a group only.
 const hintGroups = 64
+
+// manyEntries is from how many hint entries on the memory of a start is worth a collection.
+const manyEntries = 1 << 20
+
+func groupOf(hash uint64) int { return int(hash >> 58) }
+
+// sealedHint is what a start keeps of the hint of a sealed segment. The entries stay in its file.
+type sealedHint struct {
+	*hint // without entries
+	seg   *segment
+	ends  [hintGroups]int // number of entries in each group and those before it
+}
 
 // loadSealed opens all segments of the manifest, hands the newest entry of each key of the sealed ones to rec, and
 // returns the others.
 func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
-	type loaded struct {
-		seg *segment
-		h   *hint
-	}
-	var sealed []loaded
+	var sealed []sealedHint
+	var buf []byte
 	total := 0
 	for _, it := range slices.Clone(l.man.Segments) {
 		seg, err := l.place(it)
@@ -34,25 +50,20 @@ func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
 			return nil, &CorruptError{Segment: seg.name(), Seq: it.First, Err: err}
 		}
 		seg.first = it.First
-		h, err := loadHint(l.fs, seg)
-		if err != nil {
+		h := sealedHint{seg: seg}
+		if buf, err = h.load(l.fs, it.Used, buf); err != nil {
 			return nil, err
 		}
-		if h == nil || h.used != it.Used {
+		if h.hint == nil {
 			l.log.Info("segment has no usable hint, scanning it", "segment", seg.name())
-			b := hintBuilder{seed: l.seed}
-			seg.used.Store(it.Used)
-			seg.last.Store(it.Last)
-			if err := l.scan(seg, func(e Entry, off int64) {
-				b.add(e, off)
-				e.Raw.Into(&l.scratch)
-				l.scratch.Stamps(l.sealedOrigins.observe)
-			}); err != nil {
+			if err := l.makeHint(seg, it); err != nil {
 				return nil, err
 			}
-			h = b.finish(it.Used, l.sealedOrigins.list())
-			if err := l.sealWith(seg, h, nil); err != nil {
+			if buf, err = h.load(l.fs, it.Used, buf); err != nil {
 				return nil, err
+			}
+			if h.hint == nil {
+				return nil, fmt.Errorf("read hint of %s: it is not as it was written", seg.name())
 			}
 		}
 		l.adopt(seg, it.Used, it.First, it.Last)
@@ -61,40 +72,25 @@ func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
 			l.origins.observe(o.stamp)
 			l.sealedOrigins.observe(o.stamp)
 		}
-		total += len(h.entries)
-		sealed = append(sealed, loaded{seg, h})
+		total += h.ends[hintGroups-1]
+		sealed = append(sealed, h)
 	}
 	slices.SortFunc(l.chain, func(a, b *segment) int { return cmp.Compare(a.first, b.first) })
-	if rec.Reserve != nil {
-		rec.Reserve(total)
-	}
 
-	var workers sync.WaitGroup
-	for w := range 2 {
-		workers.Go(func() {
-			var group newestTable
-			for g := w; g < hintGroups; g += 2 {
-				group.reset()
-				for i := range sealed {
-					for _, e := range groupOf(sealed[i].h.entries, uint64(g)) {
-						group.add(e, i)
-					}
-				}
-				group.each(func(e hintEntry, i int) {
-					seg := sealed[i].seg
-					loc := seg.loc(e.offset())
-					size := seg.entrySize(e)
-					seg.live.Add(size)
-					rec.Hint(e.hash, loc, size, e.tomb())
-				})
-			}
-		})
+	const workers = 2
+	var wg sync.WaitGroup
+	var failed [workers]error
+	for w := range workers {
+		wg.Go(func() { failed[w] = loadGroups(l.fs, sealed, w, workers, rec) })
 	}
-	workers.Wait()
+	wg.Wait()
+	if err := errors.Join(failed[:]...); err != nil {
+		return nil, err
+	}
 
 	var specials []Entry
 	for _, s := range sealed {
-		for _, sp := range s.h.specials {
+		for _, sp := range s.specials {
 			if sp.off >= uint64(s.seg.size) {
 				return nil, &CorruptError{Segment: s.seg.name(), Offset: int64(sp.off), Seq: sp.seq, Err: errHintOffset}
 			}
@@ -112,7 +108,95 @@ func (l *Log) loadSealed(rec Recovery) (tail []*segment, err error) {
 	for _, e := range specials {
 		rec.Entry(e)
 	}
+	if total > manyEntries {
+		debug.FreeOSMemory() // what was needed for this is not needed again
+	}
 	return tail, nil
+}
+
+// makeHint scans a sealed segment and writes its hint.
+func (l *Log) makeHint(seg *segment, it segmentItem) error {
+	b := hintBuilder{seed: l.seed}
+	seg.used.Store(it.Used)
+	seg.last.Store(it.Last)
+	err := l.scan(seg, func(e Entry, off int64) {
+		b.add(e, off)
+		e.Raw.Into(&l.scratch)
+		l.scratch.Stamps(l.sealedOrigins.observe)
+	})
+	if err != nil {
+		return err
+	}
+	return l.sealWith(seg, b.finish(it.Used, l.sealedOrigins.list()), nil)
+}
+
+// load reads what is kept of a hint that must tell of used bytes. hint stays nil when the file is of no use. It returns buf, or a
+// larger one, for the next.
+func (h *sealedHint) load(fs vfs.FS, used int64, buf []byte) ([]byte, error) {
+	b, err := readHint(fs, h.seg, buf)
+	if b == nil || err != nil {
+		return buf, err
+	}
+	skimmed, entries, err := skimHint(b, h.seg.id, h.seg.kind)
+	if err != nil || skimmed.used != used || used > h.seg.size {
+		return b, nil
+	}
+	h.hint = skimmed
+	n := len(entries) / hintEntrySize
+	for g := range h.ends {
+		h.ends[g] = sort.Search(n, func(i int) bool { return groupOf(hintEntryAt(entries, i).hash) > g })
+	}
+	return b, nil
+}
+
+// readGroup appends the entries of a group to dst. buf is as in load.
+func (h *sealedHint) readGroup(fs vfs.FS, g int, dst []hintEntry, buf []byte) ([]hintEntry, []byte, error) {
+	from := 0
+	if g > 0 {
+		from = h.ends[g-1]
+	}
+	size := (h.ends[g] - from) * hintEntrySize
+	if size == 0 {
+		return dst, buf, nil
+	}
+	f, err := fs.Open(hintName(h.seg.id))
+	if err != nil {
+		return dst, buf, err
+	}
+	defer f.Close()
+	buf = slices.Grow(buf[:0], size)[:size]
+	if n, err := f.ReadAt(buf, int64(hintHeader+from*hintEntrySize)); n < size {
+		return dst, buf, fmt.Errorf("read hint of %s: %w", h.seg.name(), err)
+	}
+	return appendHintEntries(dst, buf), buf, nil
+}
+
+// loadGroups hands every step-th group from first on to rec.
+func loadGroups(fs vfs.FS, sealed []sealedHint, first, step int, rec Recovery) (err error) {
+	var newest newestTable
+	var entries []hintEntry
+	var buf []byte
+	for g := first; g < hintGroups; g += step {
+		newest.reset()
+		for i := range sealed {
+			if entries, buf, err = sealed[i].readGroup(fs, g, entries[:0], buf); err != nil {
+				return err
+			}
+			for _, e := range entries {
+				newest.add(e, i)
+			}
+		}
+		if rec.Reserve != nil {
+			rec.Reserve(g, newest.n)
+		}
+		newest.each(func(e hintEntry, i int) {
+			seg := sealed[i].seg
+			size := seg.entrySize(e)
+			seg.live.Add(size)
+			rec.Hint(e.hash, seg.loc(e.offset()), size, e.tomb())
+		})
+	}
+	return nil
 }
 
 // entrySize is the space of an entry; the hint cannot say it of the largest.
@@ -121,13 +205,6 @@ func (s *segment) entrySize(e hintEntry) int64 {
 		return size
 	}
 	return min(align(int64(sizeOf(s.data[e.offset():]))), s.size)
-}
-
-// groupOf returns the entries whose hash begins with the six bits g.
-func groupOf(entries []hintEntry, g uint64) []hintEntry {
-	from := sort.Search(len(entries), func(i int) bool { return entries[i].hash>>58 >= g })
-	to := from + sort.Search(len(entries)-from, func(i int) bool { return entries[from+i].hash>>58 > g })
-	return entries[from:to]
 }
 
 // newestTable keeps of each key the entry with the highest sequence: log order is apply order.

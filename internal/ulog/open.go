@@ -17,8 +17,8 @@ import (
 type Recovery struct {
 	// Opened is called first: the log can already be read at the locations that follow.
 	Opened func(l *Log)
-	// Reserve tells how many keys Hint will bring at most.
-	Reserve func(n int)
+	// Reserve tells how many keys Hint will bring whose hash has these highest six bits, just before, from the same goroutine.
+	Reserve func(first6, n int)
 	// Hint is called once for each distinct key of the sealed segments, with its newest entry, by several goroutines; calls
 	// for hashes with the same highest six bits come from one.
 	Hint func(hash, loc uint64, size int64, tombstone bool)
