@@ -43,7 +43,9 @@ func (s *segment) walk(k sums, known func() []int64, entry func(e Entry, off int
 	if s.kind == kindLog {
 		next = s.first
 	}
+	var pass ahead
 	for off := int64(segmentHeader); off < end; {
+		pass.at(s, off)
 		e, err := s.entryAt(k, off, end)
 		if err == nil && next != 0 && e.Seq != next {
 			err = fmt.Errorf("sequence %d is there", e.Seq)

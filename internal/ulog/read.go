@@ -29,6 +29,9 @@ func (l *Log) Read(loc uint64) (record.Raw, error) {
 		}
 		return nil, &CorruptError{Segment: seg.name(), Offset: off, Err: errNoEntry}
 	}
+	if seg.buf == nil { // what was just appended is in memory
+		seg.fetchLarge(off)
+	}
 	e, err := seg.checked(l.sums, off, seg.size)
 	if err != nil {
 		return nil, &CorruptError{Segment: seg.name(), Offset: off, Err: err}
@@ -88,6 +91,15 @@ func (s *segment) appended(off int64) []byte {
 		return nil
 	}
 	return s.buf[off:]
+}
+
+// fetchLarge has the system begin to read the entry at off, when it is large.
+func (s *segment) fetchLarge(off int64) {
+	var err error // who reads the entry meets it again
+	defer s.caught(debug.SetPanicOnFault(true), &err)
+	if size := int64(sizeOf(s.data[off:])); size >= largeEntry {
+		s.willNeed(off, off+min(size, s.size))
+	}
 }
 
 // checked returns the entry at off of the file, which must end by end. It allocates nothing for a good one.

@@ -20,6 +20,7 @@ type Reader struct {
 	l    *Log
 	seg  *segment
 	off  int64
+	pass ahead // over seg
 	next uint64
 }
 
@@ -111,13 +112,14 @@ func (r *Reader) seek() error {
 	if !ok {
 		return fmt.Errorf("%w: no segment holds sequence %d", ErrGone, r.next)
 	}
-	r.seg, r.off = seg, segmentHeader
+	r.seg, r.off, r.pass = seg, segmentHeader, ahead{}
 	if r.next > last {
 		r.off = used
 		return nil
 	}
 	end := min(seg.written.Load(), used)
 	for seq := seg.first; seq < r.next && r.off < end; seq++ {
+		r.pass.at(seg, r.off)
 		size, err := r.skip(seq, end)
 		if err != nil { // what is passed need not be good, but where it ends must be known
 			return r.find(end, err)
@@ -179,6 +181,7 @@ func (r *Reader) Next() (Entry, bool) {
 
 // read checks the entry at off: a damaged one is never sent.
 func (r *Reader) read() (Entry, error) {
+	r.pass.at(r.seg, r.off)
 	b, err := r.seg.checked(r.l.sums, r.off, min(r.seg.used.Load(), r.seg.written.Load()))
 	if err != nil {
 		return Entry{}, err

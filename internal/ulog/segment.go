@@ -115,6 +115,7 @@ func (s *segment) mapFile() error {
 		return fmt.Errorf("map: %w", err)
 	}
 	s.data, s.mapped = data, true
+	s.advise(unix.MADV_RANDOM)
 	return nil
 }
 

@@ -16,6 +16,8 @@ func (l *Log) recoverTail(tail []*segment, intact bool, visit func(Entry)) (*seg
 	headless := map[*segment]error{}
 	next := l.last.Load() + 1
 	for _, seg := range tail {
+		seg.advise(unix.MADV_SEQUENTIAL)
+		defer seg.advise(unix.MADV_RANDOM)
 		first, written, err := readSegmentHeader(seg.data, seg.kind, seg.id)
 		if err == nil && !written {
 			if isZero(seg.data) {
