@@ -53,6 +53,7 @@ var layers = map[string]layer{
 
 	"internal/cabinet": {level: 4},
 
+	"internal/feed":              {level: 5, may: []string{"internal/hlc", "internal/record", "internal/ulog", "internal/store"}},
 	"internal/migrate":           {level: 5, may: []string{"internal/tyrant"}},
 	"internal/mirror":            {level: 5},
 	"internal/replication":       {level: 5},

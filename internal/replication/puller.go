@@ -2,9 +2,7 @@ package replication
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -111,13 +109,6 @@ type PullStatus struct {
 
 // FoundEqual reports whether there was a comparison, and the last one found nothing.
 func (s PullStatus) FoundEqual() bool { return s.Equal != nil && *s.Equal }
-
-// mark is what the store remembers of a peer.
-type pullMark struct {
-	Position ulog.Position `json:"position"`
-	Part     int           `json:"part"`
-	Horizon  hlc.Stamp     `json:"horizon,omitempty"` // of the source, when the unfinished snapshot began
-}
 
 // NewPuller returns a puller; Start begins to follow.
 func NewPuller(cfg PullerConfig) *Puller {
@@ -308,13 +299,11 @@ func (p *Puller) load(node int) {
 		return
 	}
 	p.status.Node, p.pos, p.part = node, ulog.Position{}, -1
-	b := p.cfg.Store.Mark(markName(node))
-	if b == nil {
-		return
-	}
-	var m pullMark
-	if err := json.Unmarshal(b, &m); err != nil {
+	m, ok, err := p.cfg.Store.Followed(node)
+	if err != nil {
 		p.cfg.Logger.Warn("noted position of the peer is unreadable, asking for a snapshot", "peer", node, "err", err)
+	}
+	if !ok {
 		return
 	}
 	p.pos, p.part, p.copied = m.Position, m.Part, m.Horizon
@@ -328,8 +317,6 @@ func (p *Puller) addrOf(node int) string {
 	}
 	return p.cfg.Addr
 }
-
-func markName(node int) string { return fmt.Sprintf("follow/%d", node) }
 
 // settleLocked works out what the position means.
 func (p *Puller) settleLocked() {
@@ -369,11 +356,7 @@ func (p *Puller) note(force bool) {
 	if !due || p.status.Node == 0 {
 		return
 	}
-	b, err := json.Marshal(pullMark{p.pos, p.part, p.copied})
-	if err != nil {
-		panic("replication: mark does not marshal: " + err.Error())
-	}
-	own, err := p.cfg.Store.SetMark(markName(p.status.Node), b)
+	own, err := p.cfg.Store.SetFollowed(p.status.Node, store.Followed{Position: p.pos, Part: p.part, Horizon: p.copied})
 	if err != nil {
 		return // the store does not take writes; the position stays older, which is safe
 	}

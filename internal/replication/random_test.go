@@ -69,6 +69,7 @@ type run struct {
 	least  int64 // sum of those that some node must still have
 	killed bool  // a flush may have ended key "n"
 	unsafe []bool
+	watch  *watcher
 	newest []hlc.Stamp // of each node's own writes
 	back   []int       // of each node: it must have the writes before this one as soon as it has caught up; -1: that was checked
 }
@@ -97,6 +98,7 @@ func newRun(t *testing.T, seed uint64) *run {
 	if seed%2 == 1 {
 		r.retention = 5 * time.Second
 	}
+	r.watch = newWatcher(r, seed)
 	r.adapt = func(c *store.Config) {
 		c.SegmentSize, c.LogRetain, c.HorizonStep = 4096<<(seed%3), 32<<10, time.Second
 	}
@@ -136,6 +138,7 @@ func (r *run) run() {
 	r.sync()
 	for range 40 + r.random.IntN(160) {
 		r.step()
+		r.watch.step()
 		switch r.random.IntN(4) {
 		case 0:
 			synctest.Wait()
@@ -158,6 +161,7 @@ func (r *run) run() {
 		r.fail("nodes do not come together:%s", r.links())
 	}
 	r.check()
+	r.watch.check(!r.gentle)
 }
 
 // mendDisks starts nodes anew whose disk failed, and lets no other fail.

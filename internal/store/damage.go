@@ -123,8 +123,8 @@ func (s *Store) letGo(first, last uint64) {
 	}
 }
 
-// whole reports whether nothing is known to be missing here: only then may a peer take what this node lacks for forgotten.
-func (s *Store) whole() bool {
+// Whole reports whether nothing is known to be missing here: only then may a peer take what this node lacks for forgotten.
+func (s *Store) Whole() bool {
 	d := &s.damages
 	d.mu.Lock()
 	defer d.mu.Unlock()

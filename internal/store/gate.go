@@ -201,6 +201,9 @@ func (s *Store) Passed(seq uint64) (bool, error) {
 	return false, s.log.Failed()
 }
 
+// Acknowledged is the position up to which writes may be acknowledged at the node's own level.
+func (s *Store) Acknowledged() uint64 { return s.gate.passed.Load() }
+
 // Reached reports how far a write at seq has come that is to be acknowledged at a level: LevelLocal or LevelPeer once it
 // may be, DefaultLevel while it must wait. A write that asks for LevelPeer has reached LevelLocal if this node is solo, one
 // that asks for LevelLocal never more than that. Errors are those of Passed.

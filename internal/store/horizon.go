@@ -102,7 +102,7 @@ func (s *Store) Horizon() hlc.Stamp { return hlc.Stamp(s.horizon.value.Load()) }
 // Authority is the horizon up to which a peer may take what this node lacks for forgotten: 0 while something may be missing
 // here for another reason.
 func (s *Store) Authority() hlc.Stamp {
-	if !s.whole() {
+	if !s.Whole() {
 		return 0
 	}
 	return s.Horizon()
