@@ -77,7 +77,7 @@ func (n *Node) adminHandler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
 	n.cfg.Profile.Handle(mux)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		plain(w, http.StatusOK, fmt.Sprintf("futago %s, node %d: see /status /readyz /healthz /metrics", n.cfg.Version, n.cfg.Node))
+		plain(w, http.StatusOK, fmt.Sprintf("futago %s, node %d: see /status /readyz /healthz /metrics /changes", n.cfg.Version, n.cfg.Node))
 	})
 	return mux
 }

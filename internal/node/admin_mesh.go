@@ -63,6 +63,7 @@ func (n *Node) addMesh(mux *http.ServeMux) {
 	}
 	handle("GET /conflicts", false, n.serveConflicts)
 	handle("GET /digest", false, n.serveDigest)
+	handle("GET /changes", false, n.serveChanges)
 	handle("POST /records", false, n.serveRecords)
 	handle("POST /peers/forget", true, func(w http.ResponseWriter, r *http.Request) error {
 		node, err := strconv.Atoi(r.FormValue("node"))

@@ -12,7 +12,7 @@ type collector struct{ n *Node }
 var descs = struct {
 	ready, items, tombstones, live, logBytes, segments, memory, last, written, durable, compactions, compactFailed, impossible, refused,
 	solo, soloSeconds, soloEntered, unconfirmed, refusedWrites, lagEntries, lagSeconds, drift, caughtUp, linked, received, snapshots,
-	followerLag, conflicts, forgotten, evicted, horizon, damaged, lost, unequal, mended *prometheus.Desc
+	followerLag, watchers, conflicts, forgotten, evicted, horizon, damaged, lost, unequal, mended *prometheus.Desc
 }{
 	ready:         desc("node_ready", "1 when clients are served and nothing is wrong."),
 	items:         desc("store_items", "Records that are no tombstones."),
@@ -48,6 +48,7 @@ var descs = struct {
 	linked:        desc("replication_links_total", "Links to the peer established since the start.", "peer"),
 	received:      desc("replication_records_total", "Records received from the peer.", "peer"),
 	snapshots:     desc("replication_snapshots_total", "Snapshots received completely.", "peer"),
+	watchers:      desc("feed_followers", "Clients that follow the changes on the admin port."),
 	followerLag:   desc("replication_follower_lag_entries", "Entries of this log that a follower has not applied.", "peer"),
 }
 
@@ -75,6 +76,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if s.Store == nil {
 		return
 	}
+	gauge(descs.watchers, float64(c.n.feed.Followers()))
 	gauge(descs.items, float64(s.Store.Items))
 	gauge(descs.tombstones, float64(s.Store.Tombstones))
 	gauge(descs.live, float64(s.Store.Bytes))

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/futago/futago/internal/feed"
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/replication"
@@ -46,6 +47,7 @@ type Node struct {
 	users  *users.Users        // nil: everybody may do everything
 	tls    *server.TLS         // nil: no client address wants it
 	script *script.Host        // nil: there is none
+	feed   *feed.Feed          // what changes, for the admin port
 
 	mirrors mirrors
 	links   links
@@ -184,6 +186,7 @@ func (n *Node) open() error {
 	if n.server, err = n.newServer(); err != nil {
 		return err
 	}
+	n.feed = feed.New(n.store, n.cfg.Node)
 	n.follow()
 	n.opened.Store(true)
 	return nil
@@ -277,6 +280,7 @@ func (n *Node) start() error {
 func (n *Node) drain() error {
 	n.setState(Draining, "asked to stop")
 	close(n.stopping)
+	n.feed.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.DrainTimeout)
 	defer cancel()
 	var errs []error

@@ -367,7 +367,7 @@ func TestMetricNames(t *testing.T) {
 	b.waitReady(t)
 	_, body := fetch(t, a, "/metrics")
 	want := []string{
-		"node_ready", "store_items", "store_tombstones", "store_live_bytes", "store_log_bytes", "store_log_segments", "store_memory_bytes",
+		"node_ready", "feed_followers", "store_items", "store_tombstones", "store_live_bytes", "store_log_bytes", "store_log_segments", "store_memory_bytes",
 		"store_last_sequence", "store_written_sequence", "store_durable_sequence", "store_compactions_total",
 		"store_compactions_failed_total", "store_impossible_pairs_total", "store_refusing_writes", "store_solo", "store_solo_seconds_total",
 		"store_solo_entered_total", "store_unconfirmed_writes_total", "store_refused_writes_total",

@@ -163,6 +163,7 @@ func (n *Node) again(reason string, away bool) {
 	defer c.mu.Unlock()
 	if away {
 		n.server.Suspend()
+		n.feed.Interrupt()
 	}
 	if len(n.pullers()) > 0 {
 		n.setState(CatchingUp, reason) // before this returns, so that nobody finds the node ready

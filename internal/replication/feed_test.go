@@ -122,6 +122,9 @@ func (w *watcher) read(n int) (read int) {
 // check compares what the watcher has with what all nodes hold. lossy says that writes may have been lost that nobody
 // acknowledged, or that a disk had alone.
 func (w *watcher) check(lossy bool) {
+	if w.cursor != nil {
+		w.leave() // its store may be that of a dead process
+	}
 	for w.cursor == nil {
 		w.connect(0)
 	}
