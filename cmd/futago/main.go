@@ -78,6 +78,7 @@ Exit codes:
 		newUsersCommand(),
 		newVerifyCommand(),
 		newVersionCommand(),
+		newWatchCommand(),
 	)
 	for _, tool := range tyrantTools {
 		root.AddCommand(tool.command())
