@@ -54,6 +54,7 @@ func (w *watch) follow(ctx context.Context, n *adminNode) error {
 		return explain(refusalOf(response))
 	}
 	in := bufio.NewReaderSize(response.Body, 64<<10)
+	defer w.out.Flush() // whole lines, before anything is noted
 	for {
 		e, err := readEvent(in, func() { silence.Reset(n.timeout) })
 		if err != nil {
