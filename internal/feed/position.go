@@ -14,11 +14,12 @@ import (
 
 // Position is how far a client has read. Its text form is opaque to clients: base64url of, little-endian,
 //
-//	 0  version 2, 1
-//	 1  node 2, place 28 (life 16, sequence 8, CRC of the entry 4)
-//	31  claims 1
-//	32  claims, 31 each: node 2, place 28, gap 1; by node
-//	..  CRC-32C of all before
+//	 0  version    1
+//	 1  node       2
+//	 3  place     28  life 16, sequence 8, CRC of the entry there 4
+//	31  claims     1  how many
+//	32  claims, 31 each, by node: node 2, place 28, gap 1
+//	..  CRC-32C    4  of all before
 type Position struct {
 	Node   int           // whose log was read
 	At     ulog.Position // the last entry in it that was passed
