@@ -13,8 +13,9 @@ const (
 	MaxFollowers = 64
 	// heartbeat is how often a client of a stream is told that the node lives, and where it is.
 	heartbeat = 3 * time.Second
-	// slowest is how long a client may take for a piece of the answer.
+	// slowest is how long a client may take for a piece of the answer, hurried for what is left of it once it must end.
 	slowest = 10 * time.Second
+	hurried = time.Second
 	// stretch is how many changes that a client does not want are passed before it is looked at again.
 	stretch = 1024
 )
@@ -27,8 +28,9 @@ var (
 
 // Feed serves the changes of one node over HTTP.
 type Feed struct {
-	st   *store.Store
-	node int
+	st      *store.Store
+	node    int
+	slowest time.Duration
 
 	mu        sync.Mutex
 	ended     chan struct{} // closed when those who follow now must end
@@ -39,7 +41,7 @@ type Feed struct {
 
 // New returns the feed of a node.
 func New(st *store.Store, node int) *Feed {
-	return &Feed{st: st, node: node, ended: make(chan struct{})}
+	return &Feed{st: st, node: node, slowest: slowest, ended: make(chan struct{})}
 }
 
 // enter counts a client in. It must call leave, and soon after ended is closed.

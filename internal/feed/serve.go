@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -39,7 +40,8 @@ func (f *Feed) Serve(w http.ResponseWriter, r *http.Request, sees func(key []byt
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	a := &answer{req: req, cursor: c, control: http.NewResponseController(w), ctx: ctx, ended: ended, rose: make(chan struct{}, 1)}
-	a.out = bufio.NewWriterSize(patient{w, a.control}, 32<<10)
+	a.out = bufio.NewWriterSize(patient{w, a, f.slowest}, 32<<10)
+	defer a.hurry()()
 	defer f.st.OnPass(func() {
 		select {
 		case a.rose <- struct{}{}:
@@ -82,14 +84,37 @@ func refuse(w http.ResponseWriter, code int, err error) {
 // patient gives the client the same time for every piece.
 type patient struct {
 	w       io.Writer
-	control *http.ResponseController
+	a       *answer
+	slowest time.Duration
 }
 
 func (p patient) Write(b []byte) (int, error) {
-	if err := p.control.SetWriteDeadline(time.Now().Add(slowest)); err != nil {
+	if err := p.a.control.SetWriteDeadline(time.Now().Add(p.slowest)); err != nil {
 		return 0, err
 	}
+	select {
+	case <-p.a.ended: // the deadline may have come before this one
+		p.a.control.SetWriteDeadline(time.Now().Add(hurried))
+	default:
+	}
 	return p.w.Write(b)
+}
+
+// hurry lets no client that reads slowly hold up the end, until stop is called.
+func (a *answer) hurry() (stop func()) {
+	over := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		select {
+		case <-a.ended:
+			a.control.SetWriteDeadline(time.Now().Add(hurried))
+		case <-over:
+		}
+	})
+	return func() {
+		close(over)
+		done.Wait()
+	}
 }
 
 // answer is one answer on its way.

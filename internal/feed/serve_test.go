@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -442,6 +443,40 @@ func TestLargeValues(t *testing.T) {
 	_, body := h.get("from=" + url.QueryEscape(d.Position))
 	if err := json.Unmarshal([]byte(body), &typed); err != nil || len(typed.Changes) != 1 || !bytes.Equal(typed.Changes[0].Value, binary) {
 		t.Errorf("the binary value came otherwise, %v", err)
+	}
+}
+
+// A client that does not read is cut off, and holds up nobody who stops the node.
+func TestSlowClients(t *testing.T) {
+	h := newHost(t, nil)
+	start := h.poll("").Position
+	for i := range 40 {
+		h.set(fmt.Sprint("k", i), strings.Repeat("x", 1<<20))
+	}
+	idle := func() {
+		t.Helper()
+		conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprintf(conn, "GET /changes?from=%s HTTP/1.1\r\nHost: node\r\nAccept: text/event-stream\r\n\r\n", start)
+		eventually(t, "the client follows", func() bool { return h.feed.Followers() == 1 })
+	}
+	h.feed.slowest = 100 * time.Millisecond
+	idle()
+	eventually(t, "it is cut off", func() bool { return h.feed.Followers() == 0 })
+	h.feed.slowest = time.Hour
+	idle()
+	closed := make(chan struct{})
+	go func() {
+		h.feed.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		t.Fatal("a client that does not read holds up the end")
 	}
 }
 
