@@ -116,6 +116,9 @@ type Stats struct {
 	Ops              uint64 `json:"ops"`  // requests of all protocols; each key of a multi-get is one
 	Gets             uint64 `json:"gets"` // keys asked for
 	Sets             uint64 `json:"sets"`
+	Deletes          uint64 `json:"deletes"`
+	Arithmetic       uint64 `json:"arithmetic"` // incr and decr
+	Touches          uint64 `json:"touches"`
 	Hits             uint64 `json:"hits"`
 	Misses           uint64 `json:"misses"`
 	BytesRead        uint64 `json:"bytes_read"`
@@ -132,7 +135,8 @@ func (s *Server) Stats() Stats {
 	}
 	return Stats{
 		CurrConnections: s.conns.Load(), TotalConnections: n[connsAccepted], Rejected: n[connsRejected], Ops: ops,
-		Gets: n[cmdGet], Sets: n[cmdSet], Hits: n[getHits], Misses: n[getMisses],
-		BytesRead: n[bytesRead], BytesWritten: n[bytesWritten], Pending: s.pending.Load(),
+		Gets: n[cmdGet], Sets: n[cmdSet], Touches: n[cmdTouch],
+		Deletes: n[deleteHits] + n[deleteMisses], Arithmetic: n[incrHits] + n[incrMisses] + n[decrHits] + n[decrMisses],
+		Hits: n[getHits], Misses: n[getMisses], BytesRead: n[bytesRead], BytesWritten: n[bytesWritten], Pending: s.pending.Load(),
 	}
 }

@@ -129,7 +129,7 @@ func (l *loop) run() {
 		// A full list of events, or a connection that was not watched yet, may hide requests that have arrived.
 		hidden := len(events) == len(l.events) || l.fresh
 		l.fresh = false
-		if l.srv.draining.Load() && !hidden && l.drained() {
+		if l.srv.lettingGo() && !hidden && l.drained() && l.srv.draining.Load() {
 			return
 		}
 	}
@@ -138,7 +138,7 @@ func (l *loop) run() {
 // timeout is how long the loop may sleep, in milliseconds.
 func (l *loop) timeout() int {
 	if len(l.resume) == 0 {
-		if len(l.stalled) > 0 || l.srv.draining.Load() {
+		if len(l.stalled) > 0 || l.srv.lettingGo() {
 			return stallMillis
 		}
 		return tickMillis

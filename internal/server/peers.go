@@ -16,6 +16,7 @@ type peer struct {
 	listen   string
 	protocol Protocol     // of the listener
 	tls      TLSMode      // of the listener
+	since    int64        // ms since hlc.Epoch
 	last     atomic.Int64 // ms since hlc.Epoch of the last bytes
 }
 
@@ -27,7 +28,7 @@ type peers struct {
 }
 
 func (p *peers) add(remote string, l *listener, now int64) *peer {
-	c := &peer{remote: remote, listen: l.label, protocol: l.Protocols, tls: l.TLS}
+	c := &peer{remote: remote, listen: l.label, protocol: l.Protocols, tls: l.TLS, since: now}
 	c.last.Store(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -33,6 +33,7 @@ type Server struct {
 	pending   atomic.Int64 // bytes of unsent output and partial input
 	draining  atomic.Bool
 	suspended atomic.Bool
+	leaving   atomic.Bool // SendAway lets clients go
 	peers     peers
 	streams   streams // of the goroutine carrier
 	prefixes  prefixes
@@ -171,9 +172,6 @@ func (s *Server) Suspend() {
 	}
 	s.streams.closeAll()
 }
-
-// Resume serves clients again.
-func (s *Server) Resume() { s.suspended.Store(false) }
 
 // sendsAway reports whether clients are to be sent away. Who would suspend the server may not have run yet, so it is asked.
 func (s *Server) sendsAway() bool {

@@ -49,7 +49,7 @@ func (s *streams) start(srv *Server, c net.Conn, first []byte, p *peer) {
 	s.open[st] = struct{}{}
 	s.mu.Unlock()
 	st.in = append(make([]byte, 0, max(smallBuffer, len(first))), first...)
-	if srv.draining.Load() {
+	if srv.lettingGo() {
 		st.drain() // a loop may give a connection after all others were told
 	}
 	s.group.Go(func() {

@@ -2,9 +2,11 @@ package server
 
 import (
 	"bufio"
+	"context"
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A suspended server executes nothing, sends away who is there and who comes, in every protocol, and serves again afterwards.
@@ -28,6 +30,46 @@ func TestSuspend(t *testing.T) {
 		c := dial(t, s)
 		c.send("get k\r\n")
 		c.expect("VALUE k 0 1\r\na\r\nEND\r\n")
+	})
+}
+
+// A server that sends its clients away answers what they have sent, closes the connections that wait for nothing, and takes nobody until
+// it goes on.
+func TestSendAway(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		s := startServer(t, openStore(t, nil), carrier)
+		idle, half, web := dial(t, s), dial(t, s), dial(t, s)
+		idle.send("set k 0 0 1\r\na\r\n")
+		idle.expect("STORED\r\n")
+		half.send("set k 0 0 1\r\n")
+		web.send(put("/w", "", "a"))
+		if resp, err := http.ReadResponse(bufio.NewReader(web), nil); err != nil || resp.StatusCode != 201 {
+			t.Fatalf("put: %v, %v", resp, err)
+		}
+		eventually(t, "the half of a request has arrived", func() bool { return s.Stats().BytesRead > 30 })
+		if list, all := s.Clients(10); all != 1 || len(list) != 1 || list[0].Connections != 3 || list[0].Host != "127.0.0.1" {
+			t.Errorf("clients: got %+v and %d, want one machine with 3 connections", list, all)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		gone := make(chan struct{})
+		go func() { defer close(gone); s.SendAway(ctx) }()
+		idle.expectEnd()
+		web.expectEnd()
+		half.send("b\r\n")
+		half.expect("STORED\r\n")
+		half.expectEnd()
+		<-gone
+		if ctx.Err() != nil {
+			t.Error("the clients went, and it waited on")
+		}
+		late := dial(t, s)
+		_, _ = late.Write([]byte("set k 0 0 1\r\nc\r\n")) // it may be closed already
+		late.expectEnd()
+		s.Resume()
+		c := dial(t, s)
+		c.send("get k\r\n")
+		c.expect("VALUE k 0 1\r\nb\r\nEND\r\n")
 	})
 }
 
