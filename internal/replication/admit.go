@@ -3,6 +3,7 @@ package replication
 import (
 	"fmt"
 	"net"
+	"strconv"
 
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/store"
@@ -56,4 +57,28 @@ func (s *Source) addrOf(h *hello, conn net.Conn) string {
 		return ""
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// adminOf is where the follower's admin port can be asked. A follower tells of its own machine only: what it names otherwise, or what
+// cannot be reached from here, is left out, so that nobody makes this node ask others.
+func adminOf(h *hello, remote net.Addr) string {
+	host, port, err := net.SplitHostPort(h.Admin)
+	if err != nil {
+		return ""
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return ""
+	}
+	from, _, err := net.SplitHostPort(remote.String())
+	if err != nil {
+		return ""
+	}
+	at, came := net.ParseIP(host), net.ParseIP(from)
+	switch {
+	case host == "" || at != nil && at.IsUnspecified():
+		return net.JoinHostPort(from, port)
+	case at == nil || came == nil, !at.Equal(came) && !(at.IsLoopback() && came.IsLoopback()):
+		return ""
+	}
+	return h.Admin
 }

@@ -38,11 +38,12 @@ type FollowerStatus struct {
 	Lag       uint64 `json:"lag_entries"` // behind the end of this log
 	Part      int    `json:"snapshot_part"`
 	Parts     int    `json:"snapshot_parts"`
-	DriftMs   int64  `json:"drift_ms"`   // its clock ahead of this one
-	Snapshots int64  `json:"snapshots"`  // sent on this connection
-	SentBytes int64  `json:"sent_bytes"` // of frames
-	WireBytes int64  `json:"wire_bytes"` // that took on the wire: packed, and with what TLS adds
-	Link      string `json:"link"`       // how the connection is protected and packed
+	DriftMs   int64  `json:"drift_ms"`        // its clock ahead of this one
+	Snapshots int64  `json:"snapshots"`       // sent on this connection
+	SentBytes int64  `json:"sent_bytes"`      // of frames
+	WireBytes int64  `json:"wire_bytes"`      // that took on the wire: packed, and with what TLS adds
+	Link      string `json:"link"`            // how the connection is protected and packed
+	Admin     string `json:"admin,omitempty"` // where its admin port can be reached from here; empty: not known
 }
 
 // tell passes news of this link to the store's gate, unless a newer one of the same peer has taken over: the gate would take it

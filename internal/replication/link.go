@@ -121,7 +121,7 @@ func (p *Puller) introduce(conn net.Conn, frames *frameReader) (*welcome, error)
 		p.pos = ulog.Position{} // everything, for nothing that is here is surely the newest
 	}
 	h := hello{Version: protocolVersion, Node: p.cfg.Node, Life: st.Log().Identity(), Position: p.pos, Partial: p.part, Own: st.Log().Origin(p.cfg.Node),
-		Horizon: p.copied, Addr: p.cfg.Advertise, Items: items}
+		Horizon: p.copied, Addr: p.cfg.Advertise, Items: items, Admin: p.cfg.Admin}
 	if above, open := st.Gap(g.Node); open {
 		h.Own = above
 	} else if p.part >= 0 {

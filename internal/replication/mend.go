@@ -159,6 +159,19 @@ func (p *Puller) Mend(part int) {
 			p.audit.diff.Ranges = append(p.audit.diff.Ranges, r)
 		}
 	}
+	p.hurryLocked()
+}
+
+// Verify makes the comparison with the peer due now: it is made as soon as nothing has come for idleFor.
+func (p *Puller) Verify() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.audit.done = time.Time{}
+	p.hurryLocked()
+}
+
+// hurryLocked looks at once whether a question is due.
+func (p *Puller) hurryLocked() {
 	select {
 	case p.hurry <- struct{}{}:
 	default:

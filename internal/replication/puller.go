@@ -19,6 +19,7 @@ type PullerConfig struct {
 	Node        int
 	Addr        string        // peer port of the other node
 	Advertise   string        // peer port of this node, for the other one; without a host: at the address that it comes from
+	Admin       string        // admin port of this node, likewise; "" is none
 	VerifyEvery time.Duration // how often nodes compare what they hold while they are idle; default 30 s
 	PeerTimeout time.Duration // silence after which the peer is gone; default 3 s
 	// Durable makes the position that is confirmed as durable wait for a sync; false where nothing is ever synced.

@@ -211,7 +211,8 @@ func (s *Source) handle(raw net.Conn) error {
 		return nil
 	}
 	f := &follower{s: s, conn: conn, node: h.Node, life: h.Life, lastSeen: time.Now()}
-	f.status = FollowerStatus{Node: h.Node, Addr: conn.RemoteAddr().String(), Link: conn.String(), State: "stream", Applied: h.Position.Seq, Parts: store.ScanParts}
+	f.status = FollowerStatus{Node: h.Node, Addr: conn.RemoteAddr().String(), Link: conn.String(), State: "stream", Applied: h.Position.Seq, Parts: store.ScanParts,
+		Admin: adminOf(&h, conn.RemoteAddr())}
 	if err := s.enter(f); err != nil {
 		return err
 	}

@@ -84,13 +84,14 @@ type greeting struct {
 type hello struct {
 	Version  int           `json:"version"`
 	Node     int           `json:"node"`
-	Life     ulog.Identity `json:"life"`     // of the follower's log
-	Position ulog.Position `json:"position"` // in the source's log; zero: nothing yet
-	Partial  int           `json:"partial"`  // parts that it has of an unfinished snapshot by this source, -1: none is unfinished
-	Own      hlc.Stamp     `json:"own"`      // it has all its own writes up to this stamp
-	Horizon  hlc.Stamp     `json:"horizon"`  // of the source, when the unfinished snapshot began
-	Addr     string        `json:"addr"`     // where the follower can be followed itself; without a host: at the address that it comes from
-	Items    int64         `json:"items"`    // records that it has
+	Life     ulog.Identity `json:"life"`            // of the follower's log
+	Position ulog.Position `json:"position"`        // in the source's log; zero: nothing yet
+	Partial  int           `json:"partial"`         // parts that it has of an unfinished snapshot by this source, -1: none is unfinished
+	Own      hlc.Stamp     `json:"own"`             // it has all its own writes up to this stamp
+	Horizon  hlc.Stamp     `json:"horizon"`         // of the source, when the unfinished snapshot began
+	Addr     string        `json:"addr"`            // where the follower can be followed itself; without a host: at the address that it comes from
+	Items    int64         `json:"items"`           // records that it has
+	Admin    string        `json:"admin,omitempty"` // its admin port; without a host: at the address that it comes from
 }
 
 // welcome says what follows.
