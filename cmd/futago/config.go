@@ -51,7 +51,7 @@ func serveSettings(c *serveConfig) *settings {
 	s.add("peer-secret-file", textValue(&n.PeerSecretFile), "accept a peer that knows the secret in this `FILE`, at least 16 bytes, the same on both nodes")
 	s.add("peer-compress", choiceValue(&n.PeerCompress, "none", "zstd"), "pack the log on its way to the peer, where both nodes say so")
 	s.add("peer-copy-rate", sizeValue(&n.PeerCopyRate), "how many bytes a second a full copy to the peer may take, 1MiB and more; 0 is no bound")
-	s.add("admin-listen", textValue(&n.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
+	s.add("admin-listen", textValue(&n.AdminListen), "serve the dashboard, /healthz /readyz /metrics /status at `ADDR`, or none")
 	addProfileSettings(s, &n.Profile)
 
 	s.add("fsync", choiceValue(&n.Fsync, "never", "interval", "always"), "what a positive reply to a write means: written to the system, synced soon, synced")

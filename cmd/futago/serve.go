@@ -57,6 +57,7 @@ that. Under systemd the unit is ready when clients are served.`,
 			if err := errors.Join(table.load(cmd), config.Node.Validate()); err != nil {
 				return usageError{err}
 			}
+			config.Node.Settings = table.inForce()
 			return config.serve(cmd.Context(), config.Log.newLogger(cmd.ErrOrStderr()))
 		},
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+	"github.com/futago/futago/internal/node"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -99,6 +100,19 @@ func (s *settings) addRare(name string, v value, usage string) *setting {
 func (s *settings) withFile() {
 	s.fileSetting = s.add("config", textValue(&s.file), "read settings from this TOML `file`")
 	s.fileSetting.outsideFile = true
+}
+
+// inForce lists the settings as the node tells them. Secrets have no value.
+func (s *settings) inForce() []node.Setting {
+	list := make([]node.Setting, 0, len(s.list))
+	for _, st := range s.list {
+		shown := node.Setting{Name: st.name, Values: []string{}, Source: st.source, Secret: st.secret}
+		if !st.secret {
+			shown.Values = append(shown.Values, st.value.words()...)
+		}
+		list = append(list, shown)
+	}
+	return list
 }
 
 // bind gives cmd a flag for every setting that has one. Help shows them in the order of the table.

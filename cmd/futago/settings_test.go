@@ -154,3 +154,26 @@ func FuzzParseFile(f *testing.F) {
 		}
 	})
 }
+
+// What a node tells of its settings has where they came from, and no secrets.
+func TestSettingsInForce(t *testing.T) {
+	s := newSample()
+	s.Names, s.Secret = []string{"a", "b"}, "open sesame"
+	list := s.table.inForce()
+	if len(list) != len(s.table.list) {
+		t.Fatalf("got %d settings, want %d", len(list), len(s.table.list))
+	}
+	for _, got := range list {
+		want := got
+		want.Source = "default"
+		switch got.Name {
+		case "names":
+			want.Values = []string{"a", "b"}
+		case "secret":
+			want.Values, want.Secret = []string{}, true
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("setting %s differs (-want +got):\n%s", got.Name, diff)
+		}
+	}
+}

@@ -109,7 +109,7 @@ func printStatusTable(w io.Writer, documents []statusDocument) error {
 	}
 	fmt.Fprintln(table)
 	for _, name := range statusNames(documents) {
-		if isEvent(name) {
+		if isEvent(name) || isWarning(name) {
 			continue
 		}
 		fmt.Fprint(table, name)

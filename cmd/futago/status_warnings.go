@@ -3,28 +3,26 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
-// statusWarning says what is wrong with a node by its status, "" for nothing: that it keeps its promises to clients in part
-// only, or refuses them.
-func statusWarning(d statusDocument) string {
-	switch refusal := d.items["store.refusal"]; {
-	case refusal != "":
-		return "writes are refused: " + refusal
-	case d.items["acknowledgement.solo"] == "true":
-		return "SOLO: writes are acknowledged without a peer: " + d.items["acknowledgement.solo_reason"]
-	}
-	return ""
-}
+// isWarning reports whether an item belongs to the warnings, which are sentences.
+func isWarning(name string) bool { return strings.HasPrefix(name, "warnings.") }
 
-// printStatusWarnings prints a line for each document that has a warning.
+// printStatusWarnings prints what the nodes say is wrong with them, and what to do.
 func printStatusWarnings(w io.Writer, documents []statusDocument) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	title := "\nwarnings\n"
 	for _, d := range documents {
-		if text := statusWarning(d); text != "" {
+		for i := 0; ; i++ {
+			prefix := fmt.Sprintf("warnings.%d.", i)
+			text, ok := d.items[prefix+"text"]
+			if !ok {
+				break
+			}
 			fmt.Fprintf(table, "%s%s\t%s\n", title, d.admin, text)
+			fmt.Fprintf(table, "\t%s\n", d.items[prefix+"advice"])
 			title = ""
 		}
 	}

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-// A node that is solo, or refuses writes, is named below the table.
+// What nodes warn of stands below the table, with what to do.
 func TestStatusWarnings(t *testing.T) {
 	var documents []statusDocument
 	for _, x := range []struct{ admin, body string }{
-		{"a:1", `{"store":{"refusal":""},"acknowledgement":{"mode":"peer","solo":true,"solo_reason":"link to the peer is closed"}}`},
-		{"b:1", `{"store":{"refusal":"not stored"},"acknowledgement":{"mode":"strict","solo":false,"refusal":"not stored"}}`},
-		{"c:1", `{"store":{"refusal":""},"acknowledgement":{"mode":"peer","solo":false}}`},
+		{"a:1", `{"warnings":[{"level":"error","text":"first","advice":"Do this."},{"level":"warn","text":"second","advice":"Do that."}]}`},
+		{"b:1", `{"warnings":[{"level":"warn","text":"third","advice":"Wait."}]}`},
+		{"c:1", `{"warnings":[]}`},
 		{"d:1", `{"state":"recovering"}`},
 	} {
 		d, err := decodeStatus([]byte(x.body))
@@ -25,8 +25,8 @@ func TestStatusWarnings(t *testing.T) {
 	if err := printStatusTable(&out, documents); err != nil {
 		t.Fatal(err)
 	}
-	want := "\nwarnings\na:1  SOLO: writes are acknowledged without a peer: link to the peer is closed\nb:1  writes are refused: not stored\n"
-	if !strings.HasSuffix(out.String(), want) {
+	want := "\nwarnings\na:1  first\n     Do this.\na:1  second\n     Do that.\nb:1  third\n     Wait.\n"
+	if !strings.HasSuffix(out.String(), want) || strings.Contains(out.String(), "warnings.0") {
 		t.Errorf("got\n%s\nwant it to end with\n%s", &out, want)
 	}
 	out.Reset()

@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,12 +12,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// adminServer serves health, status and metrics. It is open from the first moment to the last.
+// adminServer serves health, status, metrics, the dashboard and what operators ask for. It is open from the first moment to the last.
 type adminServer struct {
 	ln   net.Listener
 	http *http.Server
 	done chan struct{}
 }
+
+// maxAdminHead has room for a key of 65,535 bytes, fully percent-encoded.
+const maxAdminHead = 256 << 10
 
 func (n *Node) openAdmin() (*adminServer, error) {
 	l, err := server.ParseListen(n.cfg.AdminListen)
@@ -29,7 +33,7 @@ func (n *Node) openAdmin() (*adminServer, error) {
 	}
 	a := &adminServer{ln: ln, done: make(chan struct{}), http: &http.Server{
 		Handler: n.adminHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		IdleTimeout: time.Minute, MaxHeaderBytes: maxAdminHead,
 	}}
 	n.logger.Info("listening for admin requests", "addr", ln.Addr().String())
 	go func() {
@@ -73,13 +77,47 @@ func (n *Node) adminHandler() http.Handler {
 		enc.SetIndent("", "  ")
 		enc.Encode(n.Status())
 	})
-	n.addMesh(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
 	n.cfg.Profile.Handle(mux)
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		plain(w, http.StatusOK, fmt.Sprintf("futago %s, node %d: see /status /readyz /healthz /metrics /changes", n.cfg.Version, n.cfg.Node))
-	})
-	return mux
+	addPage(mux)
+	n.addDocuments(mux)
+	n.addActions(mux)
+	return n.guard(mux)
+}
+
+// addDocuments adds what tools and the dashboard read of an opened node.
+func (n *Node) addDocuments(mux *http.ServeMux) {
+	for pattern, serve := range map[string]func(w http.ResponseWriter, r *http.Request) error{
+		"GET /changes":   n.serveChanges,
+		"GET /clients":   n.serveClients,
+		"GET /conflicts": n.serveConflicts,
+		"GET /digest":    n.serveDigest,
+		"GET /history":   n.serveHistory,
+		"GET /key":       n.serveKey,
+		"GET /peers":     n.servePeers,
+		"GET /segments":  n.serveSegments,
+		"GET /settings":  n.serveSettings,
+		"POST /records":  n.serveRecords,
+	} {
+		mux.HandleFunc(pattern, n.whenOpen(serve))
+	}
+}
+
+// whenOpen serves once the store is there, and tells errors in text.
+func (n *Node) whenOpen(serve func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !n.opened.Load() {
+			plain(w, http.StatusServiceUnavailable, "the log is being read: ask again")
+			return
+		}
+		if err := serve(w, r); err != nil {
+			code := http.StatusInternalServerError
+			if status, ok := errors.AsType[httpError](err); ok {
+				code = status.code
+			}
+			plain(w, code, err.Error())
+		}
+	}
 }
 
 func plain(w http.ResponseWriter, code int, text string) {

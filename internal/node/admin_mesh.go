@@ -14,12 +14,6 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// actionHeader must be on every request that changes something: a page of another site cannot set it.
-const actionHeader = "Futago-Admin"
-
-// maxDifference bounds the question for records, bytes.
-const maxDifference = 1 << 20
-
 // RecordLine is what GET /records tells of a record, one JSON object a line.
 type RecordLine struct {
 	Key     []byte    `json:"key"`
@@ -40,75 +34,9 @@ type DigestDocument struct {
 	Digest *store.Digest `json:"digest"`
 }
 
-// addMesh adds what tools ask a node about the mesh.
-func (n *Node) addMesh(mux *http.ServeMux) {
-	handle := func(pattern string, action bool, f func(w http.ResponseWriter, r *http.Request) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if action && r.Header.Get(actionHeader) == "" {
-				plain(w, http.StatusForbidden, "the request must have the header "+actionHeader+": 1")
-				return
-			}
-			if !n.opened.Load() {
-				plain(w, http.StatusServiceUnavailable, "the log is being read: ask again")
-				return
-			}
-			if err := f(w, r); err != nil {
-				code := http.StatusInternalServerError
-				if status, ok := errors.AsType[httpError](err); ok {
-					code = status.code
-				}
-				plain(w, code, err.Error())
-			}
-		})
-	}
-	handle("GET /conflicts", false, n.serveConflicts)
-	handle("GET /digest", false, n.serveDigest)
-	handle("GET /changes", false, n.serveChanges)
-	handle("POST /records", false, n.serveRecords)
-	handle("POST /peers/forget", true, func(w http.ResponseWriter, r *http.Request) error {
-		node, err := strconv.Atoi(r.FormValue("node"))
-		if err != nil {
-			return httpError{http.StatusBadRequest, fmt.Errorf("node %q: want its id", r.FormValue("node"))}
-		}
-		if err := n.forgettable(node); err != nil {
-			return httpError{http.StatusConflict, err}
-		}
-		if err := n.store.ForgetPeer(node); err != nil {
-			return httpError{http.StatusNotFound, fmt.Errorf("forget node %d: %w", node, err)}
-		}
-		n.logger.Warn("a node was removed from the mesh", "peer", node)
-		plain(w, http.StatusOK, fmt.Sprintf("node %d is removed from the mesh", node))
-		return nil
-	})
-	handle("POST /clock/admit", true, func(w http.ResponseWriter, r *http.Request) error {
-		up, err := n.store.AdmitClock()
-		if errors.Is(err, store.ErrNothingToAdmit) {
-			return httpError{http.StatusConflict, err}
-		}
-		if err != nil {
-			return err
-		}
-		plain(w, http.StatusOK, fmt.Sprintf("stamps up to %s are taken", up.Time().Format("2006-01-02T15:04:05Z07:00")))
-		return nil
-	})
-}
-
 type httpError struct {
 	code int
 	error
-}
-
-// forgettable says why a node must not be removed: it is there.
-func (n *Node) forgettable(node int) error {
-	if n.source == nil {
-		return nil
-	}
-	for _, f := range n.source.Followers() {
-		if f.Node == node {
-			return fmt.Errorf("node %d is connected: stop it first", node)
-		}
-	}
-	return nil
 }
 
 func (n *Node) serveConflicts(w http.ResponseWriter, r *http.Request) error {
@@ -137,7 +65,7 @@ func (n *Node) serveDigest(w http.ResponseWriter, r *http.Request) error {
 
 // serveRecords lists the records of the ranges that are asked for, deletes included.
 func (n *Node) serveRecords(w http.ResponseWriter, r *http.Request) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDifference))
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return httpError{http.StatusBadRequest, fmt.Errorf("read question: %w", err)}
 	}

@@ -71,7 +71,7 @@ type Config struct {
 	// PeerCopyRate bounds full copies that are sent to the peer, in bytes a second; 0 is no bound.
 	PeerCopyRate int64
 
-	// AdminListen serves /healthz /readyz /status /metrics; "none" turns it off.
+	// AdminListen serves the dashboard, /healthz /readyz /status /metrics and what operators ask for; "none" turns it off.
 	AdminListen string
 	// Profile is what AdminListen serves of profiles.
 	Profile profile.Config
@@ -127,12 +127,22 @@ type Config struct {
 	// Threads is the number of network loops; 0 is half of the cores, at least one.
 	Threads int
 
+	// Settings are all settings in force in words, for those who ask the admin port; without secrets.
+	Settings []Setting
 	// Version is that of the program, as x.y.z.
 	Version string
 	// Logger receives the node's log; nil discards it.
 	Logger *slog.Logger
 	// Now is the wall clock; nil means time.Now.
 	Now func() time.Time
+}
+
+// Setting is one value in force.
+type Setting struct {
+	Name   string   `json:"name"`
+	Values []string `json:"values"` // more than one only of a list; empty of a secret
+	Source string   `json:"source"` // default, a file, variable or flag
+	Secret bool     `json:"secret,omitempty"`
 }
 
 // DefaultConfig returns the configuration of a single node on loopback.

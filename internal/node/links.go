@@ -65,7 +65,7 @@ func (n *Node) follow() {
 func (n *Node) addLink(addr string, member int) {
 	l := &link{member: member, Puller: replication.NewPuller(replication.PullerConfig{
 		Store: n.store, Node: n.cfg.Node, Addr: addr, PeerTimeout: n.cfg.PeerTimeout, Durable: n.cfg.Fsync != "never", Logger: n.logger,
-		Advertise: n.advertised(), VerifyEvery: n.cfg.VerifyInterval, Process: n.process, Link: n.link,
+		Advertise: n.advertised(), Admin: n.adminAddr(), VerifyEvery: n.cfg.VerifyInterval, Process: n.process, Link: n.link,
 		Returned: func() { n.again("link to the peer was down", false) },
 		Changed: func() {
 			select {
@@ -89,6 +89,14 @@ func (n *Node) advertised() string {
 		return n.peerLn.Addr().String()
 	}
 	return ""
+}
+
+// adminAddr is where the admin port is, for other nodes; "" when it is none that they may reach.
+func (n *Node) adminAddr() string {
+	if n.admin == nil || n.admin.ln.Addr().Network() != "tcp" {
+		return ""
+	}
+	return n.admin.addr()
 }
 
 // watchMembers keeps the links as the members are.

@@ -36,6 +36,9 @@ type Node struct {
 	started  time.Time
 	state    stateBox
 	catching catching
+	hold     hold
+	history  history
+	fs       vfs.FS                    // of the log
 	thawing  sync.Mutex                // held while noticeFreeze looks
 	process  uint64                    // a random number: tells this process from all others
 	nudge    chan struct{}             // a link may be caught up
@@ -83,7 +86,7 @@ func New(cfg Config) (*Node, error) {
 		next = cfg.Logger.Handler()
 	}
 	n := &Node{cfg: cfg, events: newEvents(next), registry: prometheus.NewRegistry(), started: time.Now(),
-		process: rand.Uint64(), nudge: make(chan struct{}, 1), isReady: make(chan struct{}), stopping: make(chan struct{}), asked: make(chan struct{})}
+		history: newHistory(), process: rand.Uint64(), nudge: make(chan struct{}, 1), isReady: make(chan struct{}), stopping: make(chan struct{}), asked: make(chan struct{})}
 	n.logger = slog.New(n.events).With("node", cfg.Node)
 	n.state.state, n.state.reason, n.state.since = Starting, "process started", n.started
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{n})
@@ -121,6 +124,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return errors.Join(err, n.abandon())
 	}
 	n.workers.Go(n.watchFreeze)
+	n.workers.Go(n.watchFigures)
 	started := make(chan error, 1)
 	n.workers.Go(func() { started <- n.start() })
 	var err error
@@ -157,6 +161,7 @@ func (n *Node) open() error {
 	if err != nil {
 		return err
 	}
+	n.fs = fs
 	took := time.Now()
 	c := store.DefaultConfig()
 	c.FS, c.InMemory, c.Node = fs, n.cfg.Data == "none", n.cfg.Node

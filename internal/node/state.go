@@ -15,6 +15,7 @@ const (
 	Recovering State = "recovering"  // reading its own log
 	CatchingUp State = "catching-up" // reading what the peer has and it has not
 	Ready      State = "ready"
+	Drained    State = "drained" // by an operator: it would be ready, and has no clients
 	Draining   State = "draining"
 )
 
@@ -51,11 +52,15 @@ func (n *Node) setState(s State, reason string) {
 	}
 }
 
-// current is the state that anybody is told: a ready node that stood still is not, also before watchFreeze has noticed.
+// current is the state that anybody is told: a ready node that stood still is not, also before watchFreeze has noticed, nor one that an
+// operator holds back.
 func (n *Node) current() (s State, reason string, since time.Time) {
 	s, reason, since = n.state.get()
 	if gap, frozen := n.stoodStill(); s == Ready && frozen && n.source != nil {
 		return CatchingUp, fmt.Sprintf("stood still for %v", gap), time.Now()
+	}
+	if at := n.hold.since.Load(); s == Ready && at != nil {
+		return Drained, "by an operator; clients are sent away", *at
 	}
 	return s, reason, since
 }
@@ -173,7 +178,7 @@ func (n *Node) again(reason string, away bool) {
 	}
 	c.running = true
 	n.workers.Go(func() {
-		for c.goOn(n.server.Resume) {
+		for c.goOn(n.resume) {
 			if err := n.catchUp(reason); err != nil {
 				n.logger.Error("node cannot catch up", "err", err)
 			}

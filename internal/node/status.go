@@ -39,7 +39,10 @@ type Status struct {
 	Followers       []replication.FollowerStatus `json:"followers"`               // peers that follow this node
 	TyrantMaster    *mirror.FollowerStatus       `json:"tyrant_master,omitempty"` // the Tokyo Tyrant server that this node follows
 	Server          *server.Stats                `json:"server,omitempty"`
-	Events          []Event                      `json:"events"` // newest last
+	Memory          *MemoryStatus                `json:"memory,omitempty"` // absent where the kernel does not say
+	Disk            *DiskStatus                  `json:"disk,omitempty"`   // absent with data none
+	Warnings        []Warning                    `json:"warnings"`         // what is wrong, the worst first
+	Events          []Event                      `json:"events"`           // newest last
 }
 
 // Member is a node of the mesh.
@@ -55,8 +58,8 @@ func (n *Node) Status() Status {
 	s := Status{
 		Version: n.cfg.Version, Node: n.cfg.Node, PID: os.Getpid(), State: state, Reason: reason, Since: since,
 		Time: time.Now(), Uptime: time.Since(n.started).Seconds(), Listen: []string{}, Followers: []replication.FollowerStatus{},
-		Members: []Member{},
-		Fsync:   n.cfg.Fsync, FsyncInterval: n.cfg.FsyncInterval.Seconds(), Events: n.events.recent(),
+		Members: []Member{}, Warnings: []Warning{},
+		Fsync: n.cfg.Fsync, FsyncInterval: n.cfg.FsyncInterval.Seconds(), Events: n.events.recent(),
 	}
 	if n.admin != nil {
 		s.AdminListen = n.admin.addr()
@@ -97,5 +100,15 @@ func (n *Node) Status() Status {
 	clients := n.server.Stats()
 	s.Server = &clients
 	s.TyrantMaster = n.mirrorStatus()
+	s.Memory, s.Disk = readMemory(), n.disk()
+	s.Warnings = s.warn(n.cfg.MaxClockDrift)
 	return s
+}
+
+// links are those on which the node follows others.
+func (s *Status) links() []replication.PullStatus {
+	if s.Peer == nil {
+		return nil
+	}
+	return append([]replication.PullStatus{*s.Peer}, s.OtherPeers...)
 }

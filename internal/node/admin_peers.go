@@ -1,0 +1,92 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// peerPatience bounds a question to the admin port of a peer.
+	peerPatience = 1500 * time.Millisecond
+	// maxPeerAnswer bounds its answer, bytes.
+	maxPeerAnswer = 4 << 20
+)
+
+// PeerAnswer is what another node said on its admin port, or why it did not.
+type PeerAnswer struct {
+	Node   int             `json:"node"`
+	Admin  string          `json:"admin,omitempty"` // where it was asked; empty: this node does not know
+	Error  string          `json:"error,omitempty"`
+	Answer json.RawMessage `json:"answer,omitempty"`
+}
+
+// peerClient has no proxy, for nodes are near, and goes nowhere else.
+var peerClient = &http.Client{
+	Transport:     &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// askPeers asks the other members of the mesh at once. Only a node that follows this one has told where its admin port is.
+func (n *Node) askPeers(ctx context.Context, path string) []PeerAnswer {
+	list, at := []PeerAnswer{}, map[int]string{}
+	if n.source != nil {
+		for _, f := range n.source.Followers() {
+			at[f.Node] = f.Admin
+		}
+	}
+	for _, m := range n.store.Members() {
+		if m.Node != n.cfg.Node && !m.Gone {
+			list = append(list, PeerAnswer{Node: m.Node, Admin: at[m.Node]})
+		}
+	}
+	var asked sync.WaitGroup
+	for i := range list {
+		p := &list[i]
+		asked.Go(func() {
+			var err error
+			if p.Answer, err = askPeer(ctx, p.Admin, path); err != nil {
+				p.Error = err.Error()
+			}
+		})
+	}
+	asked.Wait()
+	return list
+}
+
+func askPeer(ctx context.Context, admin, path string) (json.RawMessage, error) {
+	if admin == "" {
+		return nil, errors.New("its admin port is not known here, or cannot be reached")
+	}
+	ctx, cancel := context.WithTimeout(ctx, peerPatience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := peerClient.Do(request)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // the reader knows where
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxPeerAnswer+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case response.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("HTTP status %s: %.200s", response.Status, strings.TrimSpace(string(body)))
+	case len(body) > maxPeerAnswer || !json.Valid(body):
+		return nil, errors.New("the answer is no document of a node")
+	}
+	return body, nil
+}
