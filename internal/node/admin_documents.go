@@ -17,7 +17,7 @@ func (n *Node) serveClients(w http.ResponseWriter, r *http.Request) error {
 
 // servePeers tells what the other nodes say of themselves.
 func (n *Node) servePeers(w http.ResponseWriter, r *http.Request) error {
-	return writeJSON(w, map[string]any{"node": n.cfg.Node, "peers": n.askPeers(r.Context(), "/status")})
+	return writeJSON(w, map[string]any{"node": n.cfg.Node, "peers": n.askPeers(r, "/status")})
 }
 
 // Segment is a sealed file of the log.

@@ -84,12 +84,19 @@ func (n *Node) serveKey(w http.ResponseWriter, r *http.Request) error {
 	if len(key) == 0 || len(key) > record.MaxKey {
 		return httpError{http.StatusBadRequest, fmt.Errorf("a key of %d bytes: want 1 to %d, in key or, as base64, in key64", len(key), record.MaxKey)}
 	}
+	sees, err := n.reader(w, r)
+	if err != nil {
+		return err
+	}
+	if sees != nil && !sees(key) {
+		return httpError{http.StatusForbidden, errors.New("permission denied")}
+	}
 	d, err := n.lookUp(key)
 	if err != nil {
 		return err
 	}
 	if query.Get("peers") == "1" {
-		d.Peers = n.askPeers(r.Context(), "/key?key64="+url.QueryEscape(base64.StdEncoding.EncodeToString(key)))
+		d.Peers = n.askPeers(r, "/key?key64="+url.QueryEscape(base64.StdEncoding.EncodeToString(key)))
 	}
 	return writeJSON(w, d)
 }

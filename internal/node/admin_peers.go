@@ -35,7 +35,8 @@ var peerClient = &http.Client{
 }
 
 // askPeers asks the other members of the mesh at once. Only a node that follows this one has told where its admin port is.
-func (n *Node) askPeers(ctx context.Context, path string) []PeerAnswer {
+// They are asked in the name of who sent r.
+func (n *Node) askPeers(r *http.Request, path string) []PeerAnswer {
 	list, at := []PeerAnswer{}, map[int]string{}
 	if n.source != nil {
 		for _, f := range n.source.Followers() {
@@ -52,7 +53,7 @@ func (n *Node) askPeers(ctx context.Context, path string) []PeerAnswer {
 		p := &list[i]
 		asked.Go(func() {
 			var err error
-			if p.Answer, err = askPeer(ctx, p.Admin, path); err != nil {
+			if p.Answer, err = askPeer(r, p.Admin, path); err != nil {
 				p.Error = err.Error()
 			}
 		})
@@ -61,15 +62,18 @@ func (n *Node) askPeers(ctx context.Context, path string) []PeerAnswer {
 	return list
 }
 
-func askPeer(ctx context.Context, admin, path string) (json.RawMessage, error) {
+func askPeer(r *http.Request, admin, path string) (json.RawMessage, error) {
 	if admin == "" {
 		return nil, errors.New("its admin port is not known here, or cannot be reached")
 	}
-	ctx, cancel := context.WithTimeout(ctx, peerPatience)
+	ctx, cancel := context.WithTimeout(r.Context(), peerPatience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
 	if err != nil {
 		return nil, err
+	}
+	if given := r.Header.Values("Authorization"); len(given) > 0 {
+		request.Header["Authorization"] = given
 	}
 	response, err := peerClient.Do(request)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {

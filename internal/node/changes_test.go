@@ -31,7 +31,13 @@ func (r *running) changes(t *testing.T, login, query string) (code int, body str
 
 func (r *running) followChanges(t *testing.T, login, query, accept string) *http.Response {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+r.admin.addr()+"/changes?"+query, nil)
+	return r.ask(t, login, "/changes?"+query, accept)
+}
+
+// ask makes a request to the admin port as name:password.
+func (r *running) ask(t *testing.T, login, path, accept string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+r.admin.addr()+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +91,13 @@ func TestChangesAskWhoReads(t *testing.T) {
 	for login, want := range map[string]int{"": 401, "all:wrong": 401, "nobody:secret": 401, "writer:secret": 403, "all:secret": 200} {
 		if code, body := n.changes(t, login, ""); code != want {
 			t.Errorf("login %q: got %d %s, want %d", login, code, body, want)
+		}
+	}
+	for login, want := range map[string]int{"": 401, "all:wrong": 401, "writer:secret": 403, "some:secret": 403, "all:secret": 200} {
+		resp := n.ask(t, login, "/key?key=theirs:k", "")
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("login %q looks at a key: got %d, want %d", login, resp.StatusCode, want)
 		}
 	}
 	_, body := n.changes(t, "all:secret", "")

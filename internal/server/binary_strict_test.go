@@ -171,7 +171,7 @@ func TestBinaryStrictLongPipeline(t *testing.T) {
 		for i := range writes {
 			in.WriteString(setPacket(memcache.OpcodeSetQ, uint32(i), fmt.Sprint("k", i), "x"))
 		}
-		sendLong(t, st, confirm, c, in.String()+noopPacket(writes), writes)
+		sendLong(t, s, confirm, c, in.String()+noopPacket(writes), writes)
 		c.expectReplies(fmt.Sprintf(`noop %d 0x0 ""`, writes))
 	})
 }

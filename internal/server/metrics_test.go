@@ -17,7 +17,7 @@ func TestMetrics(t *testing.T) {
 	if status, _, _ := dial(t, s).roundTrip(get("/a", ""), ""); status != 200 {
 		t.Fatalf("GET: got %d, want 200", status)
 	}
-	eventually(t, "the loop has counted", func() bool { return s.sum()[bytesWritten] > 0 })
+	eventually(t, "the loop has counted", func() bool { return s.sum()[getMisses] > 0 && s.sum()[httpGet] > 0 })
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
