@@ -60,7 +60,7 @@ func (s *session) appendPacket(w *worker) lookup {
 	if r.Op != memcache.OpcodeTouch {
 		value = v.Value
 	}
-	if len(value) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
+	if !s.roomFor(w, len(value)) {
 		v.Release()
 		s.out = memcache.AppendBinaryError(s.out, r.Echo, memcache.BinaryOutOfMemory, binaryStarved)
 		return failed

@@ -2,27 +2,75 @@ package server
 
 const (
 	smallBuffer = 4 << 10
-	keptBuffer  = 64 << 10 // larger ones go to the collector
+	keptBuffer  = 64 << 10 // larger ones are large
 	keptBuffers = 256
+
+	// keptLarge bounds the large spare ones together, in bytes. What is more goes to the collector: new memory for a large reply costs
+	// more than the copy.
+	keptLarge = 16 << 20
 )
 
 // buffers are spare ones of one loop, the last used first.
-type buffers struct{ free [][]byte }
+type buffers struct {
+	free  [][]byte // up to keptBuffer
+	large [][]byte
+	held  int // bytes in large
+}
 
 // take returns an empty buffer with room for size bytes.
 func (b *buffers) take(size int) []byte {
-	if n := len(b.free); n > 0 && cap(b.free[n-1]) >= size {
-		buf := b.free[n-1]
-		b.free[n-1] = nil
-		b.free = b.free[:n-1]
-		return buf
+	list := &b.free
+	if size > keptBuffer {
+		list = &b.large
+	}
+	for i := len(*list) - 1; i >= 0; i-- {
+		buf := (*list)[i]
+		if cap(buf) >= size {
+			last := len(*list) - 1
+			(*list)[i] = (*list)[last]
+			(*list)[last] = nil
+			*list = (*list)[:last]
+			if size > keptBuffer {
+				b.held -= cap(buf)
+			}
+			return buf
+		}
+		if size <= keptBuffer {
+			break
+		}
 	}
 	return make([]byte, 0, max(size, smallBuffer))
 }
 
 // give takes back a buffer that nobody uses any more.
 func (b *buffers) give(buf []byte) {
-	if cap(buf) >= smallBuffer && cap(buf) <= keptBuffer && len(b.free) < keptBuffers {
-		b.free = append(b.free, buf[:0])
+	switch size := cap(buf); {
+	case size < smallBuffer:
+	case size <= keptBuffer:
+		if len(b.free) < keptBuffers {
+			b.free = append(b.free, buf[:0])
+		}
+	case b.held+size <= keptLarge:
+		b.large = append(b.large, buf[:0])
+		b.held += size
 	}
+}
+
+// replyHead is room for what stands around a value in a reply, in bytes.
+const replyHead = 1 << 10
+
+// roomFor makes room for a reply with a value of n bytes; false when the connections together hold all that they may.
+func (s *session) roomFor(w *worker, n int) bool {
+	if n <= smallBuffer {
+		return true
+	}
+	if w.srv.crowded(int64(s.unsent())) {
+		return false
+	}
+	if need := len(s.out) + n + replyHead; n > keptBuffer && w.buffers != nil && cap(s.out) < need {
+		out := append(w.buffers.take(need), s.out...)
+		w.buffers.give(s.out)
+		s.out = out
+	}
+	return true
 }

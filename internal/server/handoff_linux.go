@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -17,4 +18,14 @@ func handoffFD(fd int, first []byte, p *peer, give func(c net.Conn, first []byte
 	}
 	give(c, first, p)
 	return nil
+}
+
+// giveAway hands a connection, of which first was read already, to goroutines.
+func (l *loop) giveAway(c *conn, first []byte, to func(net.Conn, []byte, *peer)) {
+	first = bytes.Clone(first) // it may lie in a buffer of the connection's
+	l.forget(c)
+	if err := handoffFD(c.fd, first, c.peer, to); err != nil {
+		l.srv.logger.Warn("hand a connection to a goroutine", "err", err)
+		l.srv.closed(c.peer)
+	}
 }

@@ -72,7 +72,7 @@ func (s *session) answerHTTP(w *worker) bool {
 func (s *session) appendFound(w *worker) bool {
 	v := &w.view
 	defer v.Release()
-	if len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) || !printable(v.Type) {
+	if !printable(v.Type) || !s.roomFor(w, len(v.Value)) {
 		return false
 	}
 	out := append(s.out, "HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nCache-Control: "...)

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"bytes"
-	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -60,6 +58,7 @@ func (s *Server) makeLoops() error {
 		t := new(totals)
 		s.totals = append(s.totals, t)
 		l.w = newWorker(s, t)
+		l.w.buffers = &l.buffers
 		s.loops = append(s.loops, l)
 	}
 	return nil
@@ -262,16 +261,6 @@ func (l *loop) decide(c *conn, data []byte) bool {
 		l.kill(c)
 	}
 	return false
-}
-
-// giveAway hands a connection, of which first was read already, to goroutines.
-func (l *loop) giveAway(c *conn, first []byte, to func(net.Conn, []byte, *peer)) {
-	first = bytes.Clone(first) // it may lie in a buffer of the connection's
-	l.forget(c)
-	if err := handoffFD(c.fd, first, c.peer, to); err != nil {
-		l.srv.logger.Warn("hand a connection to a goroutine", "err", err)
-		l.srv.closed(c.peer)
-	}
 }
 
 // execute feeds the session. private says that data is c.in.

@@ -156,7 +156,7 @@ func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
 		}
 		return v.Damaged
 	}
-	if len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
+	if !s.roomFor(w, len(v.Value)) {
 		v.Release()
 		s.broken = replyStarved
 		return true

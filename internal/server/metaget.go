@@ -34,7 +34,7 @@ func (s *session) metaGet(w *worker) {
 			}
 			continue
 		}
-		if m.Has('v') && len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
+		if m.Has('v') && !s.roomFor(w, len(v.Value)) {
 			v.Release()
 			s.out = append(s.out, replyStarved...)
 			return

@@ -164,7 +164,7 @@ func (s *session) tyrantGet(w *worker) {
 		return
 	}
 	w.countGet(nil)
-	if len(v.Value) > smallBuffer && w.srv.crowded(int64(s.unsent())) {
+	if !s.roomFor(w, len(v.Value)) {
 		s.failTyrant(r.Command)
 	} else {
 		s.out = tyrant.AppendValue(s.out, v.Value)

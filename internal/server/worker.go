@@ -15,9 +15,11 @@ type worker struct {
 	store  *store.Store
 	tally  tally
 	totals *totals
-	now    int64 // ms since hlc.Epoch, of this round
-	wrote  bool  // something was committed since the last Flush
-	strict bool  // writes may fail after they were executed
+	// buffers are the spare ones of the loop; nil where a goroutine serves one connection.
+	buffers *buffers
+	now     int64 // ms since hlc.Epoch, of this round
+	wrote   bool  // something was committed since the last Flush
+	strict  bool  // writes may fail after they were executed
 
 	mreq memcache.Request
 	breq memcache.BinaryRequest
