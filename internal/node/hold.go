@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// hold is an operator's word that this node is to have no clients for now, such as before work on its machine. It follows its peers and
+// hold is an operator's word that this node is to have no clients, such as before work on its machine. It follows its peers and
 // is followed as before; a restart ends it.
 type hold struct {
 	since  atomic.Pointer[time.Time] // nil: there is none

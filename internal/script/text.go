@@ -43,7 +43,7 @@ func split(c call) int {
 	return c.pushValues(append(pieces, lua.LString(s[start:])))
 }
 
-// strstr returns where the pattern begins, 0 for nowhere, or the string with every match replaced by the alternative.
+// strstr returns where the pattern begins, 0 for nowhere; with a third argument the string, every match replaced by that.
 func strstr(c call) int {
 	c.count(2, 3)
 	s, pat := c.str(1), c.str(2)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -148,11 +147,9 @@ func (c *client) r2(request string) *bufio.Reader {
 }
 
 func TestPlainHTTPAllocatesNothing(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("the loops are for Linux")
-	}
-	st := openStore(t, nil)
-	s, err := New(testConfig(t, "127.0.0.1:0"), st)
+	cfg := testConfig(t, "127.0.0.1:0")
+	cfg.goroutines = true
+	s, err := New(cfg, openStore(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
