@@ -77,8 +77,10 @@ func (t *tally) publish(to *totals) {
 	}
 }
 
-// count adds one where no tally is at hand.
-func (t *totals) count(c counter) { t.n[c].Add(1) }
+// count adds one where no tally is at hand, or it is published too early.
+func (t *totals) count(c counter) { t.add(c, 1) }
+
+func (t *totals) add(c counter, n int) { t.n[c].Add(uint64(n)) }
 
 // sum returns the counters of all loops since the start.
 func (s *Server) sum() tally {

@@ -343,6 +343,7 @@ func (l *loop) touch(c *conn) {
 // settle ends a round: the store gets the writes, the clients what may leave.
 func (l *loop) settle() {
 	l.w.flush()
+	l.w.tally.publish(l.w.totals) // before the replies leave: who has one finds it counted
 	l.output = 0
 	for _, c := range l.touched {
 		c.touched = false
@@ -357,7 +358,6 @@ func (l *loop) settle() {
 	if len(l.held) == 0 {
 		l.waiting.Store(false)
 	}
-	l.w.tally.publish(l.w.totals)
 	for _, c := range l.dead {
 		_ = unix.Close(c.fd)
 		l.srv.closed(c.peer)
@@ -399,7 +399,7 @@ func (l *loop) send(c *conn) {
 			return
 		}
 		c.blocked = n < len(b)
-		l.w.tally[bytesWritten] += uint64(n)
+		l.w.totals.add(bytesWritten, n)
 		c.advance(n)
 		c.taken += n
 	}
@@ -422,7 +422,7 @@ func (l *loop) send(c *conn) {
 	}
 	c.account(l.srv)
 	if !c.waiting && c.holds() {
-		l.w.tally[repliesHeld]++
+		l.w.totals.count(repliesHeld)
 		c.waiting = true
 		l.held = append(l.held, c)
 	}

@@ -35,7 +35,7 @@ func (l *loop) tick() {
 }
 
 func (l *loop) expire(c *conn, why counter) {
-	l.w.tally[why]++
+	l.w.totals.count(why)
 	l.kill(c)
 }
 

@@ -266,17 +266,17 @@ func (st *stream) isLate() bool {
 
 // sendAll writes all replies, those behind a write after the gate has passed it.
 func (st *stream) sendAll() bool {
+	st.w.tally.publish(st.w.totals) // before the replies leave: who has one finds it counted
 	for {
 		if st.decide(st.srv.store) != nil {
 			return false
 		}
 		if b := st.sendable(); len(b) > 0 {
 			n, err := writePieces(st.srv.ctx, st.Conn, b, st.srv.cfg.RequestTimeout)
-			st.w.tally[bytesWritten] += uint64(n)
+			st.w.totals.add(bytesWritten, n)
 			if err != nil {
 				if errors.Is(err, os.ErrDeadlineExceeded) && st.srv.ctx.Err() == nil {
-					st.w.tally[requestTimeouts]++
-					st.w.tally.publish(st.w.totals)
+					st.w.totals.count(requestTimeouts)
 				}
 				return false
 			}
@@ -285,13 +285,11 @@ func (st *stream) sendAll() bool {
 		if !st.owes() {
 			break
 		}
-		st.w.tally[repliesHeld]++
-		st.w.tally.publish(st.w.totals)
+		st.w.totals.count(repliesHeld)
 		if err := st.srv.store.Wait(st.srv.ctx, st.marks[0].seq); err != nil && !errors.Is(err, store.ErrUnconfirmed) {
 			return false
 		}
 	}
-	st.w.tally.publish(st.w.totals)
 	if cap(st.out) > keptBuffer {
 		st.out = nil
 	}
