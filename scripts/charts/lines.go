@@ -44,18 +44,23 @@ func lines(f *bench.Figures, group, xName string, x func(*bench.CaseFigure) stri
 	slices.Reverse(ops)
 	slices.Reverse(p99)
 	half := (width - gap) / 2
-	d.panel(0, half, height, "Requests a second", "ops/s", xName, places, ops)
-	d.panel(half+gap, half, height, "Latency: 99 % of the requests are faster", "p99, ms", xName, places, p99)
-	for i, s := range ops {
-		at := 60 + 160*float64(i)
-		d.marker(i, at, height-18)
-		d.text(at+12, height-14, "start", "", s.name)
-	}
+	d.panel(0, 0, half, height, "Requests a second", "ops/s", xName, places, ops)
+	d.panel(half+gap, 0, half, height, "Latency: 99 % of the requests are faster", "p99, ms", xName, places, p99)
+	d.legend(60, height-14, 160, ops)
 	return d.end()
 }
 
-// panel draws lines with a logarithmic y axis.
-func (d *drawing) panel(left, width, height float64, title, yName, xName string, places []string, all []series) {
+// legend names series side by side.
+func (d *drawing) legend(left, y, width float64, all []series) {
+	for i, s := range all {
+		at := left + width*float64(i)
+		d.marker(i, at, y-4)
+		d.text(at+12, y, "start", "", s.name)
+	}
+}
+
+// panel draws lines with a logarithmic y axis, and leaves room for a legend below.
+func (d *drawing) panel(left, top, width, height float64, title, yName, xName string, places []string, all []series) {
 	lo, hi := math.Inf(1), 0.0
 	for _, s := range all {
 		for _, v := range s.values {
@@ -68,7 +73,7 @@ func (d *drawing) panel(left, width, height float64, title, yName, xName string,
 		return // nothing was measured
 	}
 	ticks := logTicks(lo, hi)
-	x0, x1, y0, y1 := left+70, left+width-20, height-82, 64.0
+	x0, x1, y0, y1 := left+70, left+width-20, top+height-82, top+64
 	lo, hi = ticks[0], ticks[len(ticks)-1]
 	yAt := func(v float64) float64 { return y0 - (math.Log(v)-math.Log(lo))/(math.Log(hi)-math.Log(lo))*(y0-y1) }
 	xAt := func(i int) float64 {
@@ -77,8 +82,8 @@ func (d *drawing) panel(left, width, height float64, title, yName, xName string,
 		}
 		return x0 + 20 + float64(i)/float64(len(places)-1)*(x1-x0-40)
 	}
-	d.text(left+16, 26, "start", "title", title)
-	d.text(left+16, 46, "start", "faint", yName+", logarithmic scale")
+	d.text(left+16, top+26, "start", "title", title)
+	d.text(left+16, top+46, "start", "faint", yName+", logarithmic scale")
 	for _, tick := range ticks {
 		d.line("grid", x0, yAt(tick), x1, yAt(tick))
 		d.text(x0-8, yAt(tick)+4, "end", "faint", short(tick))

@@ -1,7 +1,9 @@
 // Charts draws the figures of `futago bench compare --json` as SVG files into a folder, and prints the targets as a table
-// in Markdown. `RECORD=1 make bench` runs it for docs/performance.md.
+// in Markdown; or the results of `futago bench scale --raw`, lines of JSON, as one file. `RECORD=1 make bench` and
+// `RECORD=1 make bench-scale` run it for docs/performance.md.
 //
 //	go run ./scripts/charts docs/performance/figures.json docs/performance
+//	go run ./scripts/charts scale.jsonl docs/performance
 package main
 
 import (
@@ -17,7 +19,7 @@ import (
 
 func main() {
 	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: charts FIGURES.json FOLDER")
+		fmt.Fprintln(os.Stderr, "usage: charts FIGURES.json|SCALE.jsonl FOLDER")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1], os.Args[2], os.Stdout); err != nil {
@@ -27,6 +29,17 @@ func main() {
 }
 
 func run(path, folder string, out io.Writer) error {
+	if filepath.Ext(path) == ".jsonl" {
+		results, err := readScale(path)
+		if err != nil {
+			return err
+		}
+		svg, err := scale(results)
+		if err != nil {
+			return fmt.Errorf("draw %s: %w", path, err)
+		}
+		return write(folder, "scale.svg", svg)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read figures: %w", err)
@@ -45,12 +58,19 @@ func run(path, folder string, out io.Writer) error {
 		if svg == "" {
 			continue // the group was not measured
 		}
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(svg), 0o644); err != nil {
-			return fmt.Errorf("write a chart: %w", err)
+		if err := write(folder, name, svg); err != nil {
+			return err
 		}
 	}
 	_, err = io.WriteString(out, targets(&f))
 	return err
+}
+
+func write(folder, name, svg string) error {
+	if err := os.WriteFile(filepath.Join(folder, name), []byte(svg), 0o644); err != nil {
+		return fmt.Errorf("write a chart: %w", err)
+	}
+	return nil
 }
 
 // targets is a table in Markdown.

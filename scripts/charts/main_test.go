@@ -71,6 +71,44 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRunScale draws growing data, of which a case has two rounds and others none.
+func TestRunScale(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "raw.jsonl")
+	var text []byte
+	for _, r := range []bench.ScaleResult{
+		{Case: "load", Server: "futago", Records: 10_000_000, Values: map[string]float64{"records/s": 500_000, "anonymous B/record": 22}},
+		{Case: "load", Server: "futago", Records: 1_000_000, Values: map[string]float64{"records/s": 1_000_000, "anonymous B/record": 40}},
+		{Case: "start", Server: "futago", What: "kill -9, warm", Records: 1_000_000, Values: map[string]float64{"s": 0.6}},
+		{Case: "start", Server: "futago", What: "kill -9, warm", Records: 1_000_000, Values: map[string]float64{"s": 0.8}},
+		{Case: "delete", Server: "futago", What: "gets deleting", Records: 10_000_000, Values: map[string]float64{"p99 us": 900}},
+	} {
+		line, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(append(text, line...), '\n')
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(path, dir, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	texts := svgTexts(t, filepath.Join(dir, "scale.svg"))
+	for _, want := range []string{"10,000,000", "Records set a second", "futago, killed", "seconds, logarithmic scale", "deleting", "1 M", "p99, ms, logarithmic scale"} {
+		if !slices.Contains(texts, want) {
+			t.Errorf("no text %q in %q", want, texts)
+		}
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(path, dir, io.Discard); err == nil || !strings.Contains(err.Error(), "no results") {
+		t.Errorf("got error %v of an empty file, want one", err)
+	}
+}
+
 // svgTexts returns what a file says, which must be good XML without numbers that are none.
 func svgTexts(t *testing.T, path string) (texts []string) {
 	t.Helper()
