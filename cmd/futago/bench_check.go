@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -25,26 +26,17 @@ docs/performance.md explains the table.`,
 		Args:   noWords,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := selfUnlessNamed(&config.Futago); err != nil {
+			return measure(cmd, &config.Futago, &config, func(ctx context.Context) error {
+				config.Log = cmd.ErrOrStderr()
+				results, err := bench.Check(ctx, config)
+				if err != nil {
+					err = fmt.Errorf("bench check: %w", err)
+				}
+				if len(results) > 0 { // with an error: what was measured before it
+					err = errors.Join(err, writeReport(cmd.OutOrStdout(), results, asJSON))
+				}
 				return err
-			}
-			if err := config.Validate(); err != nil {
-				return usageError{err}
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			config.Log = cmd.ErrOrStderr()
-			results, err := bench.Check(ctx, config)
-			if err != nil {
-				err = fmt.Errorf("bench check: %w", err)
-			}
-			if len(results) == 0 {
-				return err
-			}
-			if asJSON {
-				return errors.Join(err, writeJSON(cmd.OutOrStdout(), results))
-			}
-			return errors.Join(err, bench.WriteChecked(cmd.OutOrStdout(), results))
+			})
 		},
 	}
 	f := cmd.Flags()

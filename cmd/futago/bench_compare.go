@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -71,20 +72,17 @@ func compareCommand(cmd *cobra.Command, config *bench.CompareConfig, compare fun
 	cmd.Hidden = true
 	cmd.Args = noWords
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := selfUnlessNamed(&config.Futago); err != nil {
-			return err
-		}
-		if err := config.Validate(); err != nil {
-			return usageError{err}
-		}
-		ctx, stop := interruptible(cmd)
-		defer stop()
-		config.Log = cmd.ErrOrStderr()
-		report, err := compareTo(ctx, *config, rawPath, compare)
-		if report != nil { // with an error: what was measured before it
-			err = errors.Join(err, report.Write(cmd.OutOrStdout()), writeFigures(jsonPath, report))
-		}
-		return err
+		return measure(cmd, &config.Futago, config, func(ctx context.Context) error {
+			config.Log = cmd.ErrOrStderr()
+			return withRaw(rawPath, func(raw io.Writer) error {
+				config.Raw = raw
+				report, err := compare(ctx, *config)
+				if report != nil { // with an error: what was measured before it
+					err = errors.Join(err, report.Write(cmd.OutOrStdout()), writeFigures(jsonPath, report))
+				}
+				return err
+			})
+		})
 	}
 	f := cmd.Flags()
 	f.IntVar(&config.Rounds, "rounds", config.Rounds, "measurements of each case and server")
@@ -94,31 +92,6 @@ func compareCommand(cmd *cobra.Command, config *bench.CompareConfig, compare fun
 	f.StringVar(&rawPath, "raw", "", "file for every single result, as lines of JSON")
 	f.StringVar(&jsonPath, "json", "", "file for the figures, as JSON")
 	return cmd
-}
-
-// selfUnlessNamed makes an empty path that of this program.
-func selfUnlessNamed(path *string) (err error) {
-	if *path != "" {
-		return nil
-	}
-	if *path, err = os.Executable(); err != nil {
-		return fmt.Errorf("find the futago binary: %w", err)
-	}
-	return nil
-}
-
-// compareTo compares and writes single results to the file rawPath; "" means to none.
-func compareTo(ctx context.Context, config bench.CompareConfig, rawPath string,
-	compare func(context.Context, bench.CompareConfig) (*bench.Report, error)) (report *bench.Report, err error) {
-	if rawPath != "" {
-		f, createErr := os.Create(rawPath)
-		if createErr != nil {
-			return nil, fmt.Errorf("write raw results: %w", createErr)
-		}
-		config.Raw = f
-		defer func() { err = errors.Join(err, f.Close()) }()
-	}
-	return compare(ctx, config)
 }
 
 // writeFigures writes the report's figures to the file path; "" means to none.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"text/tabwriter"
 	"time"
 
@@ -25,26 +28,12 @@ docs/performance.md explains the table.`,
 		Args:   noWords,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := selfUnlessNamed(&config.Futago); err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			config.Log, config.Memory = cmd.ErrOrStderr(), mib<<20
-			results, err := bench.CompareHitRates(ctx, config)
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
-			fmt.Fprintln(w, "skew\tcache\thit rate\tmisses, ratio\tresident MiB\tnot stored\tseconds\t")
-			for i, r := range results {
-				ratio := ""
-				if i%2 == 1 {
-					ratio = fmt.Sprintf("%.2f", (1-r.Rate)/(1-results[i-1].Rate))
-				}
-				fmt.Fprintf(w, "%.1f\t%s\t%.1f %%\t%s\t%d\t%d\t%.1f\t\n", r.Skew, r.Server, 100*r.Rate, ratio, r.Resident>>20, r.Refused, r.Took.Round(100*time.Millisecond).Seconds())
-			}
-			if flushErr := w.Flush(); err == nil {
-				err = flushErr
-			}
-			return err
+			config.Memory = mib << 20
+			return measure(cmd, &config.Futago, &config, func(ctx context.Context) error {
+				config.Log = cmd.ErrOrStderr()
+				results, err := bench.CompareHitRates(ctx, config)
+				return errors.Join(err, writeHitRates(cmd.OutOrStdout(), results))
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -55,4 +44,18 @@ docs/performance.md explains the table.`,
 	f.Float64SliceVar(&config.Skews, "skew", config.Skews, "exponents of the Zipf distribution")
 	f.Uint64Var(&config.Seed, "seed", config.Seed, "start of the random order of keys")
 	return cmd
+}
+
+// writeHitRates prints pairs of results, of memcached and of futago.
+func writeHitRates(out io.Writer, results []bench.HitRate) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "skew\tcache\thit rate\tmisses, ratio\tresident MiB\tnot stored\tseconds\t")
+	for i, r := range results {
+		ratio := ""
+		if i%2 == 1 {
+			ratio = fmt.Sprintf("%.2f", (1-r.Rate)/(1-results[i-1].Rate))
+		}
+		fmt.Fprintf(w, "%.1f\t%s\t%.1f %%\t%s\t%d\t%d\t%.1f\t\n", r.Skew, r.Server, 100*r.Rate, ratio, r.Resident>>20, r.Refused, r.Took.Round(100*time.Millisecond).Seconds())
+	}
+	return w.Flush()
 }

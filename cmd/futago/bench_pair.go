@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -32,24 +33,14 @@ on a real disk), and killed at the end. 'make bench-pair' runs it; docs/performa
 		Hidden: true,
 		Args:   noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := selfUnlessNamed(&config.Futago); err != nil {
+			return measure(cmd, &config.Futago, &config, func(ctx context.Context) error {
+				config.Log = cmd.ErrOrStderr()
+				report, err := bench.MeasurePair(ctx, config)
+				if report != nil { // with an error: what was measured beside it
+					err = errors.Join(err, writeReport(cmd.OutOrStdout(), report, asJSON))
+				}
 				return err
-			}
-			if err := config.Validate(); err != nil {
-				return usageError{err}
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			config.Log = cmd.ErrOrStderr()
-			report, err := bench.MeasurePair(ctx, config)
-			switch { // with an error: what was measured beside it
-			case report == nil:
-				return err
-			case asJSON:
-				return errors.Join(err, writeJSON(cmd.OutOrStdout(), report))
-			default:
-				return errors.Join(err, report.Write(cmd.OutOrStdout()))
-			}
+			})
 		},
 	}
 	f := cmd.Flags()

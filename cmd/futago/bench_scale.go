@@ -3,8 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -37,24 +36,17 @@ on a real disk), and killed at the end. 'make bench-scale' runs it; docs/perform
 		Hidden: true,
 		Args:   noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := selfUnlessNamed(&config.Futago); err != nil {
-				return err
-			}
-			if err := config.Validate(); err != nil {
-				return usageError{err}
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			config.Log = cmd.ErrOrStderr()
-			report, err := scaleTo(ctx, config, rawPath)
-			switch { // with an error: what was measured beside it
-			case report == nil:
-				return err
-			case asJSON:
-				return errors.Join(err, writeJSON(cmd.OutOrStdout(), report))
-			default:
-				return errors.Join(err, report.Write(cmd.OutOrStdout()))
-			}
+			return measure(cmd, &config.Futago, &config, func(ctx context.Context) error {
+				config.Log = cmd.ErrOrStderr()
+				return withRaw(rawPath, func(raw io.Writer) error {
+					config.Raw = raw
+					report, err := bench.MeasureScale(ctx, config)
+					if report != nil { // with an error: what was measured beside it
+						err = errors.Join(err, writeReport(cmd.OutOrStdout(), report, asJSON))
+					}
+					return err
+				})
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -73,17 +65,4 @@ on a real disk), and killed at the end. 'make bench-scale' runs it; docs/perform
 	f.StringVar(&rawPath, "raw", "", "file for every single result, as lines of JSON")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
-}
-
-// scaleTo measures and writes single results to the file rawPath; "" means to none.
-func scaleTo(ctx context.Context, config bench.ScaleConfig, rawPath string) (report *bench.ScaleReport, err error) {
-	if rawPath != "" {
-		f, createErr := os.Create(rawPath)
-		if createErr != nil {
-			return nil, fmt.Errorf("write raw results: %w", createErr)
-		}
-		config.Raw = f
-		defer func() { err = errors.Join(err, f.Close()) }()
-	}
-	return bench.MeasureScale(ctx, config)
 }

@@ -47,7 +47,7 @@ type checkServer struct {
 // Check makes the same load with this generator and with a program of others, in interleaved rounds on the same servers:
 // memcslap on memcached, redis-benchmark on Redis and wrk on a futago node. Servers run on the first processor and load on the second.
 // With an error after the first case it returns what there is until then, too.
-func Check(ctx context.Context, c CompareConfig) ([]Checked, error) {
+func Check(ctx context.Context, c CompareConfig) (CheckReport, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func lookTools(servers []checkServer) error {
 	return errors.Join(errs...)
 }
 
-func check(ctx context.Context, c CompareConfig, pl placement, servers []checkServer) (results []Checked, err error) {
+func check(ctx context.Context, c CompareConfig, pl placement, servers []checkServer) (results CheckReport, err error) {
 	var peers []*peer
 	for _, s := range servers {
 		peers = append(peers, s.peer)
@@ -141,11 +141,14 @@ func checkOn(ctx context.Context, c CompareConfig, pl placement, server checkSer
 	return results, nil
 }
 
-// WriteChecked prints a line for each case.
-func WriteChecked(w io.Writer, results []Checked) error {
+// CheckReport has a line for each case.
+type CheckReport []Checked
+
+// Write prints the report for people.
+func (r CheckReport) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "server\tcase\tprogram\tops/s\tfutago bench\tratio\tCPU us\tfutago bench\tratio\t")
-	for _, r := range results {
+	for _, r := range r {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t\n", r.Server, r.Case, r.Tool,
 			r.ToolOpsPerSecond, r.OpsPerSecond, r.OpsRatio, r.ToolCPUMicros, r.CPUMicros, r.CPURatio)
 	}

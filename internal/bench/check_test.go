@@ -107,7 +107,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("log has %d lines, want one for each of 2 rounds:\n%s", got, log.String())
 	}
 	var text strings.Builder
-	if err := WriteChecked(&text, results); err != nil || !strings.Contains(text.String(), "futago bench") {
+	if err := results.Write(&text); err != nil || !strings.Contains(text.String(), "futago bench") {
 		t.Errorf("error %v, text:\n%s", err, text.String())
 	}
 

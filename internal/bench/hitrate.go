@@ -40,11 +40,19 @@ type HitRate struct {
 	Took     time.Duration `json:"took"`
 }
 
+// Validate returns an error that names what is wrong.
+func (c *HitRateConfig) Validate() error {
+	if c.Memory < 16<<20 || c.Keys < 1 || c.Requests < 2 {
+		return errors.New("memory of at least 16 MiB, a key and two requests are needed")
+	}
+	return nil
+}
+
 // CompareHitRates runs memcached and futago --evict as read-through caches of the same memory: what is missed is stored. Values
 // have 100 to 1,000 bytes. All caches of a case get the same keys in the same order.
 func CompareHitRates(ctx context.Context, c HitRateConfig) (results []HitRate, err error) {
-	if c.Memory < 16<<20 || c.Keys < 1 || c.Requests < 2 {
-		return nil, errors.New("compare hit rates: memory of at least 16 MiB, keys and requests are needed")
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("compare hit rates: %w", err)
 	}
 	for _, skew := range c.Skews {
 		zipf := newZipf(c.Keys, skew)
