@@ -1,7 +1,5 @@
 package httphead
 
-import "bytes"
-
 // Reply is the plain head of a reply. Its slices point into what was decoded.
 type Reply struct {
 	Status int   // 200 to 599
@@ -89,15 +87,10 @@ func (r *Reply) body(told *replyLines, toHead bool) bool {
 
 // field reads one line of a header.
 func (r *Reply) field(line []byte, told *replyLines) bool {
-	i := bytes.IndexByte(line, ':')
-	if i <= 0 {
+	name, value, ok := split(line)
+	if !ok {
 		return false
 	}
-	name, value := line[:i], line[i+1:]
-	if !all(name, inName) || !all(value, inValue) {
-		return false
-	}
-	value = bytes.Trim(value, " \t")
 	switch name[0] | 0x20 {
 	case 'c':
 		switch {

@@ -164,17 +164,22 @@ func (r *Request) line(line []byte) bool {
 	return true
 }
 
-// field reads one line of a header.
-func (r *Request) field(line []byte) bool {
+// split returns the name and the value of a line of a header.
+func split(line []byte) (name, value []byte, ok bool) {
 	i := bytes.IndexByte(line, ':')
 	if i <= 0 {
+		return nil, nil, false
+	}
+	name, value = line[:i], line[i+1:]
+	return name, bytes.Trim(value, " \t"), all(name, inName) && all(value, inValue)
+}
+
+// field reads one line of a header.
+func (r *Request) field(line []byte) bool {
+	name, value, ok := split(line)
+	if !ok {
 		return false
 	}
-	name, value := line[:i], line[i+1:]
-	if !all(name, inName) || !all(value, inValue) {
-		return false
-	}
-	value = bytes.Trim(value, " \t")
 	switch name[0] | 0x20 {
 	case 'h':
 		if is(name, "host") {
