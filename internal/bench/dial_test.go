@@ -97,21 +97,21 @@ func TestRunTLS(t *testing.T) {
 
 func TestRunTLSErrors(t *testing.T) {
 	certificate, pool := testCertificate(t)
-	run := func(server *fakeServer, config *tls.Config) error {
+	run := func(server *fakeServer, config *tls.Config, duration time.Duration) error {
 		c := shortConfig(Memcache, server.startTLS(t, certificate))
-		c.TLS, c.Fill = config, false
+		c.TLS, c.Fill, c.Duration = config, false, duration
 		_, err := Run(t.Context(), c)
 		return err
 	}
-	err := run(&fakeServer{protocol: Memcache}, &tls.Config{})
+	err := run(&fakeServer{protocol: Memcache}, &tls.Config{}, time.Hour)
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || !strings.Contains(err.Error(), "begin TLS") {
 		t.Errorf("unknown authority: got error %v, want one of the certificate", err)
 	}
-	if err := run(&fakeServer{protocol: Memcache}, &tls.Config{InsecureSkipVerify: true}); err != nil {
+	if err := run(&fakeServer{protocol: Memcache}, &tls.Config{InsecureSkipVerify: true}, time.Millisecond); err != nil {
 		t.Errorf("unknown authority, not verified: %v", err)
 	}
 	closing := &fakeServer{protocol: Memcache, before: func(n int) string { return map[bool]string{true: "close"}[n == 20] }}
-	if err := run(closing, &tls.Config{RootCAs: pool}); !errors.Is(err, errServerClosed) {
+	if err := run(closing, &tls.Config{RootCAs: pool}, time.Hour); !errors.Is(err, errServerClosed) {
 		t.Errorf("server closes: got error %v, want %v", err, errServerClosed)
 	}
 }

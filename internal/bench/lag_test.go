@@ -91,8 +91,9 @@ func TestLagIsTheDelay(t *testing.T) {
 	}
 }
 
-// TestLagTimeouts loses the first probe only.
+// TestLagTimeouts loses the first probe only. It waits for the whole timeout, which is above what a busy machine takes for the others.
 func TestLagTimeouts(t *testing.T) {
+	t.Parallel()
 	read := &fakeServer{protocol: Memcache}
 	write := &fakeServer{protocol: Memcache, stored: func(key, value string) {
 		if !strings.HasSuffix(key, "-0") {
@@ -100,7 +101,7 @@ func TestLagTimeouts(t *testing.T) {
 		}
 	}}
 	c := lagBetween(t, write, read)
-	c.Rate, c.Timeout = 0, 500*time.Millisecond
+	c.Rate, c.Timeout = 0, 3*time.Second
 	r, err := Lag(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +145,7 @@ func TestManyProbesWait(t *testing.T) {
 func TestLateProbes(t *testing.T) {
 	read := &fakeServer{protocol: Memcache}
 	c := lagBetween(t, &fakeServer{protocol: Memcache, stored: read.set}, read)
-	c.ProbeRate = 100
+	c.ProbeRate, c.Timeout = 100, 10*time.Second
 	p, err := newProber(t.Context(), &c)
 	if err != nil {
 		t.Fatal(err)
@@ -166,20 +167,22 @@ func TestLagErrors(t *testing.T) {
 	tests := []struct {
 		name        string
 		write, read *fakeServer
+		timeout     time.Duration // long enough for a reply, unless none is wanted
 		want        string
 	}{
-		{"not a pair", answer(""), answer(""), "is it the same pair?"},
-		{"refused sets", answer("SERVER_ERROR solo\r\n"), answer(""), "SERVER_ERROR solo"},
-		{"refused gets", answer(""), answer("SERVER_ERROR busy\r\n"), "SERVER_ERROR busy"},
-		{"write closes", answer("close"), answer(""), "closed the connection"},
-		{"read closes", answer(""), answer("close"), "closed the connection"},
-		{"too many replies", answer(""), answer("END\r\nEND\r\n"), "more replies"},
-		{"not the protocol", answer(""), answer("VALUE a b c\r\n"), "bad size"},
+		{"not a pair", answer(""), answer(""), 20 * time.Millisecond, "is it the same pair?"},
+		{"refused sets", answer("SERVER_ERROR solo\r\n"), answer(""), 3 * time.Second, "SERVER_ERROR solo"},
+		{"refused gets", answer(""), answer("SERVER_ERROR busy\r\n"), 3 * time.Second, "SERVER_ERROR busy"},
+		{"write closes", answer("close"), answer(""), 10 * time.Second, "closed the connection"},
+		{"read closes", answer(""), answer("close"), 10 * time.Second, "closed the connection"},
+		{"too many replies", answer(""), answer("END\r\nEND\r\n"), 10 * time.Second, "more replies"},
+		{"not the protocol", answer(""), answer("VALUE a b c\r\n"), 10 * time.Second, "bad size"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			c := lagBetween(t, tt.write, tt.read)
-			c.Rate, c.Timeout = 0, 20*time.Millisecond
+			c.Rate, c.Timeout = 0, tt.timeout
 			_, err := Lag(t.Context(), c)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got error %v, want one with %q", err, tt.want)

@@ -7,6 +7,7 @@ import (
 )
 
 // TestProgress holds the server until a report of the fill was seen, and ends the window when one of that has all figures.
+// The warm-up is above what the reporter may have to wait for a processor.
 func TestProgress(t *testing.T) {
 	filling, until := make(chan struct{}), make(chan struct{})
 	server := &fakeServer{protocol: Memcache}
@@ -18,7 +19,7 @@ func TestProgress(t *testing.T) {
 		return map[bool]string{true: "SERVER_ERROR busy\r\n"}[n > 200] // the fill is over
 	}
 	c := shortConfig(Memcache, server.start(t))
-	c.WarmUp, c.Duration, c.reportInterval, c.until = 20*time.Millisecond, time.Hour, time.Millisecond, until
+	c.WarmUp, c.Duration, c.reportInterval, c.until = time.Second, time.Hour, time.Millisecond, until
 	var phases []Phase
 	c.Progress = func(p Progress) {
 		if len(phases) == 0 {
