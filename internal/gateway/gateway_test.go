@@ -251,7 +251,7 @@ func testShutdown(t *testing.T) {
 			<-let
 			return answers(200, "", "late")(conn, request)
 		})
-		f := start(t, func(cfg *Config) { cfg.UpstreamTimeout, cfg.RetryBudget = 10*time.Second, 10*time.Second }, a)
+		f := start(t, nil, a)
 		result := make(chan got, 1)
 		go func() { result <- f.do("GET", "/key") }()
 		eventually(t, "the request is at a", func() bool { return len(a.requests()) == 1 })

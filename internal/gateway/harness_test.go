@@ -16,6 +16,9 @@ import (
 	"go.uber.org/goleak"
 )
 
+// patience is how long a test waits for what must come: the time is seen only where the test fails.
+const patience = time.Minute
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // backend is an upstream that speaks bytes, so that it can misbehave below HTTP and see what really arrives.
@@ -219,13 +222,14 @@ type fixture struct {
 }
 
 // start runs a gateway in front of backends. The first has nearly all the weight, so requests meet it first.
-// Active checks are off unless change turns them on.
+// Active checks are off, and no upstream is given up for being slow, unless change says so.
 func start(t testing.TB, change func(*Config), backends ...*backend) *fixture {
 	t.Helper()
 	f := &fixture{t: t, log: &syncBuffer{}}
 	cfg := DefaultConfig()
 	cfg.Listen, cfg.AdminListen = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.CheckInterval = 0
+	cfg.UpstreamTimeout, cfg.RetryBudget, cfg.ShutdownTimeout = patience, patience, patience
 	cfg.AccessLog = f.log
 	cfg.Version = "v-test"
 	for i, b := range backends {
@@ -258,7 +262,7 @@ func start(t testing.TB, change func(*Config), backends ...*backend) *fixture {
 	f.client = &http.Client{
 		Transport:     &http.Transport{DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       10 * time.Second,
+		Timeout:       2 * patience,
 	}
 	if strings.Contains(t.Name(), netWay) {
 		f.client.Transport = wayTransport{f.client.Transport.(*http.Transport)}
@@ -317,7 +321,7 @@ func (f *fixture) rawExchange(text string) string {
 		f.t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, text); err != nil {
 		f.t.Fatal(err)
 	}
@@ -349,7 +353,7 @@ func (f *fixture) dial() *talk {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	return &talk{conn, f.t, bufio.NewReader(conn)}
 }
 
@@ -392,7 +396,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for !condition() {
 		select {
 		case <-ticker.C:

@@ -64,7 +64,7 @@ func startNginx(t *testing.T, a, b, adminA, adminB *backend) *fixture {
 	}
 	ended := make(chan struct{})
 	go func() { cmd.Wait(); close(ended) }()
-	f := &fixture{t: t, client: &http.Client{Timeout: 10 * time.Second}, address: addr}
+	f := &fixture{t: t, client: &http.Client{Timeout: patience}, address: addr}
 	t.Cleanup(func() {
 		f.client.CloseIdleConnections()
 		cmd.Process.Signal(syscall.SIGTERM)
