@@ -8,7 +8,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/futago/futago/internal/memcache"
 )
@@ -109,7 +108,7 @@ const noExtras, setExtras, noFlags = "", "\x00\x00\x00\x00\x00\x00\x00\x00", "\x
 
 func TestBinary(t *testing.T) {
 	n := newFakeNode(t)
-	p := startProxy(t, func(c *Config) { c.MaxValue, c.Timeout = 1<<10, 10*time.Second }, n)
+	p := startProxy(t, func(c *Config) { c.MaxValue = 1 << 10 }, n)
 	c := p.dial()
 	c.talk(frame(0x01, "op01", setExtras, "k", "v", 0), reply(0x01, "op01", 0, "", ""))
 	// Quiet ones answer only what is of interest, in order.

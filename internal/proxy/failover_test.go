@@ -49,10 +49,15 @@ func TestFailover(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			var change func(*Config)
+			if test.conduct == hang {
+				t.Parallel()
+				change = brief
+			}
 			first, second := newFakeNode(t), newFakeNode(t)
 			first.put("k", "1")
 			second.put("k", "2")
-			p := startProxy(t, seldom, first, second)
+			p := startProxy(t, change, first, second)
 			c := p.dial()
 			c.talk("get warm\r\n", "END\r\n") // a connection that works
 			first.behave(test.conduct, "")
@@ -72,7 +77,7 @@ func TestFailover(t *testing.T) {
 			default:
 				c.want(test.want)
 			}
-			if took := time.Since(begin); took > p.cfg.Timeout+200*time.Millisecond {
+			if took := time.Since(begin); took > p.cfg.Timeout {
 				t.Errorf("answered after %v, the timeout is %v", took, p.cfg.Timeout)
 			}
 			if got := second.value("k"); got != test.second {
@@ -123,7 +128,7 @@ func TestDead(t *testing.T) {
 	var failed uint64
 	checks := func() uint64 { return p.upstreams[0].checkFailures.Load() }
 	failed = checks()
-	eventually(t, "several checks", func() bool { return checks() >= failed+5 })
+	eventually(t, "several checks", func() bool { return checks() >= failed+3 })
 	c.talk("get who\r\n", "VALUE who 0 1\r\n2\r\nEND\r\n")
 	first.ready.Store(true)
 	p.waitUp(2)
@@ -186,10 +191,7 @@ func TestRepeatedHang(t *testing.T) {
 // that is away go to the next one.
 func TestConsistent(t *testing.T) {
 	nodes := []*fakeNode{newFakeNode(t), newFakeNode(t), newFakeNode(t)}
-	p := startProxy(t, func(c *Config) {
-		unhurried(c)
-		c.Choice = ChooseConsistent
-	}, nodes...)
+	p := startProxy(t, func(c *Config) { c.Choice = ChooseConsistent }, nodes...)
 	c := p.dial()
 	get, want := "get", ""
 	held := make(map[*fakeNode]int)
@@ -273,7 +275,7 @@ func TestGetOfManyParts(t *testing.T) {
 // TestGetOfManyRounds: its reply is one, and an error in any of them ends it.
 func TestGetOfManyRounds(t *testing.T) {
 	nodes := []*fakeNode{newFakeNode(t), newFakeNode(t)}
-	p := startProxy(t, func(c *Config) { c.Choice = ChooseConsistent; unhurried(c) }, nodes...)
+	p := startProxy(t, func(c *Config) { c.Choice = ChooseConsistent }, nodes...)
 	c := p.dial()
 	var keys []string
 	for i := range 2 * roundCalls {
@@ -312,7 +314,7 @@ func TestLargeReplies(t *testing.T) {
 		get += " absent " + key
 		want += fmt.Sprintf("VALUE %s 0 300000\r\n%s\r\n", key, value)
 	}
-	p := startProxy(t, unhurried, n)
+	p := startProxy(t, nil, n)
 	c := p.dial()
 	go io.WriteString(c.nc, get+"\r\nmg k1 v\r\n"+get+"\r\nget k1\r\n")
 	most := int64(0)
@@ -352,10 +354,7 @@ func TestSlowClient(t *testing.T) {
 	n := newFakeNode(t)
 	n.put("large", strings.Repeat("v", 8<<20))
 	n.put("small", "s")
-	p := startProxy(t, func(c *Config) {
-		unhurried(c)
-		c.Pool, c.WriteTimeout = 1, 2*time.Second
-	}, n)
+	p := startProxy(t, func(c *Config) { c.Pool, c.WriteTimeout = 1, 2*time.Second }, n)
 	slow, other := p.dial(), p.dial()
 	for range 8 {
 		slow.send("get large\r\n")
@@ -370,7 +369,7 @@ func TestSlowClient(t *testing.T) {
 
 // TestHalfSent: a client that stops in the middle of a request does not hold its memory for ever, one between two does no harm.
 func TestHalfSent(t *testing.T) {
-	p := startProxy(t, func(c *Config) { c.Timeout, c.WriteTimeout = 5*time.Second, 300*time.Millisecond }, newFakeNode(t))
+	p := startProxy(t, func(c *Config) { c.WriteTimeout = 2 * time.Second }, newFakeNode(t))
 	stops, rests := p.dial(), p.dial()
 	rests.send("set k 0 0 1\r\n")
 	rests.talk("1\r\n", "STORED\r\n")
@@ -385,14 +384,11 @@ func TestHalfSent(t *testing.T) {
 // it holds up nobody who shares its connection, and no node counts as failed.
 func TestSlowClientLargeBatch(t *testing.T) {
 	n := newFakeNode(t)
-	value := strings.Repeat("v", 400_000)
+	value := strings.Repeat("v", 800_000)
 	n.put("large", value)
 	n.put("small", "s")
 	n.behave(plod, "")
-	p := startProxy(t, func(c *Config) {
-		seldom(c)
-		c.Timeout, c.Pool = time.Second, 1
-	}, n)
+	p := startProxy(t, func(c *Config) { c.Timeout, c.Pool = 2*time.Second, 1 }, n)
 	slow, other := p.dial(), p.dial()
 	slow.send(strings.Repeat("get large\r\n", 60) + "mn\r\n")
 	eventually(t, "the slow client's values wait", func() bool { return p.pending.Load() >= roundReplies })
@@ -400,7 +396,7 @@ func TestSlowClientLargeBatch(t *testing.T) {
 		other.talk("get small\r\n", "VALUE small 0 1\r\ns\r\nEND\r\n")
 	}
 	for range 60 {
-		slow.want("VALUE large 0 400000\r\n" + value + "\r\nEND\r\n")
+		slow.want("VALUE large 0 800000\r\n" + value + "\r\nEND\r\n")
 	}
 	slow.want("MN\r\n")
 	s := p.Status().Upstreams[0]
@@ -419,7 +415,7 @@ func TestHangAfterLargeReplies(t *testing.T) {
 	first.put("large", value)
 	second.put("large", value)
 	first.behave(plod, "")
-	p := startProxy(t, seldom, first, second)
+	p := startProxy(t, func(c *Config) { c.Timeout = 2 * time.Second }, first, second)
 	c := p.dial()
 	c.send(strings.Repeat("get large\r\n", firstCalls))
 	eventually(t, "most are sent", func() bool { return len(first.requests()) >= firstCalls-1 })
@@ -465,7 +461,7 @@ func TestOverdue(t *testing.T) {
 // TestManyClients: replies find their clients.
 func TestManyClients(t *testing.T) {
 	first, second := newFakeNode(t), newFakeNode(t)
-	p := startProxy(t, unhurried, first, second)
+	p := startProxy(t, nil, first, second)
 	var all sync.WaitGroup
 	for i := range 30 {
 		c := p.dial()
@@ -505,7 +501,7 @@ func TestMaxConns(t *testing.T) {
 // TestDrain: a stop lets a request on its way end, and closes who has none.
 func TestDrain(t *testing.T) {
 	n := newFakeNode(t)
-	p := startProxy(t, unhurried, n)
+	p := startProxy(t, nil, n)
 	idle, busy := p.dial(), p.dial()
 	idle.talk("get a\r\n", "END\r\n")
 	busy.talk("get a\r\n", "END\r\n")
@@ -563,6 +559,7 @@ func TestGiveUpResets(t *testing.T) {
 	})
 	second := newFakeNode(t)
 	p := runProxy(t, func(c *Config) {
+		brief(c)
 		c.Upstreams = append([]Upstream{{Addr: l.Addr().String(), Weight: 1}}, c.Upstreams...)
 	}, second)
 	p.waitUp(2)

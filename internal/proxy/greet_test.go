@@ -16,7 +16,6 @@ func TestLogin(t *testing.T) {
 		n := newFakeNode(t)
 		n.asks(login)
 		p := startProxy(t, func(c *Config) {
-			unhurried(c)
 			c.User, c.Password = "u", "p:w w"
 		}, n)
 		p.dial().talk("set a 0 0 1\r\nx\r\nget a\r\n", "STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n")
@@ -35,7 +34,6 @@ func TestWrongLogin(t *testing.T) {
 			first.asks("u right")
 			var log bytes.Buffer
 			p := runProxy(t, func(c *Config) {
-				unhurried(c)
 				if c.User = user; user != "" {
 					c.Password = "wrong"
 				}
@@ -69,7 +67,6 @@ func TestWrongLogin(t *testing.T) {
 func TestLoginLost(t *testing.T) {
 	first, second := newFakeNode(t), newFakeNode(t)
 	p := startProxy(t, func(c *Config) {
-		unhurried(c)
 		c.User, c.Password = "u", "p"
 	}, first, second)
 	first.asks("u other")
