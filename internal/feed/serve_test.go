@@ -28,6 +28,9 @@ type host struct {
 	sees func(key []byte) bool
 }
 
+// bound is that of the server for a request and its answer. A busy machine keeps it for a request.
+const bound = time.Second
+
 // newHost serves a store in memory as the admin port does: a long answer outlives the bounds of the server.
 func newHost(t *testing.T, adapt func(*store.Config)) *host {
 	t.Helper()
@@ -41,7 +44,7 @@ func newHost(t *testing.T, adapt func(*store.Config)) *host {
 	}
 	h := &host{t: t, st: st, feed: New(st, cfg.Node)}
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.feed.Serve(w, r, h.sees) }))
-	srv.Config.ReadTimeout, srv.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	srv.Config.ReadTimeout, srv.Config.WriteTimeout = bound, bound
 	srv.Start()
 	h.url = srv.URL
 	t.Cleanup(func() {
@@ -197,7 +200,7 @@ func TestLongPollWaits(t *testing.T) {
 	select {
 	case d := <-answered:
 		t.Fatalf("answered %+v before anything changed", d)
-	case <-time.After(200 * time.Millisecond): // four times the bounds
+	case <-time.After(2 * bound):
 	}
 	h.set("other", "v")
 	if d := <-answered; len(d.Changes) != 1 || d.Changes[0]["key"] != "other" {
@@ -463,7 +466,7 @@ func TestSlowClients(t *testing.T) {
 		fmt.Fprintf(conn, "GET /changes?from=%s HTTP/1.1\r\nHost: node\r\nAccept: text/event-stream\r\n\r\n", start)
 		eventually(t, "the client follows", func() bool { return h.feed.Followers() == 1 })
 	}
-	h.feed.slowest = 100 * time.Millisecond
+	h.feed.slowest = 2 * time.Second // to be seen following before it is cut off
 	idle()
 	eventually(t, "it is cut off", func() bool { return h.feed.Followers() == 0 })
 	h.feed.slowest = time.Hour

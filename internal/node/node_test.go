@@ -48,7 +48,7 @@ func testConfig(t *testing.T, id int) Config {
 	c := DefaultConfig()
 	c.Listen, c.AdminListen, c.Data, c.Node = []string{"127.0.0.1:0"}, "127.0.0.1:0", t.TempDir(), id
 	c.SegmentSize, c.MinFree = 1<<20, 0
-	c.CatchupTimeout, c.PeerTimeout = 500*time.Millisecond, 600*time.Millisecond
+	c.CatchupTimeout, c.PeerTimeout = 2*time.Second, 2*time.Second // above what a busy machine holds up
 	return c
 }
 
@@ -72,7 +72,7 @@ func (r *running) waitReady(t *testing.T) {
 	case err := <-r.done:
 		r.done <- err
 		t.Fatalf("node %d ended: %v", r.cfg.Node, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("node %d is not ready: %+v", r.cfg.Node, r.Status())
 	}
 }
@@ -103,7 +103,7 @@ func (r *running) set(t *testing.T, key, value string) {
 		t.Fatal(err)
 	}
 	r.store.Flush()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := r.store.Wait(ctx, res.Seq); err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func askVersion(t *testing.T, r *running) string {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("timed out: %s", what)
 		}

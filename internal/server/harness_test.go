@@ -13,7 +13,7 @@ import (
 	"github.com/futago/futago/internal/store"
 )
 
-const testTimeout = 20 * time.Second
+const testTimeout = time.Minute
 
 // transcriptMaxValue is memcached's largest value under a short key, which the transcripts expect.
 const transcriptMaxValue = 1<<20 - 100

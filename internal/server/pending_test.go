@@ -55,7 +55,7 @@ func TestWritePieces(t *testing.T) {
 func TestUnreadRepliesTimeOut(t *testing.T) {
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
 		s := startServer(t, openStore(t, nil), func(c *Config) {
-			c.RequestTimeout = 100 * time.Millisecond
+			c.RequestTimeout = time.Second
 			carrier(c)
 		})
 		c := dial(t, s)

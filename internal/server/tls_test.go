@@ -253,7 +253,7 @@ func TestHandshakeTimeout(t *testing.T) {
 	ca := newAuthority(t)
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
 		s := startServer(t, openStore(t, nil), func(c *Config) {
-			c.Listen[0].TLS, c.TLS, c.FirstByteTimeout = OnlyTLS, openTLS(t, ca.issue(t, t.TempDir(), 2)), 300*time.Millisecond
+			c.Listen[0].TLS, c.TLS, c.FirstByteTimeout = OnlyTLS, openTLS(t, ca.issue(t, t.TempDir(), 2)), 2*time.Second
 			carrier(c)
 		})
 		half := dial(t, s)

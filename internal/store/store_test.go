@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/futago/futago/internal/hlc"
@@ -389,46 +390,48 @@ func TestTwoStoresConverge(t *testing.T) {
 }
 
 func TestGateGoesSoloAndComesBack(t *testing.T) {
-	c := testConfig(1, vfs.Memory(), nil)
-	c.AckPeer, c.AckTimeout = true, 30*time.Millisecond
-	s := open(t, c)
-	defer s.Close()
-	passes := func(seq uint64) {
-		t.Helper()
-		s.Flush()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		if err := s.Wait(ctx, seq); err != nil {
-			t.Fatalf("write %d: %v", seq, err)
+	synctest.Test(t, func(t *testing.T) {
+		c := testConfig(1, vfs.Memory(), nil)
+		c.AckPeer, c.AckTimeout = true, 30*time.Millisecond
+		s := open(t, c)
+		defer s.Close()
+		passes := func(seq uint64) {
+			t.Helper()
+			s.Flush()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			if err := s.Wait(ctx, seq); err != nil {
+				t.Fatalf("write %d: %v", seq, err)
+			}
 		}
-	}
-	passes(set(t, s, "a", "1").Seq) // nobody ever connected: solo
-	s.Linked(2, true)
-	s.Confirm(2, s.Log().Written())
-	if s.Acknowledgement().Solo {
-		t.Fatal("solo although the peer has all")
-	}
-	seq := set(t, s, "b", "1").Seq
-	s.Flush()
-	if ok, _ := s.Passed(seq); ok {
-		t.Fatal("passed without the peer")
-	}
-	s.Confirm(2, seq)
-	passes(seq)
-	passes(set(t, s, "c", "1").Seq) // silent: solo after the timeout
-	if !s.Acknowledgement().Solo {
-		t.Fatal("not solo with a silent peer")
-	}
-	s.Confirm(2, s.Log().Written())
-	if s.Acknowledgement().Solo {
-		t.Fatal("still solo")
-	}
-	seq = set(t, s, "d", "1").Seq
-	s.Linked(2, false) // closed: solo at once
-	s.Flush()
-	if ok, _ := s.Passed(seq); !ok {
-		t.Fatal("a closed link holds a write")
-	}
+		passes(set(t, s, "a", "1").Seq) // nobody ever connected: solo
+		s.Linked(2, true)
+		s.Confirm(2, s.Log().Written())
+		if s.Acknowledgement().Solo {
+			t.Fatal("solo although the peer has all")
+		}
+		seq := set(t, s, "b", "1").Seq
+		s.Flush()
+		if ok, _ := s.Passed(seq); ok {
+			t.Fatal("passed without the peer")
+		}
+		s.Confirm(2, seq)
+		passes(seq)
+		passes(set(t, s, "c", "1").Seq) // silent: solo after the timeout
+		if !s.Acknowledgement().Solo {
+			t.Fatal("not solo with a silent peer")
+		}
+		s.Confirm(2, s.Log().Written())
+		if s.Acknowledgement().Solo {
+			t.Fatal("still solo")
+		}
+		seq = set(t, s, "d", "1").Seq
+		s.Linked(2, false) // closed: solo at once
+		s.Flush()
+		if ok, _ := s.Passed(seq); !ok {
+			t.Fatal("a closed link holds a write")
+		}
+	})
 }
 
 // Arithmetic that may create an absent key begins with the initial number, and two nodes that do so make one counter.
