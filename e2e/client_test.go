@@ -132,6 +132,7 @@ func testClientKill(t *testing.T, nodes [2]*clientNode) {
 // testClientHang stops one of two servers without closing anything, as an overloaded machine does. No get and no
 // set fails, and none waits longer than the timeout and what a busy test machine adds.
 func testClientHang(t *testing.T, nodes [2]*clientNode) {
+	strain := startStrain(t)
 	states := make(chan string, 1000)
 	c := newNodeClient(t, nodes, states)
 	load := startClientLoad(t, c)
@@ -142,7 +143,7 @@ func testClientHang(t *testing.T, nodes [2]*clientNode) {
 	nodes[0].signal(t, syscall.SIGCONT)
 	await(t, states, "back "+nodes[0].addr)
 	load.more(t, 1000)
-	if longest := load.stop(t); longest > clientTimeout+time.Second {
+	if longest := load.stop(t); longest > clientTimeout+time.Second+strain() {
 		t.Errorf("the longest request took %v, the timeout is %v", longest, clientTimeout)
 	}
 }

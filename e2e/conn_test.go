@@ -217,6 +217,6 @@ func waitEqual(t *testing.T, p [2]*node, keys []string, limit time.Duration) {
 	t.Helper()
 	n := 0
 	if !within(limit, func() bool { n = differing(t, p, keys); return n == 0 }) {
-		t.Errorf("%d of %d records differ after %v, want 0", n, len(keys), limit)
+		t.Errorf("%d of %d records differ after %v, want 0", n, len(keys), busy*limit)
 	}
 }

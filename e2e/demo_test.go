@@ -58,12 +58,12 @@ func demoPortsFree(base int) bool {
 // startDemo returns a demo whose nodes are ready.
 func startDemo(t *testing.T) *demo {
 	t.Helper()
-	d := &demo{base: demoBase(t)}
+	strain, d := startStrain(t), &demo{base: demoBase(t)}
 	begin := time.Now()
 	d.process = startProcess(t, "demo", newOutput(t, "demo"), futagoProgram, "demo", "--base-port", strconv.Itoa(d.base), "--data", t.TempDir())
 	t.Cleanup(d.end)
 	d.waitGuide(t)
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > 5*time.Second+strain() {
 		t.Errorf("the demo took %v to be ready, want less than 5s", took)
 	}
 	return d
@@ -201,10 +201,10 @@ func TestDemo(t *testing.T) {
 	if want := fmt.Sprintf("kill -9 %d", d.pids[0]); kill != want {
 		t.Fatalf("got the line %q, want that of node 1: %q", kill, want)
 	}
-	killed := time.Now()
+	strain, killed := startStrain(t), time.Now()
 	d.paste(t, kill, "")
 	eventually(t, "the page shows the dead node", demoLimit, func() bool { return d.nodes(t)[0].State == "dead" })
-	if took := time.Since(killed); took > time.Second {
+	if took := time.Since(killed); took > time.Second+strain() {
 		t.Errorf("the page showed the dead node after %v, want at most 1s", took)
 	}
 	if n := d.nodes(t); n[0].PID != 0 || n[0].Reason != "was killed (signal 9)" || n[1].State != "ready" {

@@ -159,7 +159,7 @@ func (n *node) wipe(t *testing.T) {
 }
 
 // adminClient asks nodes; it keeps no connections, so that one to a dead node is not used again.
-var adminClient = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var adminClient = &http.Client{Timeout: replyLimit, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // httpGet returns status code and body.
 func httpGet(ctx context.Context, url string) (int, string, error) {
