@@ -31,6 +31,21 @@ func TestStatusWithoutALink(t *testing.T) {
 	})
 }
 
+// A link on which nothing happens lives on, however short the silence is after which a peer counts as gone.
+func TestShortPeerTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		defer c.stop()
+		c.silence = 300 * time.Millisecond
+		c.start()
+		links := c.b().puller.Status().Links
+		time.Sleep(time.Minute)
+		if st := c.b().puller.Status(); st.Links != links || !st.CaughtUp {
+			t.Errorf("after a minute of rest: %d links instead of %d, caught up %t", st.Links, links, st.CaughtUp)
+		}
+	})
+}
+
 // The time that a node was away begins with the peer's last sign of life, not when the silence was noticed.
 func TestSilenceCountsAsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

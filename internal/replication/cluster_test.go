@@ -23,6 +23,7 @@ type cluster struct {
 	nodes     []*testNode
 	retention time.Duration       // how long deletes are remembered at least
 	adapt     func(*store.Config) // changes the configuration of each store
+	silence   time.Duration       // the peer timeout; 0: the default
 }
 
 // testNode is one node, running or not.
@@ -129,7 +130,7 @@ func (n *testNode) start() error {
 	}
 	n.st, n.up = st, true
 	ln := n.c.wire.listen(n.name)
-	n.source = NewSource(SourceConfig{Store: st, Node: n.id, Logger: cfg.Logger}, ln)
+	n.source = NewSource(SourceConfig{Store: st, Node: n.id, PeerTimeout: n.c.silence, Logger: cfg.Logger}, ln)
 	n.served = make(chan struct{})
 	go func() {
 		defer close(n.served)
@@ -137,7 +138,7 @@ func (n *testNode) start() error {
 	}()
 	n.pullers = nil
 	for _, o := range n.others() {
-		p := NewPuller(PullerConfig{Store: st, Node: n.id, Addr: o.name, Durable: true, VerifyEvery: 3 * time.Second, Dial: n.c.wire.dial(n.name, o.name), Logger: cfg.Logger})
+		p := NewPuller(PullerConfig{Store: st, Node: n.id, Addr: o.name, PeerTimeout: n.c.silence, Durable: true, VerifyEvery: 3 * time.Second, Dial: n.c.wire.dial(n.name, o.name), Logger: cfg.Logger})
 		p.Start()
 		n.pullers = append(n.pullers, p)
 	}

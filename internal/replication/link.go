@@ -49,7 +49,7 @@ func (p *Puller) follow(ctx context.Context) error {
 	beat := make(chan struct{})
 	defer close(beat)
 	go func() {
-		tick := time.NewTicker(heartbeatEvery)
+		tick := time.NewTicker(beatWithin(p.cfg.PeerTimeout))
 		defer tick.Stop()
 		for {
 			select {

@@ -14,6 +14,9 @@ import (
 // heartbeatEvery is the pace of signs of life in both directions.
 const heartbeatEvery = time.Second
 
+// beatWithin is that pace where a peer counts as gone after a silence of the given length.
+func beatWithin(silence time.Duration) time.Duration { return min(heartbeatEvery, silence/3) }
+
 // joinEvery is the source's pace while it is solo: the follower waits for the end of that before it serves.
 const joinEvery = 20 * time.Millisecond
 
@@ -91,7 +94,7 @@ func (f *follower) stream(ctx context.Context, reader *ulog.Reader) error {
 func (f *follower) beat() (pause time.Duration, err error) {
 	st := f.s.cfg.Store
 	f.told = st.Horizon()
-	h, pause := heartbeat{End: st.Log().Written(), Wall: st.Now(), Ready: f.s.cfg.Ready(), Horizon: st.Authority()}, heartbeatEvery
+	h, pause := heartbeat{End: st.Log().Written(), Wall: st.Now(), Ready: f.s.cfg.Ready(), Horizon: st.Authority()}, beatWithin(f.s.cfg.PeerTimeout)
 	h.Proposal, h.Awaited = st.Proposal()
 	var joined bool
 	if h.Joined, joined = st.Joined(); !joined {
