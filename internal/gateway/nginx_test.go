@@ -14,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // startNginx runs the real nginx with deploy/nginx.conf, its addresses, paths and limits replaced, and without TLS.
