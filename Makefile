@@ -51,7 +51,7 @@ layers:
 	$(GO) test -count=1 -run '^TestLayers' .
 
 unit:
-	$(GO) test -timeout 5m ./...
+	$(GO) test -timeout 10m ./...
 
 # The rules of replication, searched deep: minutes.
 # Every history of the rules up to a depth, on two and three nodes.
