@@ -81,7 +81,7 @@ func TestUsers(t *testing.T) {
 		want string
 		args []string
 	}{
-		{"user and password are required\n401", []string{url + "/shop:a"}},
+		{"user and password, or a token, are required\n401", []string{url + "/shop:a"}},
 		{"1200", []string{"-u", "shop:sesame", url + "/shop:a"}},
 		{"user name or password is wrong\n401", []string{"-u", "shop:bad", url + "/shop:a"}},
 		{"permission denied\n403", []string{"-u", "shop:sesame", url + "/other"}},

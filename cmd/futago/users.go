@@ -22,9 +22,10 @@ func newUsersCommand() *cobra.Command {
 		Short: "Edit the file of users that may use a node",
 		Long: `Edit the file of users that may use a node, --users. It has one user a line:
 
-  name:HASH [rights=read,write,admin] [prefix=PREFIX]...
+  name:HASH [rights=read,write,admin] [prefix=PREFIX]... [token=HASH]...
 
-HASH is bcrypt's: lines of htpasswd -B do as well. Without rights= a user may read and write, without
+HASH is bcrypt's: lines of htpasswd -B do as well; ! stands for no password. A token takes the place of name
+and password over HTTP. Without rights= a user may read and write, without
 prefix= touch every key. Empty lines, and lines that begin with #, say nothing. A running node reads the
 file again on SIGHUP.`,
 	})
@@ -35,16 +36,20 @@ file again on SIGHUP.`,
 func newUsersAddCommand() *cobra.Command {
 	var rights string
 	var prefixes []string
-	var replace bool
+	var replace, token bool
 	cmd := &cobra.Command{
 		Use:   "add FILE NAME",
 		Short: "Add a user, or change one",
 		Long: `Add a user to a file, which is made if need be. The password is asked for on a terminal, otherwise it is
-the first line of standard input. With --replace the line of a user that is there is written anew.`,
+the first line of standard input. With --replace the line of a user that is there is written anew.
+
+With --token the user gets a token instead of a password: 256 bits made by chance, of which the file keeps
+the hash. It is printed once, and sent as 'Authorization: Bearer TOKEN' over HTTP and to the admin port.`,
 		Example: `  futago users add /etc/futago/users alice
   futago users add /etc/futago/users shop --prefix shop: --prefix session:
   futago users add /etc/futago/users monitor --rights read < password
-  futago users add /etc/futago/users root --rights read,write,admin --replace`,
+  futago users add /etc/futago/users root --rights read,write,admin --replace
+  futago users add /etc/futago/users prometheus --rights read --token > /etc/prometheus/futago-token`,
 		Args: words(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			u := &users.User{Name: args[1], Prefixes: prefixes}
@@ -55,16 +60,17 @@ the first line of standard input. With --replace the line of a user that is ther
 			if err := users.CheckName(u.Name); err != nil {
 				return usageError{err}
 			}
-			return addUser(cmd, args[0], u, replace)
+			return addUser(cmd, args[0], u, replace, token)
 		},
 	}
 	cmd.Flags().StringVar(&rights, "rights", "read,write", "what the user may do: `RIGHTS` of read, write and admin, with commas between")
 	cmd.Flags().StringArrayVar(&prefixes, "prefix", nil, "keys that the user may touch begin with this `PREFIX`; may be repeated; without any, all keys")
 	cmd.Flags().BoolVar(&replace, "replace", false, "change a user that is there already")
+	cmd.Flags().BoolVar(&token, "token", false, "give the user a token, which is printed, instead of a password")
 	return cmd
 }
 
-func addUser(cmd *cobra.Command, path string, u *users.User, replace bool) error {
+func addUser(cmd *cobra.Command, path string, u *users.User, replace, withToken bool) error {
 	f, err := readUsersFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = &usersFile{path: path, table: new(users.Table), mode: 0o600}, nil
@@ -81,12 +87,13 @@ func addUser(cmd *cobra.Command, path string, u *users.User, replace bool) error
 	if _, err := users.Format(u); err != nil {
 		return usageError{err}
 	}
-	password, err := newPassword(cmd, u.Name)
-	if err != nil {
+	token := ""
+	if withToken {
+		var hash string
+		token, hash = users.NewToken()
+		u.Hash, u.Tokens = users.NoPassword, []string{hash}
+	} else if u.Hash, err = newHash(cmd, u.Name); err != nil {
 		return err
-	}
-	if u.Hash, err = users.Hash(password); err != nil {
-		return fmt.Errorf("hash password: %w", err)
 	}
 	line, err := users.Format(u)
 	if err != nil {
@@ -97,7 +104,24 @@ func addUser(cmd *cobra.Command, path string, u *users.User, replace bool) error
 	} else {
 		f.lines = append(f.lines, line)
 	}
-	return f.write()
+	if err := f.write(); err != nil || token == "" {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
+	return err
+}
+
+// newHash asks for a password and returns its hash.
+func newHash(cmd *cobra.Command, name string) (string, error) {
+	password, err := newPassword(cmd, name)
+	if err != nil {
+		return "", err
+	}
+	hash, err := users.Hash(password)
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	return hash, nil
 }
 
 // wellFormedHash is the hash of no password: a line with it is judged for everything else.
@@ -113,13 +137,9 @@ asked for on a terminal, otherwise it is the first line of standard input.`,
   echo "shop:$(futago users hash < password) prefix=shop:" >> users`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			password, err := newPassword(cmd, "")
+			hash, err := newHash(cmd, "")
 			if err != nil {
 				return err
-			}
-			hash, err := users.Hash(password)
-			if err != nil {
-				return fmt.Errorf("hash password: %w", err)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), hash)
 			return err
@@ -142,6 +162,9 @@ func newUsersListCommand() *cobra.Command {
 				line := u.Name + "\t" + u.Rights.String()
 				for _, p := range u.Prefixes {
 					line += "\tprefix=" + p
+				}
+				if n := len(u.Tokens); n > 0 {
+					line += fmt.Sprintf("\ttokens=%d", n)
 				}
 				if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
 					return err

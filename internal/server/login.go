@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net/netip"
 	"strings"
 
 	"github.com/futago/futago/internal/memcache"
@@ -70,12 +69,8 @@ func (s *session) login(w *worker, name string, password []byte, answer func(*se
 		}
 		answer(s, w, err)
 	}
-	if user, decided := all.Known(name, password); decided {
-		if user == nil {
-			finish(s, w, nil, users.ErrWrong)
-		} else {
-			finish(s, w, user, nil)
-		}
+	if user, decided, err := all.Known(from, name, password); decided {
+		finish(s, w, user, err)
 		return true
 	}
 	password = bytes.Clone(password)
@@ -86,19 +81,8 @@ func (s *session) login(w *worker, name string, password []byte, answer func(*se
 	return false
 }
 
-// hostBits are the bits of an IPv6 address that tell who it is: the rest a host may choose.
-const hostBits = 64
-
-// host is where the connection comes from, without its port; of IPv6 the network.
+// host is where the connection comes from, as users take it.
 func (p *peer) host() string {
 	_, address, _ := strings.Cut(p.remote, ":")
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return p.remote
-	}
-	ip := at.Addr().Unmap()
-	if ip.Is4() {
-		return ip.String()
-	}
-	return netip.PrefixFrom(ip.WithZone(""), hostBits).Masked().String()
+	return users.HostOf(address)
 }

@@ -200,7 +200,8 @@ func basic(pair string) string {
 
 func TestHTTPLogin(t *testing.T) {
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
-		people, path := openUsers(t, "foo prefix=a:", "reader rights=read", "writer rights=write")
+		token, hash := users.NewToken()
+		people, path := openUsers(t, "foo prefix=a:", "reader rights=read", "writer rights=write", "api rights=read prefix=a: token="+hash)
 		s := startServer(t, openStore(t, nil), func(c *Config) {
 			c.Users = people
 			carrier(c)
@@ -209,13 +210,14 @@ func TestHTTPLogin(t *testing.T) {
 		const refused = "user name or password is wrong\n"
 		foo, reader, writer := basic("foo:secret"), basic("reader:secret"), basic("writer:secret")
 		for _, x := range []exchange{
-			{"nobody", get("/a:k", ""), 401, nil, "user and password are required\n"},
+			{"nobody", get("/a:k", ""), 401, nil, users.ErrNone.Error() + "\n"},
 			{"wrong password", get("/a:k", basic("foo:bad")), 401, nil, refused},
 			{"wrong again", get("/a:k", basic("foo:bad")), 401, nil, refused},
 			{"unknown user", get("/a:k", basic("bar:secret")), 401, nil, refused},
-			{"nonsense", get("/a:k", "Authorization: Bearer x\r\n"), 401, nil, "user and password are required\n"},
+			{"wrong token", get("/a:k", "Authorization: Bearer x\r\n"), 401, nil, refused},
+			{"nonsense", get("/a:k", "Authorization: Digest x\r\n"), 401, nil, users.ErrNone.Error() + "\n"},
 			{"options", plainRequest("OPTIONS", "*", ""), 200, nil, ""},
-			{"put by nobody", put("/a:k", "", "GET /a:k HTTP/1.1\r\n\r\n"), 401, nil, "user and password are required\n"},
+			{"put by nobody", put("/a:k", "", "GET /a:k HTTP/1.1\r\n\r\n"), 401, nil, users.ErrNone.Error() + "\n"},
 			{"put", put("/a:k", foo, "v"), 201, nil, "Created\n"},
 			{"get", get("/a:k", foo), 200, nil, "v"},
 			{"put elsewhere", put("/b:k", foo, "v"), 403, nil, "permission denied\n"},
@@ -225,10 +227,14 @@ func TestHTTPLogin(t *testing.T) {
 			{"reader deletes", plainRequest("DELETE", "/a:k", reader), 403, nil, "permission denied\n"},
 			{"reader gets", get("/a:k", reader), 200, nil, "v"},
 			{"writer gets", get("/a:k", writer), 403, nil, "permission denied\n"},
+			{"token", get("/a:k", "Authorization: Bearer "+token+"\r\n"), 200, nil, "v"},
+			{"token, scheme in lower case", get("/a:k", "authorization: bearer "+token+"\r\n"), 200, nil, "v"},
+			{"token elsewhere", get("/b:k", "Authorization: Bearer "+token+"\r\n"), 403, nil, "permission denied\n"},
+			{"token puts", put("/a:k", "Authorization: Bearer "+token+"\r\n", "w"), 403, nil, "permission denied\n"},
 			{"writer deletes", plainRequest("DELETE", "/a:k", writer), 200, nil, "OK\n"},
 		} {
 			status, challenge, body := c.roundTrip(x.request, "Www-Authenticate")
-			if status != x.status || body != x.body || (challenge == httpChallenge) != (status == 401) {
+			if status != x.status || body != x.body || (challenge == users.Challenges[0]) != (status == 401) {
 				t.Errorf("%s: got %d %q and challenge %q, want %d %q", x.name, status, body, challenge, x.status, x.body)
 			}
 		}
@@ -239,6 +245,45 @@ func TestHTTPLogin(t *testing.T) {
 		if status, _, _ := c.roundTrip(get("/a:k", foo), ""); status != 401 {
 			t.Errorf("removed user: got %d, want 401", status)
 		}
+	})
+}
+
+// Guessing ends in every protocol, for the right password too, and only for the host that guesses.
+func TestGuessing(t *testing.T) {
+	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
+		people, _ := openUsers(t, "foo", "other")
+		s := startServer(t, openStore(t, nil), func(c *Config) {
+			c.Users = people
+			carrier(c)
+		})
+		before := dial(t, s)
+		before.send(authSet("foo secret"))
+		before.expect("STORED\r\n")
+		text := dial(t, s)
+		for i := range 10 {
+			text.send(authSet(fmt.Sprint("foo wrong", i)))
+			text.expect("CLIENT_ERROR authentication failure\r\n")
+		}
+		const limited = "too many failed logins: try again in a minute"
+		text.send(authSet("foo secret") + authSet("other secret"))
+		text.expect("SERVER_ERROR " + limited + "\r\nSTORED\r\n")
+		web := dial(t, s)
+		status, after, body := web.roundTrip(get("/k", basic("foo:secret")), "Retry-After")
+		if status != 429 || after != "60" || body != limited+"\n" {
+			t.Errorf("HTTP: got %d, Retry-After %q and %q, want 429", status, after, body)
+		}
+		plain := "\x00foo\x00secret"
+		binary := dial(t, s)
+		binary.send("\x80\x21\x00\x05\x00\x00\x00\x00\x00\x00\x00" + string(rune(5+len(plain))) + strings.Repeat("\x00", 12) + "PLAIN" + plain)
+		reply := make([]byte, 24+len(limited))
+		if _, err := io.ReadFull(binary.r, reply); err != nil || reply[7] == 0 || string(reply[24:]) != limited {
+			t.Errorf("binary: got % x %q and %v, want an error that says %q", reply[:24], reply[24:], err, limited)
+		}
+		if _, err := people.Verify(t.Context(), "192.0.2.1", "foo", []byte("secret")); err != nil {
+			t.Errorf("another host: got %v", err)
+		}
+		before.send("set k 0 0 1\r\nx\r\n")
+		before.expect("STORED\r\n")
 	})
 }
 

@@ -2,6 +2,7 @@ package users
 
 import (
 	"bytes"
+	"context"
 	"runtime"
 	"time"
 
@@ -28,11 +29,14 @@ type queue struct {
 
 // attempt is one password that is looked at for all who gave it.
 type attempt struct {
-	mac      mac
-	hash     string
-	password []byte
-	done     chan struct{}
-	right    bool // once done is closed
+	mac        mac
+	from, name string
+	hash       string
+	password   []byte
+	done       chan struct{}
+	// Once done is closed.
+	right   bool
+	limited bool // it was not looked at: its host had guessed too often
 }
 
 func (q *queue) init() {
@@ -40,23 +44,41 @@ func (q *queue) init() {
 	q.most = max(runtime.GOMAXPROCS(0)/4, 1)
 }
 
+// attempt has a password looked at and waits for that. It may be joined to the attempt of another host for the same pair.
+func (u *Users) attempt(ctx context.Context, want *attempt, password []byte) (*attempt, error) {
+	for {
+		a, err := u.enqueue(want, password)
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-a.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if !a.limited || a.from == want.from {
+			return a, nil
+		}
+	}
+}
+
 // enqueue returns the attempt for a password, which may be one that others wait for already.
-func (u *Users) enqueue(from string, m mac, hash string, password []byte) (*attempt, error) {
+func (u *Users) enqueue(want *attempt, password []byte) (*attempt, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	q := &u.queue
-	if a := q.byMAC[m]; a != nil {
+	q, from := &u.queue, want.from
+	if a := q.byMAC[want.mac]; a != nil {
 		return a, nil
 	}
 	waiting := q.hosts[from]
 	if q.size >= maxWaiting || len(waiting) >= maxWaitingHost {
 		return nil, ErrBusy
 	}
-	a := &attempt{mac: m, hash: hash, password: bytes.Clone(password), done: make(chan struct{})}
+	a := &attempt{mac: want.mac, from: from, name: want.name, hash: want.hash, password: bytes.Clone(password), done: make(chan struct{})}
 	if len(waiting) == 0 {
 		q.turns = append(q.turns, from)
 	}
-	q.byMAC[m], q.hosts[from] = a, append(waiting, a)
+	q.byMAC[a.mac], q.hosts[from] = a, append(waiting, a)
 	q.size++
 	if q.busy < q.most {
 		q.busy++
@@ -94,6 +116,13 @@ func (u *Users) work() {
 			u.mu.Unlock()
 			return
 		}
+		if u.limitedLocked(a.from, a.name, false) {
+			a.limited = true
+			delete(u.queue.byMAC, a.mac)
+			u.mu.Unlock()
+			close(a.done)
+			continue
+		}
 		u.mu.Unlock()
 		began := time.Now()
 		a.right = bcrypt.CompareHashAndPassword([]byte(a.hash), a.password) == nil
@@ -115,6 +144,7 @@ func (u *Users) finish(a *attempt) {
 			clear(u.failed)
 		}
 		u.failed[a.mac] = struct{}{}
+		u.guessLocked(a.from, a.name)
 	}
 	u.mu.Unlock()
 	close(a.done)

@@ -16,6 +16,7 @@ const (
 	maxName     = 128     // bytes
 	maxPrefixes = 64      // of one user
 	maxPrefix   = 1024    // bytes
+	maxTokens   = 8       // of one user
 	// maxCost is a hash that takes a second or two; a costlier one would keep everybody waiting.
 	maxCost = 15
 )
@@ -26,11 +27,15 @@ const MaxPassword = 72
 // hashForm is bcrypt's. The letter only tells who wrote it.
 var hashForm = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
+// NoPassword stands in the place of a hash: no password is the user's.
+const NoPassword = "!"
+
 // Table is what a file of users says. It never changes.
 type Table struct {
-	list   []*User
-	byName map[string]*User
-	cost   int // the highest of a hash
+	list    []*User
+	byName  map[string]*User
+	byToken map[tokenHash]*User
+	cost    int // the highest of a hash
 }
 
 // User returns the user of that name, nil if there is none.
@@ -44,7 +49,7 @@ func Parse(path string, text []byte) (*Table, error) {
 	if len(text) > maxFile {
 		return nil, fmt.Errorf("%s: %d bytes are more than a file of users may have, %d", path, len(text), maxFile)
 	}
-	t := &Table{byName: map[string]*User{}, cost: bcrypt.DefaultCost}
+	t := &Table{byName: map[string]*User{}, byToken: map[tokenHash]*User{}, cost: bcrypt.DefaultCost}
 	var problems []error
 	n := 0
 	for line := range strings.SplitSeq(string(text), "\n") {
@@ -56,6 +61,9 @@ func Parse(path string, text []byte) (*Table, error) {
 		u, err := parseLine(line)
 		if err == nil && t.byName[u.Name] != nil {
 			err = fmt.Errorf("user %q stands in line %d already", u.Name, t.byName[u.Name].Line)
+		}
+		if err == nil {
+			err = t.addTokens(u)
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s:%d: %w", path, n, err))
@@ -92,8 +100,10 @@ func parseLine(line string) (*User, error) {
 			}
 		case key == "prefix":
 			u.Prefixes = append(u.Prefixes, value)
+		case key == "token":
+			u.Tokens = append(u.Tokens, value)
 		default:
-			return nil, fmt.Errorf("unknown option %.40q: want rights= or prefix=", field)
+			return nil, fmt.Errorf("unknown option %.40q: want rights=, prefix= or token=", field)
 		}
 	}
 	if u.Rights == 0 {
@@ -107,11 +117,16 @@ func (u *User) check() error {
 	if err := CheckName(u.Name); err != nil {
 		return err
 	}
-	if !hashForm.MatchString(u.Hash) {
-		return fmt.Errorf("user %q: the hash is not bcrypt's: futago users hash makes one of a password", u.Name)
+	if err := u.checkHash(); err != nil {
+		return err
 	}
-	if cost, err := bcrypt.Cost([]byte(u.Hash)); err != nil || cost < bcrypt.MinCost || cost > maxCost {
-		return fmt.Errorf("user %q: the cost of the hash is not in %d to %d", u.Name, bcrypt.MinCost, maxCost)
+	if len(u.Tokens) > maxTokens {
+		return fmt.Errorf("user %q: %d tokens, want at most %d", u.Name, len(u.Tokens), maxTokens)
+	}
+	for _, text := range u.Tokens {
+		if _, err := parseToken(text); err != nil {
+			return fmt.Errorf("user %q: %w", u.Name, err)
+		}
 	}
 	if len(u.Prefixes) > maxPrefixes {
 		return fmt.Errorf("user %q: %d prefixes, want at most %d", u.Name, len(u.Prefixes), maxPrefixes)
@@ -120,6 +135,19 @@ func (u *User) check() error {
 		if p == "" || len(p) > maxPrefix || strings.ContainsFunc(p, blank) {
 			return fmt.Errorf("user %q: prefix %.40q: want 1 to %d bytes without white space and control characters", u.Name, p, maxPrefix)
 		}
+	}
+	return nil
+}
+
+func (u *User) checkHash() error {
+	if u.Hash == NoPassword {
+		return nil
+	}
+	if !hashForm.MatchString(u.Hash) {
+		return fmt.Errorf("user %q: the hash is not bcrypt's: futago users hash makes one of a password", u.Name)
+	}
+	if cost, err := bcrypt.Cost([]byte(u.Hash)); err != nil || cost < bcrypt.MinCost || cost > maxCost {
+		return fmt.Errorf("user %q: the cost of the hash is not in %d to %d", u.Name, bcrypt.MinCost, maxCost)
 	}
 	return nil
 }
@@ -145,6 +173,9 @@ func Format(u *User) (string, error) {
 	line := u.Name + ":" + u.Hash + " rights=" + u.Rights.String()
 	for _, p := range u.Prefixes {
 		line += " prefix=" + p
+	}
+	for _, text := range u.Tokens {
+		line += " token=" + text
 	}
 	return line, nil
 }

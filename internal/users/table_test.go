@@ -18,6 +18,8 @@ func cheapHash(t testing.TB, password string) string {
 	return string(hash)
 }
 
+const someToken = "sha256:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
 const someHash = "$2y$10$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyz01234"
 
 func TestParse(t *testing.T) {
@@ -44,21 +46,27 @@ func TestParseErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"name":         "want name:HASH",
 		":" + someHash: "1 to 128 bytes",
-		strings.Repeat("n", 129) + ":" + someHash:            "1 to 128 bytes",
-		"a\x00b:" + someHash:                                 "control characters",
-		"a\xff:" + someHash:                                  "UTF-8",
-		"a:secret":                                           "not bcrypt's",
-		"a:$2x" + someHash[3:]:                               "not bcrypt's",
-		"a:$2a$31" + someHash[6:]:                            "cost",
-		"a:$2a$03" + someHash[6:]:                            "cost",
-		good + " rights=":                                    `unknown right ""`,
-		good + " rights=read,sudo":                           `unknown right "sudo"`,
-		good + " rights=read rights=write":                   "twice",
-		good + " prefix=":                                    "prefix",
-		good + " prefix=" + strings.Repeat("p", maxPrefix+1): "prefix",
-		good + strings.Repeat(" prefix=p", maxPrefixes+1):    "prefixes",
-		good + " role=x":                                     "unknown option",
-		good + "\n" + good:                                   "stands in line 2 already",
+		strings.Repeat("n", 129) + ":" + someHash:                     "1 to 128 bytes",
+		"a\x00b:" + someHash:                                          "control characters",
+		"a\xff:" + someHash:                                           "UTF-8",
+		"a:secret":                                                    "not bcrypt's",
+		"a:$2x" + someHash[3:]:                                        "not bcrypt's",
+		"a:$2a$31" + someHash[6:]:                                     "cost",
+		"a:$2a$03" + someHash[6:]:                                     "cost",
+		good + " rights=":                                             `unknown right ""`,
+		good + " rights=read,sudo":                                    `unknown right "sudo"`,
+		good + " rights=read rights=write":                            "twice",
+		good + " prefix=":                                             "prefix",
+		good + " prefix=" + strings.Repeat("p", maxPrefix+1):          "prefix",
+		good + strings.Repeat(" prefix=p", maxPrefixes+1):             "prefixes",
+		good + " token=abc":                                           "sha256:",
+		good + " token=sha256:abcd":                                   "sha256:",
+		good + " token=" + someToken + " token=" + someToken:          "already",
+		good + " token=" + someToken + "\nother:! token=" + someToken: "line 2",
+		good + strings.Repeat(" token="+someToken, maxTokens+1):       "tokens",
+		"a:!!":             "not bcrypt's",
+		good + " role=x":   "unknown option",
+		good + "\n" + good: "stands in line 2 already",
 	} {
 		_, err := Parse("f", []byte("# comment\n"+text))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "f:") {
@@ -105,6 +113,7 @@ func TestHash(t *testing.T) {
 
 // What was parsed is written in a way that is parsed to the same.
 func FuzzParse(f *testing.F) {
+	f.Add("a:! rights=read token=" + someToken + "\nb:" + someHash)
 	f.Add("# x\na:" + someHash + " rights=read prefix=p\n\nb:" + someHash)
 	f.Add("a b:c\nd:\n=")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -52,8 +52,10 @@ func (r Rights) String() string {
 type User struct {
 	// Name is how the user calls itself.
 	Name string
-	// Hash is bcrypt's, of the password.
+	// Hash is bcrypt's, of the password, or NoPassword.
 	Hash string
+	// Tokens are the hashes of the user's tokens, as NewToken returns them.
+	Tokens []string
 	// Rights are never empty.
 	Rights Rights
 	// Prefixes are what a key must begin with one of; none allows every key.

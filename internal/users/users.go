@@ -1,6 +1,7 @@
 package users
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -12,8 +13,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 var (
@@ -26,6 +29,9 @@ var (
 // maxFailed is how many wrong pairs are remembered, so that a client that repeats its mistake costs nothing.
 const maxFailed = 4096
 
+// local is the host of who comes by a socket of this machine.
+const local = "local"
+
 // mac stands for a user, its hash, and a password.
 type mac [sha256.Size]byte
 
@@ -35,10 +41,14 @@ type Users struct {
 	logger *slog.Logger
 	key    []byte // of the MACs: random, for this process alone
 	table  atomic.Pointer[Table]
+	now    func() time.Time
+
+	failures, limited atomic.Uint64 // logins that were wrong, and that ErrLimited refused
 
 	mu       sync.Mutex // guards what follows, and the order of reloads
 	verified map[string]mac
 	failed   map[mac]struct{}
+	guesses  map[guesser]guesses // at most maxGuessers
 	queue    queue
 }
 
@@ -47,14 +57,15 @@ func Open(path string, logger *slog.Logger) (*Users, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	u := &Users{path: path, logger: logger, key: make([]byte, sha256.Size), verified: map[string]mac{}, failed: map[mac]struct{}{}}
+	u := &Users{path: path, logger: logger, key: make([]byte, sha256.Size), now: time.Now,
+		verified: map[string]mac{}, failed: map[mac]struct{}{}, guesses: map[guesser]guesses{}}
 	_, _ = rand.Read(u.key) // never fails
 	u.queue.init()
 	return u, u.load()
 }
 
 // Reload reads the file again. On an error the users stay what they were. A user whose line is gone, or has another hash,
-// must authenticate again; other changes hold from the next request on.
+// must authenticate again, also one with other tokens; other changes hold from the next request on.
 func (u *Users) Reload() error {
 	if err := u.load(); err != nil {
 		return err
@@ -117,58 +128,76 @@ func (u *Users) Current(user *User) *User {
 	if user == nil || user.of == t {
 		return user
 	}
-	if now := t.User(user.Name); now != nil && now.Hash == user.Hash {
+	if now := t.User(user.Name); now != nil && now.Hash == user.Hash && slices.Equal(now.Tokens, user.Tokens) {
 		return now
 	}
 	return nil
 }
 
 // Known is Verify for pairs that need no computation: it never blocks. decided is false when only Verify can tell.
-func (u *Users) Known(name string, password []byte) (user *User, decided bool) {
+func (u *Users) Known(from, name string, password []byte) (user *User, decided bool, err error) {
 	user, hash := u.find(name)
+	from = cmp.Or(from, local)
 	if len(password) == 0 || len(password) > MaxPassword {
-		return nil, true
+		return nil, true, u.wrong()
 	}
 	m := u.mac(name, hash, password)
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	if known, ok := u.verified[name]; ok && user != nil && hmac.Equal(known[:], m[:]) {
-		return user, true
-	}
+	known, ok := u.verified[name]
+	right := ok && user != nil && hmac.Equal(known[:], m[:])
 	_, wrong := u.failed[m]
-	return nil, wrong
+	// A pair that was wrong before is no new guess, and stays an error of its own: who repeats a mistake must see it.
+	limited := !wrong && u.limitedLocked(from, name, right)
+	u.mu.Unlock()
+	switch {
+	case limited:
+		return nil, true, u.refused()
+	case right:
+		return user, true, nil
+	case wrong:
+		return nil, true, u.wrong()
+	}
+	return nil, false, nil
 }
 
-// Verify returns the user of that name if the password is right; otherwise the error is ErrWrong, ErrBusy, or ctx's. from
-// is the host that asks: hosts take turns. It may block for seconds. The password is not kept.
+// wrong counts a failure.
+func (u *Users) wrong() error {
+	u.failures.Add(1)
+	return ErrWrong
+}
+
+// refused counts a refusal.
+func (u *Users) refused() error {
+	u.limited.Add(1)
+	return ErrLimited
+}
+
+// Verify returns the user of that name if the password is right; otherwise the error is ErrWrong, ErrLimited, ErrBusy, or
+// ctx's. from is the host that asks, "" is this machine: hosts take turns, and guess in bounds. It may block for seconds. The password is not kept.
 func (u *Users) Verify(ctx context.Context, from, name string, password []byte) (*User, error) {
-	if user, decided := u.Known(name, password); decided {
-		if user == nil {
-			return nil, ErrWrong
-		}
-		return user, nil
+	if user, decided, err := u.Known(from, name, password); decided {
+		return user, err
 	}
 	user, hash := u.find(name)
 	m := u.mac(name, hash, password)
-	a, err := u.enqueue(from, m, hash, password)
-	if err != nil {
+	from = cmp.Or(from, local)
+	a, err := u.attempt(ctx, &attempt{mac: m, from: from, name: name, hash: hash}, password)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	select {
-	case <-a.done:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	if !a.right || user == nil {
-		return nil, ErrWrong
+	case a.limited:
+		return nil, u.refused()
+	case !a.right || user == nil:
+		return nil, u.wrong()
 	}
 	u.mu.Lock()
 	if now := u.table.Load().User(name); now != nil {
 		u.verified[name] = m
 	}
+	delete(u.guesses, guesser{from, name})
 	u.mu.Unlock()
 	if user = u.Current(user); user == nil { // the file was changed meanwhile
-		return nil, ErrWrong
+		return nil, u.wrong()
 	}
 	return user, nil
 }
@@ -176,7 +205,7 @@ func (u *Users) Verify(ctx context.Context, from, name string, password []byte) 
 // find returns the user and its hash; for a name that is not there a hash of the same cost, so that time does not tell.
 func (u *Users) find(name string) (user *User, hash string) {
 	t := u.table.Load()
-	if user = t.User(name); user != nil {
+	if user = t.User(name); user != nil && user.Hash != NoPassword {
 		return user, user.Hash
 	}
 	return nil, fmt.Sprintf("$2a$%02d$%s", t.cost, "nobody.has.this.hash.......................................")[:60]

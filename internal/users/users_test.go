@@ -43,18 +43,18 @@ func TestVerify(t *testing.T) {
 				t.Errorf("Verify(%q): got %v and %v, want ErrWrong", pair, user, err)
 			}
 		}
-		if user, decided := u.Known(pair[0], []byte(pair[1])); user != nil || !decided {
-			t.Errorf("Known(%q): got %v, %v, want that it is wrong", pair, user, decided)
+		if user, decided, err := u.Known("h", pair[0], []byte(pair[1])); user != nil || !decided || !errors.Is(err, ErrWrong) {
+			t.Errorf("Known(%q): got %v, %v, %v, want that it is wrong", pair, user, decided, err)
 		}
 	}
-	if _, decided := u.Known("foo", []byte("bar")); decided {
+	if _, decided, _ := u.Known("h", "foo", []byte("bar")); decided {
 		t.Error("Known before Verify: got decided")
 	}
 	user, err := u.Verify(ctx, "h", "foo", []byte("bar"))
 	if err != nil || user.Name != "foo" {
 		t.Fatalf("Verify: got %v and %v", user, err)
 	}
-	if again, decided := u.Known("foo", []byte("bar")); again != user || !decided {
+	if again, decided, _ := u.Known("h", "foo", []byte("bar")); again != user || !decided {
 		t.Errorf("Known after Verify: got %v, %v", again, decided)
 	}
 }
@@ -106,7 +106,7 @@ func TestReload(t *testing.T) {
 	if now := u.Current(foo); now == nil || now.Rights != Write {
 		t.Errorf("changed rights: got %+v, want write", now)
 	}
-	if now, decided := u.Known("foo", []byte("bar")); !decided || now.Rights != Write {
+	if now, decided, _ := u.Known("h", "foo", []byte("bar")); !decided || now.Rights != Write {
 		t.Errorf("a password that did not change: got %+v and %v, want that it is still known", now, decided)
 	}
 	if now := u.Current(old); now != nil {
@@ -215,7 +215,7 @@ func TestHostsTakeTurns(t *testing.T) {
 	u, _ := open(t, "foo:"+cheapHash(t, "bar"))
 	u.queue.busy = u.queue.most
 	put := func(host, password string) error {
-		_, err := u.enqueue(host, u.mac("foo", "h", []byte(password)), "h", []byte(password))
+		_, err := u.enqueue(&attempt{mac: u.mac("foo", "h", []byte(password)), from: host, hash: "h"}, []byte(password))
 		return err
 	}
 	for i := range maxWaitingHost {

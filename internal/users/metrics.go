@@ -1,0 +1,24 @@
+package users
+
+import "github.com/prometheus/client_golang/prometheus"
+
+func desc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("futago_users_"+name, help, nil, nil)
+}
+
+var (
+	failedDesc  = desc("failed_logins_total", "Logins with a wrong name, password or token, by any protocol.")
+	limitedDesc = desc("limited_logins_total", "Logins that were not looked at: too many from that host had failed.")
+)
+
+// Describe is prometheus.Collector's.
+func (u *Users) Describe(ch chan<- *prometheus.Desc) {
+	ch <- failedDesc
+	ch <- limitedDesc
+}
+
+// Collect is prometheus.Collector's.
+func (u *Users) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.MustNewConstMetric(failedDesc, prometheus.CounterValue, float64(u.failures.Load()))
+	ch <- prometheus.MustNewConstMetric(limitedDesc, prometheus.CounterValue, float64(u.limited.Load()))
+}
