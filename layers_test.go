@@ -26,13 +26,16 @@ type layer struct {
 
 // layers is the package map of ARCHITECTURE.md. A package that is not listed here does not belong to the project.
 var layers = map[string]layer{
-	"internal/nearest":  {level: -2},
-	"internal/addr":     {level: -2},
-	"internal/httphead": {level: -2},
-	"internal/profile":  {level: -2},
-	"internal/guard":    {level: -2},
+	"internal/nearest":  {level: -3},
+	"internal/addr":     {level: -3},
+	"internal/httphead": {level: -3},
+	"internal/profile":  {level: -3},
+	"internal/guard":    {level: -3},
 
-	"internal/front": {level: -1},
+	"internal/users":             {level: -3},
+	"internal/access":            {level: -2},
+	"internal/access/accesstest": {level: -1},
+	"internal/front":             {level: -1},
 
 	"internal/hlc":      {level: 0},
 	"internal/vfs":      {level: 0},
@@ -40,7 +43,6 @@ var layers = map[string]layer{
 	"internal/memcache": {level: 0},
 	"internal/tyrant":   {level: 0},
 	"internal/gateway":  {level: 0},
-	"internal/users":    {level: 0},
 
 	"internal/tyrant/tyranttest": {level: 1, may: []string{"internal/tyrant"}},
 
@@ -65,7 +67,7 @@ var layers = map[string]layer{
 
 	"internal/node":  {level: 6},
 	"internal/bench": {level: 6, may: []string{".", "internal/memcache", "internal/tyrant"}},
-	"internal/proxy": {level: 6, may: []string{".", "internal/addr", "internal/front", "internal/profile", "internal/memcache", "internal/tyrant"}},
+	"internal/proxy": {level: 6, may: []string{".", "internal/access", "internal/access/accesstest", "internal/addr", "internal/front", "internal/profile", "internal/memcache", "internal/tyrant"}},
 
 	"cmd/futago": {level: 7},
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -218,7 +219,11 @@ type nodeStatus struct {
 
 func (n *node) status() (nodeStatus, error) {
 	var s nodeStatus
-	_, body, err := httpGet(context.Background(), "http://"+n.admin+"/status")
+	address := url.URL{Scheme: "http", Host: n.admin, Path: "/status"}
+	if user, password, ok := strings.Cut(n.login, " "); ok {
+		address.User = url.UserPassword(user, password)
+	}
+	_, body, err := httpGet(context.Background(), address.String())
 	if err == nil {
 		err = json.Unmarshal([]byte(body), &s)
 	}

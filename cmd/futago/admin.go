@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +34,8 @@ type adminConfig struct {
 	Admin []string
 	// Timeout bounds the whole answer to one question.
 	Timeout time.Duration
+	login   loginConfig
+	token   string // file
 	table   settings
 }
 
@@ -40,6 +44,8 @@ func newAdminConfig(cmd *cobra.Command, timeout time.Duration) *adminConfig {
 	c := &adminConfig{Admin: []string{"127.0.0.1:11280"}, Timeout: timeout}
 	c.table.add("admin", listValue(&c.Admin), "ask the node whose --admin-listen is this `ADDR`")
 	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for an answer after so long")
+	c.login.add(&c.table, "admin-tls")
+	c.table.add("token-file", textValue(&c.token), "authenticate by the token in the first line of this `FILE` instead")
 	c.table.bind(cmd)
 	return c
 }
@@ -52,12 +58,37 @@ func (c *adminConfig) load(cmd *cobra.Command) ([]*adminNode, error) {
 	if c.Timeout <= 0 {
 		return nil, usageError{fmt.Errorf("timeout %v: allowed is more than 0", c.Timeout)}
 	}
+	secure, authorization, err := c.credentials()
+	if err != nil {
+		return nil, usageError{err}
+	}
 	var nodes []*adminNode
 	for _, addr := range c.Admin {
 		host, transport := adminTransport(addr)
-		nodes = append(nodes, &adminNode{addr: addr, host: host, timeout: c.Timeout, client: http.Client{Transport: transport}})
+		n := &adminNode{addr: addr, url: "http://" + host, authorization: authorization, timeout: c.Timeout, client: http.Client{Transport: transport}}
+		if secure != nil {
+			n.url, transport.TLSClientConfig = "https://"+host, secure
+		}
+		nodes = append(nodes, n)
 	}
 	return nodes, nil
+}
+
+// credentials reads what nodes are shown.
+func (c *adminConfig) credentials() (secure *tls.Config, authorization string, err error) {
+	if secure, err = c.login.read(); err != nil {
+		return nil, "", err
+	}
+	switch {
+	case c.token != "" && c.login.User != "":
+		return nil, "", errors.New("user and token-file: allowed is one of them")
+	case c.token != "":
+		token, err := readPassword(c.token)
+		return secure, "Bearer " + token, err
+	case c.login.User != "":
+		authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(c.login.User+":"+c.login.Password))
+	}
+	return secure, authorization, nil
 }
 
 // loadOne is load of a command that asks a single node.
@@ -85,9 +116,19 @@ func adminTransport(addr string) (string, *http.Transport) {
 
 // adminNode is a node as its admin port shows it.
 type adminNode struct {
-	addr, host string
-	timeout    time.Duration
-	client     http.Client
+	addr, url     string // the latter without a path
+	authorization string // header; "" for none
+	timeout       time.Duration
+	client        http.Client
+}
+
+// question is a request with what shows who asks.
+func (n *adminNode) question(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, n.url+path, bytes.NewReader(body))
+	if err == nil && n.authorization != "" {
+		request.Header.Set("Authorization", n.authorization)
+	}
+	return request, err
 }
 
 // answerError is an answer that is not 200.
@@ -103,7 +144,7 @@ func (e answerError) Error() string { return e.text }
 func (n *adminNode) ask(ctx context.Context, what, method, path string, body []byte, read func(r io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+n.host+path, bytes.NewReader(body))
+	request, err := n.question(ctx, method, path, body)
 	if err != nil {
 		return fmt.Errorf("ask %s for %s: %w", n.addr, what, err)
 	}
@@ -116,7 +157,7 @@ func (n *adminNode) ask(ctx context.Context, what, method, path string, body []b
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask %s for %s: %w", n.addr, what, refusalOf(response))
+		return withAdminHint(fmt.Errorf("ask %s for %s: %w", n.addr, what, refusalOf(response)))
 	}
 	if err := read(response.Body); err != nil {
 		return fmt.Errorf("read %s of %s: %w", strings.TrimPrefix(what, "its "), n.addr, err)
@@ -133,6 +174,14 @@ func refusalOf(response *http.Response) answerError {
 		e.text = plain(line)
 	}
 	return e
+}
+
+// withAdminHint adds what to do next when the node wants to know who asks.
+func withAdminHint(err error) error {
+	if refusal, ok := errors.AsType[answerError](err); ok && refusal.code == http.StatusUnauthorized {
+		return withHint(err, "The node wants to know who asks: --user with --password-file or FUTAGO_PASSWORD, or --token-file.")
+	}
+	return err
 }
 
 // body asks for a document of at most limit bytes.

@@ -33,7 +33,7 @@ func newClientConfig(cmd *cobra.Command) *clientConfig {
 	c := &clientConfig{Addr: []string{futago.DefaultAddr}, Timeout: futago.DefaultTimeout}
 	c.table.add("addr", listValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it fails")
 	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for a node after so long")
-	c.login.add(&c.table)
+	c.login.add(&c.table, "tls")
 	c.table.bind(cmd)
 	return c
 }

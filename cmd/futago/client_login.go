@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -17,29 +18,36 @@ const maxPasswordFile = 4 << 10
 type loginConfig struct {
 	User, Password, PasswordFile string
 	tlsConfig
+	prefix string // of the names of TLS settings
 }
 
-func (c *loginConfig) add(table *settings) {
+// add adds the settings; the names of those of TLS begin with prefix.
+func (c *loginConfig) add(table *settings, prefix string) {
+	c.prefix = prefix
 	table.add("user", textValue(&c.User), "authenticate as this user `NAME`, where the node asks for it")
 	table.add("password", textValue(&c.Password), "the user's password `TEXT`; others on this machine see flags, so rather set FUTAGO_PASSWORD").secret = true
 	table.add("password-file", textValue(&c.PasswordFile), "the first line of this `FILE` is the user's password")
-	c.tlsConfig.add(table, "tls")
+	c.tlsConfig.add(table, prefix)
+}
+
+// read reads the files: Password is then that of PasswordFile. The configuration of TLS is nil when that is not asked for.
+func (c *loginConfig) read() (*tls.Config, error) {
+	switch {
+	case c.PasswordFile != "" && c.Password != "":
+		return nil, errors.New("password and password-file: allowed is one of them")
+	case c.PasswordFile != "":
+		var err error
+		if c.Password, err = readPassword(c.PasswordFile); err != nil {
+			return nil, err
+		}
+	}
+	return c.tlsConfig.client(c.prefix)
 }
 
 // apply reads the files and gives the client what they hold.
-func (c *loginConfig) apply(to *futago.Config) error {
+func (c *loginConfig) apply(to *futago.Config) (err error) {
+	to.TLS, err = c.read()
 	to.User, to.Password = c.User, c.Password
-	switch {
-	case c.PasswordFile != "" && c.Password != "":
-		return errors.New("password and password-file: allowed is one of them")
-	case c.PasswordFile != "":
-		var err error
-		if to.Password, err = readPassword(c.PasswordFile); err != nil {
-			return err
-		}
-	}
-	var err error
-	to.TLS, err = c.tlsConfig.client("tls")
 	return err
 }
 

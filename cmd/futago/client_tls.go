@@ -2,9 +2,9 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
+
+	"github.com/futago/futago/internal/access"
 )
 
 // tlsConfig says how TLS is spoken with a node.
@@ -23,29 +23,20 @@ func (c *tlsConfig) add(table *settings, prefix string) {
 
 // client reads the files. It returns nil when TLS is not asked for.
 func (c *tlsConfig) client(prefix string) (*tls.Config, error) {
+	t, err := c.open(prefix)
+	if err != nil || !c.asked() {
+		return nil, err
+	}
+	return t.Config(""), nil
+}
+
+// asked reports whether TLS is to be spoken.
+func (c *tlsConfig) asked() bool { return c.On || c.CA != "" || c.Cert != "" }
+
+// open reads the files, also when TLS is not asked for.
+func (c *tlsConfig) open(prefix string) (*access.ClientTLS, error) {
 	if (c.Cert == "") != (c.Key == "") {
 		return nil, fmt.Errorf("%s-client-cert %q, %s-client-key %q: allowed is both or none", prefix, c.Cert, prefix, c.Key)
 	}
-	if !c.On && c.CA == "" && c.Cert == "" {
-		return nil, nil
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CA != "" {
-		text, err := os.ReadFile(c.CA)
-		if err != nil {
-			return nil, fmt.Errorf("read authorities: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("read authorities: %s holds no certificate in PEM form", c.CA)
-		}
-	}
-	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-		if err != nil {
-			return nil, fmt.Errorf("read certificate %s and key %s: %w", c.Cert, c.Key, err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
+	return access.OpenClientTLS(access.ClientFiles{CA: c.CA, Cert: c.Cert, Key: c.Key})
 }

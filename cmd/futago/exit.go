@@ -51,10 +51,11 @@ type hintError struct {
 func (e hintError) Error() string { return e.err.Error() }
 func (e hintError) Unwrap() error { return e.err }
 
-// withHint adds what to do next to an error; nil stays nil.
+// withHint adds what to do next to an error; nil stays nil, and so does an error with a hint: what stands nearer to the cause
+// knows more.
 func withHint(err error, hint string) error {
-	if err == nil {
-		return nil
+	if _, hinted := errors.AsType[hintError](err); err == nil || hinted {
+		return err
 	}
 	return hintError{err: err, hint: hint}
 }

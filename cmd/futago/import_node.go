@@ -38,7 +38,7 @@ func newNodeConfig(cmd *cobra.Command) *nodeConfig {
 	c := &nodeConfig{Addr: []string{futago.DefaultAddr}, Timeout: importTimeout}
 	c.table.add("addr", listValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it cannot be reached")
 	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for a server after so long")
-	c.login.add(&c.table)
+	c.login.add(&c.table, "tls")
 	c.table.bind(cmd)
 	return c
 }

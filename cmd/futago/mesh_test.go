@@ -103,7 +103,7 @@ func TestPeerForget(t *testing.T) {
 func TestPeerForgetAsks(t *testing.T) {
 	n := newFakeNode(t, 2)
 	n.status = statusOf(t, meshStatus)
-	admin := &adminNode{addr: n.addr, host: n.addr, timeout: time.Minute}
+	admin := &adminNode{addr: n.addr, url: "http://" + n.addr, timeout: time.Minute}
 	var asked string
 	answer := func(yes bool, err error) func(string) (bool, error) {
 		return func(question string) (bool, error) { asked = question; return yes, err }

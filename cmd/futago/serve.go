@@ -20,12 +20,14 @@ func newServeCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run a node",
 		Long: `Run a node: a server for memcached, HTTP and Tokyo Tyrant clients that keeps its records in --data,
-alone or as one of a pair. It listens on loopback unless told otherwise.
+alone or as one of a pair. It listens on loopback unless told otherwise, and not at an address that strangers
+may reach unless it asks who they are (--users, tls=mutual, certificates or a secret of peers) or --allow-open
+says that this is meant; addresses of private networks are no such addresses.
 
 Settings come, the stronger after the weaker, from defaults, the file named by --config, FUTAGO_ variables
 and flags; 'futago config show' prints what is in force. Sizes are bytes, or 64MiB; durations 300ms or 2s.
 
-SIGHUP reads the file of users, the certificates for clients and the script again; what is wrong in them is
+SIGHUP reads the file of users, the certificates for clients and operators and the script again; what is wrong in them is
 logged and changes nothing. The first SIGTERM or SIGINT drains: no new clients, running requests finish, the
 peer gets the last entries, exit code 0. The second exits at once with code 1; nothing acknowledged is lost by
 that. Under systemd the unit is ready when clients are served.`,
@@ -36,11 +38,11 @@ that. Under systemd the unit is ready when clients are served.`,
   futago serve --data none --max-memory 1GiB
 
   # a pair, on two machines
-  futago serve --node 1 --listen :11211 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212
-  futago serve --node 2 --listen :11211 --peer-listen 10.0.0.2:11212 --peer 10.0.0.1:11212
+  futago serve --node 1 --listen 10.0.0.1:11211 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212
+  futago serve --node 2 --listen 10.0.0.2:11211 --peer-listen 10.0.0.2:11212 --peer 10.0.0.1:11212
 
   # the same, and no write is acknowledged that only one of them has
-  futago serve --node 1 --listen :11211 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212 --ack strict
+  futago serve --node 1 --listen 10.0.0.1:11211 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212 --ack strict
 
   # a pair over a network that is not trusted; futago peer certs makes the files
   futago serve --node 1 --peer-listen 10.0.0.1:11212 --peer 10.0.0.2:11212 --peer-compress zstd \
@@ -51,7 +53,7 @@ that. Under systemd the unit is ready when clients are served.`,
   futago serve --users users --listen :11211,tls --listen 127.0.0.1:11213 --tls-cert cert.pem --tls-key key.pem
 
   # a port for memcached clients only beside one for everything
-  futago serve --listen 127.0.0.1:11211 --listen :11213,protocols=memcache`,
+  futago serve --listen 127.0.0.1:11211 --listen 10.0.0.1:11213,protocols=memcache`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(table.load(cmd), config.Node.Validate()); err != nil {

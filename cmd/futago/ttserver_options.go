@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/tyrant"
 )
@@ -205,6 +206,7 @@ func (o *ttserver) identity() {
 func (o *ttserver) configure(cmd *cobra.Command, config *serveConfig) error {
 	config.Node.AdminListen = "none"
 	config.Node.Allow = slices.Clone(ttserverAllow)
+	config.Node.AllowOpen = []string{access.OpenClients} // as the original; the log warns
 	table := serveSettings(config)
 	var problems []error
 	for key, words := range o.given {

@@ -41,23 +41,12 @@ or none knows the position any more. What happens on the way is told on standard
 		Args: words(0, -1),
 	}
 	config := newAdminConfig(cmd, 10*time.Second)
-	var login settings
-	login.add("user", textValue(&w.login.User), "authenticate as this user `NAME`, where the node asks for it")
-	login.add("password", textValue(&w.login.Password), "the user's password `TEXT`; others on this machine see flags, so rather set FUTAGO_PASSWORD").secret = true
-	login.add("password-file", textValue(&w.login.PasswordFile), "the first line of this `FILE` is the user's password")
-	login.bind(cmd)
 	cmd.Flags().StringVar(&w.position, "from", "", "go on behind this `POSITION` of an earlier watch, of any of the nodes")
 	cmd.Flags().BoolVar(&w.values, "values", true, "print values; with false only what changed")
 	cmd.RunE = func(cmd *cobra.Command, prefixes []string) error {
 		nodes, err := config.load(cmd)
 		if err != nil {
 			return err
-		}
-		if err = login.load(cmd); err == nil && w.login.PasswordFile != "" {
-			w.login.Password, err = readPassword(w.login.PasswordFile)
-		}
-		if err != nil {
-			return usageError{err}
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
@@ -73,7 +62,6 @@ type watch struct {
 	prefixes []string
 	values   bool
 	position string // behind what was printed; "": not begun yet
-	login    loginConfig
 	out      *bufio.Writer
 	notes    io.Writer
 	followed bool                  // the last node told something

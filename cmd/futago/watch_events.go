@@ -37,14 +37,11 @@ func (w *watch) follow(ctx context.Context, n *adminNode) error {
 	if w.position != "" {
 		query.Set("from", w.position)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.host+"/changes?"+query.Encode(), nil)
+	request, err := n.question(ctx, http.MethodGet, "/changes?"+query.Encode(), nil)
 	if err != nil {
 		return explain(err)
 	}
 	request.Header.Set("Accept", "text/event-stream")
-	if w.login.User != "" {
-		request.SetBasicAuth(w.login.User, w.login.Password)
-	}
 	response, err := n.client.Do(request)
 	if err != nil {
 		return explain(err)

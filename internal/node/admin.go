@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/server"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -31,9 +33,12 @@ func (n *Node) openAdmin() (*adminServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin-listen: %w", err)
 	}
+	if l.TLS != server.NoTLS {
+		ln = n.tls.Listener(ln, l.TLS == server.MutualTLS)
+	}
 	a := &adminServer{ln: ln, done: make(chan struct{}), http: &http.Server{
 		Handler: n.adminHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: maxAdminHead,
+		IdleTimeout: time.Minute, MaxHeaderBytes: maxAdminHead, ErrorLog: slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug),
 	}}
 	n.logger.Info("listening for admin requests", "addr", ln.Addr().String())
 	go func() {
@@ -82,7 +87,8 @@ func (n *Node) adminHandler() http.Handler {
 	addPage(mux)
 	n.addDocuments(mux)
 	n.addActions(mux)
-	return n.guard(mux)
+	login := &access.Login{Users: n.users, MetricsOpen: n.cfg.MetricsOpen, Audit: n.audit, Asks: []string{"/records"}}
+	return n.guard(login.Guard(mux))
 }
 
 // addDocuments adds what tools and the dashboard read of an opened node.

@@ -3,9 +3,11 @@ package node
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/store"
 )
 
@@ -20,12 +22,13 @@ func (n *Node) addActions(mux *http.ServeMux) {
 		"verify":       n.verifyNow,
 	} {
 		mux.HandleFunc("POST /"+name, n.whenOpen(func(w http.ResponseWriter, r *http.Request) error {
+			who := []any{"action", name, "query", r.URL.RawQuery, "user", access.NameOf(r), "remote", r.RemoteAddr}
 			done, err := act(r)
 			if err != nil {
-				n.logger.Warn("an operator's action failed", "action", name, "remote", r.RemoteAddr, "err", err)
+				n.audit.Note(slog.LevelWarn, "an operator's action failed", append(who, "outcome", "failed", "err", err.Error())...)
 				return err
 			}
-			n.logger.Warn("an operator's action", "action", name, "remote", r.RemoteAddr, "result", done)
+			n.audit.Note(slog.LevelWarn, "an operator's action", append(who, "outcome", "done", "result", done)...)
 			plain(w, http.StatusOK, done)
 			return nil
 		}))

@@ -1,11 +1,10 @@
 package node
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/users"
 )
 
@@ -15,7 +14,7 @@ func (n *Node) serveChanges(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Retry-After", "1")
 		return httpError{http.StatusServiceUnavailable, fmt.Errorf("%s: %s: follow another node", state, reason)}
 	}
-	sees, err := n.reader(w, r)
+	sees, err := n.reader(r)
 	if err != nil {
 		return err
 	}
@@ -24,25 +23,11 @@ func (n *Node) serveChanges(w http.ResponseWriter, r *http.Request) error {
 }
 
 // reader says which keys who asks may be told of, as on the client port; nil without a file of users.
-func (n *Node) reader(w http.ResponseWriter, r *http.Request) (sees func(key []byte) bool, err error) {
+func (n *Node) reader(r *http.Request) (sees func(key []byte) bool, err error) {
 	if n.users == nil {
 		return nil, nil
 	}
-	w.Header().Set("WWW-Authenticate", `Basic realm="futago", charset="UTF-8"`)
-	name, password, given := r.BasicAuth()
-	if !given {
-		return nil, httpError{http.StatusUnauthorized, errors.New("user and password are required")}
-	}
-	from, _, _ := net.SplitHostPort(r.RemoteAddr)
-	u, err := n.users.Verify(r.Context(), from, name, []byte(password))
-	switch {
-	case errors.Is(err, users.ErrWrong):
-		return nil, httpError{http.StatusUnauthorized, err}
-	case err != nil:
-		w.Header().Set("Retry-After", "1")
-		return nil, httpError{http.StatusServiceUnavailable, err}
-	}
-	w.Header().Del("WWW-Authenticate")
+	u := access.UserOf(r)
 	if !u.Has(users.Read) {
 		return nil, httpError{http.StatusForbidden, fmt.Errorf("user %s may not read", u.Name)}
 	}
@@ -50,4 +35,12 @@ func (n *Node) reader(w http.ResponseWriter, r *http.Request) (sees func(key []b
 		now := n.users.Current(u) // the file may have been read again
 		return now != nil && now.Has(users.Read) && now.Reaches(key)
 	}, nil
+}
+
+// lister says why who asks may not be told of all keys, without their values.
+func (n *Node) lister(r *http.Request) error {
+	if u := access.UserOf(r); u != nil && !u.Has(users.Admin) && len(u.Prefixes) > 0 {
+		return httpError{http.StatusForbidden, fmt.Errorf("user %s may read some keys only: this tells of all", u.Name)}
+	}
+	return nil
 }

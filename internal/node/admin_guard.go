@@ -65,7 +65,8 @@ func (n *Node) meant(r *http.Request) bool {
 	if err == nil && strings.EqualFold(host, own) {
 		return true
 	}
-	_, address, err := addr.Split(n.cfg.AdminListen)
+	text, _, _ := strings.Cut(n.cfg.AdminListen, ",")
+	_, address, err := addr.Split(text)
 	if err != nil {
 		return false
 	}

@@ -100,7 +100,7 @@ func TestAdminGuard(t *testing.T) {
 			noted = append(noted, e.Text)
 		}
 	}
-	if all := strings.Join(noted, "\n"); strings.Count(all, "action=sync") != 2 || strings.Count(all, "failed") != 3 || !strings.Contains(all, "remote=127.0.0.1:") {
+	if all := strings.Join(noted, "\n"); strings.Count(all, "action=sync") != 2 || strings.Count(all, "action failed") != 3 || !strings.Contains(all, "remote=127.0.0.1:") {
 		t.Errorf("actions in the events: got\n%s\nwant two of sync, and three that failed", all)
 	}
 }

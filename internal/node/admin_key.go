@@ -84,7 +84,7 @@ func (n *Node) serveKey(w http.ResponseWriter, r *http.Request) error {
 	if len(key) == 0 || len(key) > record.MaxKey {
 		return httpError{http.StatusBadRequest, fmt.Errorf("a key of %d bytes: want 1 to %d, in key or, as base64, in key64", len(key), record.MaxKey)}
 	}
-	sees, err := n.reader(w, r)
+	sees, err := n.reader(r)
 	if err != nil {
 		return err
 	}

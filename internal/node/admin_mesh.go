@@ -40,6 +40,9 @@ type httpError struct {
 }
 
 func (n *Node) serveConflicts(w http.ResponseWriter, r *http.Request) error {
+	if err := n.lister(r); err != nil {
+		return err
+	}
 	limit := 100
 	if text := r.FormValue("limit"); text != "" {
 		var err error
@@ -65,6 +68,9 @@ func (n *Node) serveDigest(w http.ResponseWriter, r *http.Request) error {
 
 // serveRecords lists the records of the ranges that are asked for, deletes included.
 func (n *Node) serveRecords(w http.ResponseWriter, r *http.Request) error {
+	if err := n.lister(r); err != nil {
+		return err
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return httpError{http.StatusBadRequest, fmt.Errorf("read question: %w", err)}

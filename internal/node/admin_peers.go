@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -28,10 +29,19 @@ type PeerAnswer struct {
 	Answer json.RawMessage `json:"answer,omitempty"`
 }
 
-// peerClient has no proxy, for nodes are near, and goes nowhere else.
-var peerClient = &http.Client{
-	Transport:     &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+// newPeerClient returns what asks other nodes: it has no proxy, for nodes are near, and goes nowhere else.
+func (n *Node) newPeerClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second,
+			DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				c, err := new(net.Dialer).DialContext(ctx, network, address)
+				if err != nil {
+					return nil, err
+				}
+				return n.adminTLS.Client(ctx, c, address)
+			}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // askPeers asks the other members of the mesh at once. Only a node that follows this one has told where its admin port is.
@@ -53,7 +63,7 @@ func (n *Node) askPeers(r *http.Request, path string) []PeerAnswer {
 		p := &list[i]
 		asked.Go(func() {
 			var err error
-			if p.Answer, err = askPeer(r, p.Admin, path); err != nil {
+			if p.Answer, err = n.askPeer(r, p.Admin, path); err != nil {
 				p.Error = err.Error()
 			}
 		})
@@ -62,20 +72,24 @@ func (n *Node) askPeers(r *http.Request, path string) []PeerAnswer {
 	return list
 }
 
-func askPeer(r *http.Request, admin, path string) (json.RawMessage, error) {
+func (n *Node) askPeer(r *http.Request, admin, path string) (json.RawMessage, error) {
 	if admin == "" {
 		return nil, errors.New("its admin port is not known here, or cannot be reached")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), peerPatience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
+	scheme := "http://"
+	if n.adminTLS != nil { // nodes of a mesh are set alike
+		scheme = "https://"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+admin+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	if given := r.Header.Values("Authorization"); len(given) > 0 {
 		request.Header["Authorization"] = given
 	}
-	response, err := peerClient.Do(request)
+	response, err := n.peerClient.Do(request)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // the reader knows where
 	}

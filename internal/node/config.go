@@ -71,8 +71,18 @@ type Config struct {
 	// PeerCopyRate bounds full copies that are sent to the peer, in bytes a second; 0 is no bound.
 	PeerCopyRate int64
 
-	// AdminListen serves the dashboard, /healthz /readyz /status /metrics and what operators ask for; "none" turns it off.
+	// AdminListen serves the dashboard, /healthz /readyz /status /metrics and what operators ask for; "none" turns it off. With
+	// ",tls" or ",tls=mutual" it has TLS, with the certificate of the client addresses.
 	AdminListen string
+	// AdminTLSCA is a PEM file of the authorities that sign the certificates of the admin addresses of other nodes; empty means
+	// the system's. With TLS at AdminListen these are asked by TLS too.
+	AdminTLSCA string
+	// MetricsOpen serves /metrics to everybody where Users says who may use AdminListen.
+	MetricsOpen bool
+	// AuditLog is a file that gets a line for each login and action at AdminListen; empty leaves them to the log.
+	AuditLog string
+	// AllowOpen are addresses that may be open to strangers without users or certificates, by access.OpenWords.
+	AllowOpen []string
 	// Profile is what AdminListen serves of profiles.
 	Profile profile.Config
 
@@ -195,8 +205,8 @@ func (c *Config) Validate() error {
 		bad("listen", "(none)", "at least one address")
 	}
 	// The other addresses are plain ones, without options; what links nodes is TCP.
-	address := func(key, text, allowed string, unix bool) {
-		if l, err := server.ParseListen(text); err != nil || strings.Contains(text, ",") || l.Network == "unix" && !unix {
+	address := func(key, text, allowed string) {
+		if l, err := server.ParseListen(text); err != nil || strings.Contains(text, ",") || l.Network == "unix" {
 			bad(key, fmt.Sprintf("%q", text), allowed)
 		}
 	}
@@ -209,7 +219,7 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("mask: %w", err))
 	}
 	if c.TyrantMaster != "" {
-		address("tyrant-master", c.TyrantMaster, "host:port or [v6]:port", false)
+		address("tyrant-master", c.TyrantMaster, "host:port or [v6]:port")
 		if c.Node == 0 {
 			bad("node", 0, fmt.Sprintf("1 to %d: with tyrant-master it is required and differs from that server's -sid", hlc.MaxNode))
 		}
@@ -231,33 +241,16 @@ func (c *Config) Validate() error {
 	if c.ScriptMemory < 1<<20 {
 		bad("script-memory", c.ScriptMemory, "at least 1MiB")
 	}
-	var secure, mutual bool
-	for _, text := range c.Listen {
-		l, err := server.ParseListen(text)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		secure, mutual = secure || l.TLS != server.NoTLS, mutual || l.TLS == server.MutualTLS
-	}
-	if n := countSet(c.TLSCert, c.TLSKey); n == 0 && secure {
-		errs = append(errs, errors.New("tls-cert and tls-key are not set: a listen address has the option tls, which needs a certificate and its key"))
-	} else if n == 1 {
-		errs = append(errs, fmt.Errorf("tls-cert %q, tls-key %q: one is missing, set both or none", c.TLSCert, c.TLSKey))
-	} else if n == 2 && !secure {
-		bad("tls-cert", fmt.Sprintf("%q", c.TLSCert), "empty, for no listen address has the option tls")
-	}
-	if mutual != (c.TLSClientCA != "") {
-		bad("tls-client-ca", fmt.Sprintf("%q", c.TLSClientCA), "a file where a listen address has the option tls=mutual, otherwise empty")
-	}
-	if c.AdminListen != "none" {
-		address("admin-listen", c.AdminListen, "host:port, [v6]:port, :port, unix:/path or none", true)
+	errs = append(errs, c.tlsProblems()...)
+	if l, err := server.ParseListen(c.AdminListen); c.AdminListen != "none" && (err != nil || l.Protocols != server.AllProtocols) {
+		bad("admin-listen", fmt.Sprintf("%q", c.AdminListen), "host:port, [v6]:port, :port or unix:/path, with ,tls or ,tls=mutual behind it or not, or none")
 	}
 	errs = append(errs, c.Profile.Problems(c.AdminListen != "none")...)
 	if c.PeerListen != "" {
-		address("peer-listen", c.PeerListen, "host:port, [v6]:port or :port", false)
+		address("peer-listen", c.PeerListen, "host:port, [v6]:port or :port")
 	}
 	for _, text := range c.Peer {
-		address("peer", text, "host:port or [v6]:port", false)
+		address("peer", text, "host:port or [v6]:port")
 	}
 	if c.Data == "" {
 		bad("data", `""`, "a folder, or none")
@@ -266,7 +259,7 @@ func (c *Config) Validate() error {
 		bad("node", c.Node, fmt.Sprintf("1 to %d", hlc.MaxNode))
 	}
 	if c.PeerAdvertise != "" {
-		address("peer-advertise", c.PeerAdvertise, "host:port or [v6]:port", false)
+		address("peer-advertise", c.PeerAdvertise, "host:port or [v6]:port")
 	}
 	if len(c.Peer) > maxPeers {
 		bad("peer", strings.Join(c.Peer, " "), fmt.Sprintf("at most %d addresses", maxPeers))
@@ -348,7 +341,7 @@ func (c *Config) Validate() error {
 	if c.IdleTimeout < 0 {
 		bad("idle-timeout", c.IdleTimeout, "0 or more")
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.accessProblems()...)...)
 }
 
 // minEvictMemory is the least memory in which eviction has segments to choose from.

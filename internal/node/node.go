@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/feed"
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/memcache"
@@ -48,15 +50,19 @@ type Node struct {
 	server *server.Server
 	source *replication.Source // nil without a peer listener
 	users  *users.Users        // nil: everybody may do everything
-	tls    *server.TLS         // nil: no client address wants it
+	tls    *access.TLS         // nil: no client or admin address wants it
 	script *script.Host        // nil: there is none
 	feed   *feed.Feed          // what changes, for the admin port
 
 	mirrors mirrors
 	links   links
 	admin   *adminServer // nil when turned off
-	peerLn  net.Listener
-	link    *replication.Link // how both directions of the peer link are protected
+	audit   *access.Audit
+	// adminTLS is for the admin addresses of other nodes; nil: they are asked without TLS.
+	adminTLS   *access.ClientTLS
+	peerClient *http.Client // asks them
+	peerLn     net.Listener
+	link       *replication.Link // how both directions of the peer link are protected
 
 	opened    atomic.Bool   // store, server and links are there
 	listening atomic.Bool   // the client port is open
@@ -87,6 +93,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, events: newEvents(next), registry: prometheus.NewRegistry(), started: time.Now(),
 		history: newHistory(), process: rand.Uint64(), nudge: make(chan struct{}, 1), isReady: make(chan struct{}), stopping: make(chan struct{}), asked: make(chan struct{})}
+	n.peerClient = n.newPeerClient()
 	n.logger = slog.New(n.events).With("node", cfg.Node)
 	n.state.state, n.state.reason, n.state.since = Starting, "process started", n.started
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{n})
@@ -112,12 +119,17 @@ func (n *Node) stop() { n.stopOnce.Do(func() { close(n.asked) }) }
 
 // Run opens the node, serves until ctx ends or a client that may has stopped it, drains and returns nil, or returns why the node cannot run.
 func (n *Node) Run(ctx context.Context) error {
+	if err := n.openAccess(); err != nil {
+		return err
+	}
+	defer n.audit.Close()
 	if n.cfg.AdminListen != "none" {
 		admin, err := n.openAdmin()
 		if err != nil {
 			return err
 		}
 		n.admin = admin
+		defer n.peerClient.CloseIdleConnections()
 		defer admin.close()
 	}
 	if err := n.open(); err != nil {
@@ -152,9 +164,6 @@ func (n *Node) open() error {
 		n.peerLn = ln
 	}
 	if err := n.openLink(); err != nil {
-		return err
-	}
-	if err := n.openClients(); err != nil {
 		return err
 	}
 	fs, err := n.fileSystem()

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/store"
 )
 
@@ -411,10 +412,11 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 	}
 	c = DefaultConfig()
 	c.Listen, c.AdminListen, c.PeerListen, c.Peer = []string{"foo", ":1,protocols=htp"}, ":1,protocols=http", "unix:/x", []string{"10.0.0.2"}
+	c.AllowOpen = access.OpenWords
 	c.Node, c.PeerTimeout, c.IdleTimeout, c.PeerTLSName = 1, -time.Second, -time.Minute, "b.example"
 	want := `listen "foo": want host:port, [v6]:port, :port or unix:/path
 listen ":1,protocols=htp": unknown protocol "htp", nearest is "http"
-admin-listen ":1,protocols=http": allowed is host:port, [v6]:port, :port, unix:/path or none
+admin-listen ":1,protocols=http": allowed is host:port, [v6]:port, :port or unix:/path, with ,tls or ,tls=mutual behind it or not, or none
 peer-listen "unix:/x": allowed is host:port, [v6]:port or :port
 peer "10.0.0.2": allowed is host:port or [v6]:port
 peer-tls-name "b.example": allowed is a name together with peer-tls-cert, peer-tls-key and peer-tls-ca

@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/tyrant"
 	"github.com/futago/futago/internal/users"
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,7 +40,7 @@ type Config struct {
 	// Users are who may use the port; nil lets everybody do everything.
 	Users *users.Users
 	// TLS are the certificates, for the listeners that want them; nil where none does.
-	TLS *TLS
+	TLS *access.TLS
 	// Node is the number of the node, which Tokyo Tyrant calls its server id.
 	Node int
 	// Mask are the commands that no client may use, by Tokyo Tyrant's names, whatever its protocol.

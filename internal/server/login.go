@@ -83,6 +83,9 @@ func (s *session) login(w *worker, name string, password []byte, answer func(*se
 
 // host is where the connection comes from, as users take it.
 func (p *peer) host() string {
-	_, address, _ := strings.Cut(p.remote, ":")
+	network, address, _ := strings.Cut(p.remote, ":")
+	if network == "unix" {
+		return p.remote
+	}
 	return users.HostOf(address)
 }

@@ -70,7 +70,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	n := c.srv.sum()
 	ch <- prometheus.MustNewConstMetric(authDesc, prometheus.CounterValue, float64(n[authCmds]-min(n[authErrors], n[authCmds])), "passed")
 	if t := c.srv.cfg.TLS; t != nil {
-		ch <- prometheus.MustNewConstMetric(certDesc, prometheus.GaugeValue, float64(t.loaded.Load().notAfter.Unix()))
+		_, notAfter := t.Read()
+		ch <- prometheus.MustNewConstMetric(certDesc, prometheus.GaugeValue, float64(notAfter.Unix()))
 	}
 	for _, l := range labelledCounters {
 		ch <- prometheus.MustNewConstMetric(l.desc, prometheus.CounterValue, float64(n[l.value]), l.labels...)

@@ -3,12 +3,8 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"log/slog"
 	"net"
-	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/futago/futago/internal/memcache"
@@ -16,89 +12,13 @@ import (
 
 const replyNoTLS = "Error TLS not enabled\r\n"
 
-// TLSFiles are PEM files for the listeners that want TLS.
-type TLSFiles struct {
-	// Cert is the certificate with its chain, Key its key.
-	Cert, Key string
-	// ClientCA are the authorities that may have signed the certificates of clients; "" where no listener wants one.
-	ClientCA string
-}
-
-// TLS holds the certificates in force. It may be used by several goroutines at once.
-type TLS struct {
-	files  TLSFiles
-	logger *slog.Logger
-	loaded atomic.Pointer[certificates]
-}
-
-// certificates are what the files held when they were read.
-type certificates struct {
-	server, mutual *tls.Config // mutual is nil without authorities
-	at             time.Time
-	notAfter       time.Time
-}
-
-// OpenTLS reads the files. The error says which of them is wrong.
-func OpenTLS(files TLSFiles, logger *slog.Logger) (*TLS, error) {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	t := &TLS{files: files, logger: logger}
-	return t, t.load()
-}
-
-// Reload reads the files again, for the connections to come. On an error the certificates stay what they were.
-func (t *TLS) Reload() error {
-	if err := t.load(); err != nil {
-		return err
-	}
-	t.logger.Info("certificates were read again", "file", t.files.Cert, "until", t.loaded.Load().notAfter)
-	return nil
-}
-
-func (t *TLS) load() error {
-	pair, err := tls.LoadX509KeyPair(t.files.Cert, t.files.Key)
-	if err != nil {
-		return fmt.Errorf("read certificate %s and key %s: %w: want two PEM files, the certificate with its chain and the key that belongs to it",
-			t.files.Cert, t.files.Key, err)
-	}
-	c := &certificates{at: time.Now(), notAfter: pair.Leaf.NotAfter}
-	c.server = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	if t.files.ClientCA != "" {
-		text, err := os.ReadFile(t.files.ClientCA)
-		if err != nil {
-			return fmt.Errorf("read authorities of clients: %w", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(text) {
-			return fmt.Errorf("read authorities of clients: %s holds no certificate in PEM form", t.files.ClientCA)
-		}
-		c.mutual = c.server.Clone()
-		c.mutual.ClientCAs, c.mutual.ClientAuth = pool, tls.RequireAndVerifyClientCert
-	}
-	if now := time.Now(); now.After(c.notAfter) || now.Before(pair.Leaf.NotBefore) {
-		t.logger.Warn("the certificate is not valid now: clients will refuse it", "file", t.files.Cert, "from", pair.Leaf.NotBefore, "until", c.notAfter)
-	}
-	t.loaded.Store(c)
-	return nil
-}
-
-// config returns what a new connection needs.
-func (t *TLS) config(mode TLSMode) *tls.Config {
-	c := t.loaded.Load()
-	if mode == MutualTLS {
-		return c.mutual
-	}
-	return c.server
-}
-
 // checkTLS says which listener lacks certificates.
 func (c *Config) checkTLS() error {
 	for _, l := range c.Listen {
 		switch {
 		case l.TLS != NoTLS && c.TLS == nil:
 			return fmt.Errorf("listen %s: tls needs a certificate and a key", l)
-		case l.TLS == MutualTLS && c.TLS.files.ClientCA == "":
+		case l.TLS == MutualTLS && !c.TLS.HasClientCA():
 			return fmt.Errorf("listen %s: tls=mutual needs the authorities of clients", l)
 		}
 	}
@@ -112,7 +32,7 @@ func (s *Server) secure(c net.Conn, first []byte, p *peer) { s.streams.start(s, 
 func (st *stream) handshake() bool {
 	srv := st.srv
 	raw := &reread{Conn: st.Conn, first: append([]byte(nil), st.in...)}
-	c := tls.Server(raw, srv.cfg.TLS.config(st.peer.tls))
+	c := tls.Server(raw, srv.cfg.TLS.Config(st.peer.tls == MutualTLS))
 	st.in = st.in[:0]
 	st.mu.Lock()
 	if !st.draining {
@@ -158,7 +78,7 @@ func (s *session) refreshCerts(w *worker) bool {
 	s.slow = func(context.Context) func(*session, *worker) {
 		err := t.Reload()
 		if err != nil {
-			t.logger.Error("certificates stay what they were", "err", err)
+			w.srv.logger.Error("certificates stay what they were", "err", err)
 		}
 		return func(s *session, _ *worker) {
 			if err != nil {
@@ -178,5 +98,6 @@ func (s *Server) tlsStats(l *statList, n tally) {
 	}
 	l.num("ssl_handshake_errors", n[tlsErrors])
 	l.num("ssl_new_sessions", n[tlsOpened])
-	l.num("time_since_server_cert_refresh", uint64(time.Since(s.cfg.TLS.loaded.Load().at)/time.Second))
+	at, _ := s.cfg.TLS.Read()
+	l.num("time_since_server_cert_refresh", uint64(time.Since(at)/time.Second))
 }

@@ -2,91 +2,21 @@ package server
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/futago/futago/internal/access"
+	"github.com/futago/futago/internal/access/accesstest"
 )
 
-// authority makes the certificates of a test.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-	file string
-}
-
-func newAuthority(t testing.TB) *authority {
+func openTLS(t testing.TB, files access.TLSFiles) *access.TLS {
 	t.Helper()
-	a := &authority{pool: x509.NewCertPool(), file: filepath.Join(t.TempDir(), "ca.pem")}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	a.cert, a.key = makeCert(t, template, nil, nil)
-	a.pool.AddCert(a.cert)
-	writePEM(t, a.file, "CERTIFICATE", a.cert.Raw)
-	return a
-}
-
-func makeCert(t testing.TB, template, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, key
-}
-
-func writePEM(t testing.TB, path, kind string, der []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// issue writes a certificate for 127.0.0.1, with this number, into dir.
-func (a *authority) issue(t testing.TB, dir string, serial int64) TLSFiles {
-	t.Helper()
-	cert, key := makeCert(t, &x509.Certificate{
-		SerialNumber: big.NewInt(serial), NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, a.cert, a.key)
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := TLSFiles{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), ClientCA: a.file}
-	writePEM(t, files.Cert, "CERTIFICATE", cert.Raw)
-	writePEM(t, files.Key, "PRIVATE KEY", der)
-	return files
-}
-
-func openTLS(t testing.TB, files TLSFiles) *TLS {
-	t.Helper()
-	opened, err := OpenTLS(files, nil)
+	opened, err := access.OpenTLS(files, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,15 +35,15 @@ func secured(t testing.TB, s *Server, cfg *tls.Config) (*client, *tls.Conn) {
 }
 
 func TestTLS(t *testing.T) {
-	ca := newAuthority(t)
+	ca := accesstest.New(t)
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
 		for _, mode := range []TLSMode{OnlyTLS, OptionalTLS} {
 			s := startServer(t, openStore(t, nil), func(c *Config) {
-				c.Listen[0].TLS, c.TLS = mode, openTLS(t, ca.issue(t, t.TempDir(), 2))
+				c.Listen[0].TLS, c.TLS = mode, openTLS(t, ca.Issue(t, t.TempDir(), 2))
 				c.FirstByteTimeout = testTimeout
 				carrier(c)
 			})
-			cfg := &tls.Config{RootCAs: ca.pool, ServerName: "127.0.0.1"}
+			cfg := &tls.Config{RootCAs: ca.Pool, ServerName: "127.0.0.1"}
 			c, _ := secured(t, s, cfg)
 			big := strings.Repeat("x", 3<<20)
 			c.send("set a 0 0 " + strconv.Itoa(len(big)) + "\r\n" + big + "\r\nget a\r\n")
@@ -147,7 +77,7 @@ func TestTLS(t *testing.T) {
 			if rest, _ := broken.r.ReadByte(); rest != 0x15 {
 				t.Errorf("a broken handshake: got %#x, want an alert", rest)
 			}
-			old := tls.Client(dial(t, s).Conn, &tls.Config{RootCAs: ca.pool, ServerName: "127.0.0.1", MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10})
+			old := tls.Client(dial(t, s).Conn, &tls.Config{RootCAs: ca.Pool, ServerName: "127.0.0.1", MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10})
 			if err := old.Handshake(); err == nil {
 				t.Error("TLS 1.1: got no error")
 			}
@@ -160,26 +90,26 @@ func TestTLS(t *testing.T) {
 }
 
 func TestMutualTLS(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
+	ca, other := accesstest.New(t), accesstest.New(t)
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
-		files := ca.issue(t, t.TempDir(), 2)
+		files := ca.Issue(t, t.TempDir(), 2)
 		s := startServer(t, openStore(t, nil), func(c *Config) {
 			c.Listen[0].TLS, c.TLS = MutualTLS, openTLS(t, files)
 			carrier(c)
 		})
-		load := func(files TLSFiles) []tls.Certificate {
+		load := func(files access.TLSFiles) []tls.Certificate {
 			pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return []tls.Certificate{pair}
 		}
-		c, _ := secured(t, s, &tls.Config{RootCAs: ca.pool, ServerName: "127.0.0.1", Certificates: load(files)})
+		c, _ := secured(t, s, &tls.Config{RootCAs: ca.Pool, ServerName: "127.0.0.1", Certificates: load(files)})
 		c.send("version\r\n")
 		c.expect("VERSION 0.1.0\r\n")
-		for name, certs := range map[string][]tls.Certificate{"none": nil, "of a stranger": load(other.issue(t, t.TempDir(), 3))} {
+		for name, certs := range map[string][]tls.Certificate{"none": nil, "of a stranger": load(other.Issue(t, t.TempDir(), 3))} {
 			// With TLS 1.2 the refusal is part of the handshake.
-			cfg := &tls.Config{RootCAs: ca.pool, ServerName: "127.0.0.1", MaxVersion: tls.VersionTLS12}
+			cfg := &tls.Config{RootCAs: ca.Pool, ServerName: "127.0.0.1", MaxVersion: tls.VersionTLS12}
 			cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				if len(certs) == 0 {
 					return new(tls.Certificate), nil
@@ -195,17 +125,17 @@ func TestMutualTLS(t *testing.T) {
 
 // New connections see new certificates, by the command too; what cannot be read changes nothing.
 func TestReloadTLS(t *testing.T) {
-	ca, dir := newAuthority(t), t.TempDir()
-	files := openTLS(t, ca.issue(t, dir, 2))
+	ca, dir := accesstest.New(t), t.TempDir()
+	files := openTLS(t, ca.Issue(t, dir, 2))
 	s := startServer(t, openStore(t, nil), func(c *Config) { c.Listen[0].TLS, c.TLS = OptionalTLS, files })
-	cfg := &tls.Config{RootCAs: ca.pool, ServerName: "127.0.0.1"}
+	cfg := &tls.Config{RootCAs: ca.Pool, ServerName: "127.0.0.1"}
 	serial := func() int64 {
 		t.Helper()
 		_, c := secured(t, s, cfg)
 		return c.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 	}
 	first, _ := secured(t, s, cfg)
-	ca.issue(t, dir, 3)
+	ca.Issue(t, dir, 3)
 	if n := serial(); n != 2 {
 		t.Errorf("before the reload: got certificate %d, want 2", n)
 	}
@@ -228,21 +158,21 @@ func TestReloadTLS(t *testing.T) {
 }
 
 func TestOpenTLSErrors(t *testing.T) {
-	ca := newAuthority(t)
-	good := ca.issue(t, t.TempDir(), 2)
+	ca := accesstest.New(t)
+	good := ca.Issue(t, t.TempDir(), 2)
 	junk := filepath.Join(t.TempDir(), "junk.pem")
 	if err := os.WriteFile(junk, []byte("junk"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(*TLSFiles){
-		"missing.pem":                func(f *TLSFiles) { f.Cert = "missing.pem" },
-		"junk.pem":                   func(f *TLSFiles) { f.Key = junk },
-		"no certificate in PEM form": func(f *TLSFiles) { f.ClientCA = junk },
-		"not match":                  func(f *TLSFiles) { f.Key = ca.issue(t, t.TempDir(), 3).Key },
+	for name, change := range map[string]func(*access.TLSFiles){
+		"missing.pem":                func(f *access.TLSFiles) { f.Cert = "missing.pem" },
+		"junk.pem":                   func(f *access.TLSFiles) { f.Key = junk },
+		"no certificate in PEM form": func(f *access.TLSFiles) { f.ClientCA = junk },
+		"not match":                  func(f *access.TLSFiles) { f.Key = ca.Issue(t, t.TempDir(), 3).Key },
 	} {
 		files := good
 		change(&files)
-		if _, err := OpenTLS(files, nil); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := access.OpenTLS(files, nil); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want %q in it", err, name)
 		}
 	}
@@ -250,15 +180,15 @@ func TestOpenTLSErrors(t *testing.T) {
 
 // A client that does not get on with its handshake is cut off, and so is one that says nothing behind it.
 func TestHandshakeTimeout(t *testing.T) {
-	ca := newAuthority(t)
+	ca := accesstest.New(t)
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
 		s := startServer(t, openStore(t, nil), func(c *Config) {
-			c.Listen[0].TLS, c.TLS, c.FirstByteTimeout = OnlyTLS, openTLS(t, ca.issue(t, t.TempDir(), 2)), 2*time.Second
+			c.Listen[0].TLS, c.TLS, c.FirstByteTimeout = OnlyTLS, openTLS(t, ca.Issue(t, t.TempDir(), 2)), 2*time.Second
 			carrier(c)
 		})
 		half := dial(t, s)
 		half.send("\x16\x03\x01\x02\x00\x01")
-		silent, _ := secured(t, s, &tls.Config{RootCAs: ca.pool, ServerName: "127.0.0.1"})
+		silent, _ := secured(t, s, &tls.Config{RootCAs: ca.Pool, ServerName: "127.0.0.1"})
 		half.expectEnd()
 		silent.expectEnd()
 	})
