@@ -14,13 +14,16 @@ type gatewayConfig struct {
 	Gateway gateway.Config
 	// UserFile holds user and password for the upstreams, with a colon between.
 	UserFile string
+	TLS      tlsConfig
 	Log      logConfig
 }
 
-// readUser reads UserFile.
-func (c *gatewayConfig) readUser() (err error) {
-	c.Gateway.User, c.Gateway.Password, err = readUser(c.UserFile)
-	return err
+// readFiles reads what UserFile and TLS name.
+func (c *gatewayConfig) readFiles() error {
+	var userErr, tlsErr error
+	c.Gateway.User, c.Gateway.Password, userErr = readUser(c.UserFile)
+	c.Gateway.TLS, c.Gateway.CheckTLS, tlsErr = c.TLS.upstreamTLS()
+	return errors.Join(userErr, tlsErr)
 }
 
 func defaultGatewayConfig() *gatewayConfig {
@@ -35,10 +38,12 @@ func gatewaySettings(c *gatewayConfig) *settings {
 	s := &settings{}
 	s.withFile()
 
-	s.add("listen", textValue(&g.Listen), "serve HTTP clients at `ADDR`: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
-	s.add("admin-listen", textValue(&g.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
+	s.add("listen", textValue(&g.Listen), "serve HTTP clients at `ADDR`[,tls|tls=mutual]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
+	s.add("admin-listen", textValue(&g.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`[,tls|tls=mutual], or none")
+	addAccessSettings(s, &g.Access)
 	addProfileSettings(s, &g.Profile)
-	s.add("upstream", upstreamsValue(&g.Upstreams, gateway.ParseUpstream), "pass requests to `ADDR`[,check=ADDR][,weight=1][,max_fails=1][,fail_timeout=10s]; check= is a node's admin address")
+	s.add("upstream", upstreamsValue(&g.Upstreams, gateway.ParseUpstream), "pass requests to `ADDR`[,check=ADDR][,weight=1][,max_fails=1][,fail_timeout=10s]; check= is a node's admin address, with https:// before it where that has TLS")
+	c.TLS.add(s, "upstream-tls")
 	s.add("upstream-user-file", textValue(&c.UserFile), "for clients without credentials of their own, authenticate upstream with the first line of this `FILE`, NAME:PASSWORD")
 	s.add("allow-path", listValue(&g.AllowPaths), "let only this `PATH` through, judged decoded: /prefix, or ~REGEX for the whole path; without any, every path")
 
@@ -70,9 +75,12 @@ func newGatewayCommand() *cobra.Command {
 The gateway lets GET and HEAD through and nothing that could become a write. Requests are spread by
 weight; one that an upstream fails is tried at the next, and an upstream that does not pass its checks
 gets none. Upstreams are checked at check=, a node's admin address, with GET /readyz; without it the
-client port is asked OPTIONS *, which a node answers once it is ready.`,
+client port is asked OPTIONS *, which a node answers once it is ready.
+
+Strangers may reach --listen: nodes ask them who they are. SIGHUP reads certificates and --admin-users again.`,
 		Example: `  futago gateway --upstream 10.0.0.1:11211,check=10.0.0.1:11280 --upstream 10.0.0.2:11211,check=10.0.0.2:11280
   futago gateway --listen :80 --allow-path '~/count_[A-Za-z0-9_.-]+' --upstream a:11211,weight=5 --upstream b:11211
+  futago gateway --listen :443,tls --tls-cert cert.pem --tls-key key.pem --upstream-tls-ca ca.pem --upstream a:11213 --upstream b:11213
   curl http://127.0.0.1:11282/status`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -80,7 +88,7 @@ client port is asked OPTIONS *, which a node answers once it is ready.`,
 			if config.Gateway.AccessLogPath == "-" {
 				config.Gateway.AccessLogPath, config.Gateway.AccessLog = "", cmd.OutOrStdout()
 			}
-			if err := errors.Join(loadErr, config.readUser(), config.Gateway.Validate()); err != nil {
+			if err := errors.Join(loadErr, config.readFiles(), config.Gateway.Validate()); err != nil {
 				return usageError{err}
 			}
 			return runGateway(cmd, config)
@@ -100,5 +108,6 @@ func runGateway(cmd *cobra.Command, config *gatewayConfig) error {
 	}
 	ctx, stop := untilSignal(cmd.Context(), config.Gateway.Logger, os.Exit)
 	defer stop()
+	defer onReload(g.Reload)()
 	return g.Run(ctx)
 }

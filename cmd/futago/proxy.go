@@ -22,7 +22,7 @@ type proxyConfig struct {
 func (c *proxyConfig) readFiles() error {
 	var userErr, tlsErr error
 	c.Proxy.User, c.Proxy.Password, userErr = readUser(c.UserFile)
-	c.Proxy.TLS, tlsErr = c.TLS.client("upstream-tls")
+	c.Proxy.TLS, c.Proxy.CheckTLS, tlsErr = c.TLS.upstreamTLS()
 	return errors.Join(userErr, tlsErr)
 }
 
@@ -38,10 +38,11 @@ func proxySettings(c *proxyConfig) *settings {
 	s := &settings{}
 	s.withFile()
 
-	s.add("listen", textValue(&p.Listen), "serve memcached clients at `ADDR`: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
-	s.add("admin-listen", textValue(&p.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`, or none")
+	s.add("listen", textValue(&p.Listen), "serve memcached clients at `ADDR`[,tls|tls=mutual]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
+	s.add("admin-listen", textValue(&p.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`[,tls|tls=mutual], or none")
+	addAccessSettings(s, &p.Access)
 	addProfileSettings(s, &p.Profile)
-	s.add("upstream", upstreamsValue(&p.Upstreams, proxy.ParseUpstream), "pass requests to `ADDR`[,check=ADDR][,weight=1]; check= is a node's admin address")
+	s.add("upstream", upstreamsValue(&p.Upstreams, proxy.ParseUpstream), "pass requests to `ADDR`[,check=ADDR][,weight=1]; check= is a node's admin address, with https:// before it where that has TLS")
 	s.add("choice", choiceValue(&p.Choice, proxy.ChoosePrimary, proxy.ChooseConsistent), "primary: the first upstream that is up, for everything; consistent: by key, as the Go client")
 
 	s.add("upstream-user-file", textValue(&c.UserFile), "authenticate upstream, for all clients, with the first line of this `FILE`, NAME:PASSWORD")
@@ -75,7 +76,10 @@ over few connections to an upstream that is up. One that refuses, hangs up or do
 at once, and its requests go to the next upstream where that does no harm: reads, what was not sent yet, and
 writes that may be repeated. Of an add, an increment or the like that was sent and not answered the client
 learns 'SERVER_ERROR effect unknown'. An upstream is used again when check=, a node's admin address, answers
-GET /readyz and the client port a version command; without check= the latter alone.`,
+GET /readyz and the client port a version command; without check= the latter alone.
+
+Whoever reaches --listen acts as the user of --upstream-user-file, so at an address that strangers reach it
+wants tls=mutual or --allow-open clients. SIGHUP reads certificates and --admin-users again.`,
 		Example: `  futago proxy --upstream 10.0.0.1:11211,check=10.0.0.1:11280 --upstream 10.0.0.2:11211,check=10.0.0.2:11280
   futago proxy --listen unix:/run/futago-proxy/clients --timeout 300ms --upstream a:11211 --upstream b:11211
   futago proxy --choice consistent --upstream a:11211,weight=2 --upstream b:11211
@@ -103,5 +107,6 @@ func runProxy(cmd *cobra.Command, config *proxyConfig) error {
 	}
 	ctx, stop := untilSignal(cmd.Context(), config.Proxy.Logger, os.Exit)
 	defer stop()
+	defer onReload(p.Reload)()
 	return listenError(p.Run(ctx), "--listen or --admin-listen")
 }

@@ -42,7 +42,8 @@ func UpstreamProblems(at, check string, weight, weightMax int) (errs []error) {
 		errs = append(errs, err)
 	}
 	if check != "" {
-		if err := addr.CheckDial(check); err != nil {
+		address, _ := CheckAddr(check)
+		if err := addr.CheckDial(address); err != nil {
 			errs = append(errs, fmt.Errorf("check: %w", err))
 		}
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -26,12 +27,14 @@ type plainConns struct {
 	open map[*plainConn]struct{}
 }
 
-// accept serves the connections of a listener until it is closed, and returns the error if it was not closed by a drain.
+// accept serves the connections of a listener, those with TLS on either side by net/http alone, until it is closed, and returns the error if it was not closed by a drain.
 func (g *Gateway) accept(ctx context.Context, l *limitedListener) error {
 	for {
 		conn, err := l.Accept()
 		switch {
-		case err == nil && plainWorks:
+		case err == nil && g.tls != nil:
+			g.handoff.Push(tls.Server(conn, g.tls)) // net/http makes the handshake
+		case err == nil && plainWorks && g.cfg.TLS == nil:
 			g.plain.start(g.newPlainConn(conn))
 		case err == nil:
 			g.handToNet(conn, nil)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/profile"
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,11 +19,13 @@ const upstreamsMax = 64
 
 // Config is everything a gateway needs to know. Start from DefaultConfig: a zero limit is refused, not replaced.
 type Config struct {
-	// Listen is the address for clients: host:port, :port, [v6]:port or unix:/path; port 0 takes a free one.
+	// Listen is the address for clients: host:port, :port, [v6]:port or unix:/path; port 0 takes a free one. With ",tls" or
+	// ",tls=mutual" behind it clients must speak TLS. They only read, and nodes ask them who they are: strangers may reach it.
 	Listen string
-	// AdminListen serves /healthz, /readyz, /metrics and /status; "none" turns it off. It has no access control,
-	// so it must not be reachable by strangers.
+	// AdminListen serves /healthz, /readyz, /metrics and /status, written likewise; "none" turns it off.
 	AdminListen string
+	// Access is what protects them.
+	Access front.AccessConfig
 	// Profile is what AdminListen serves of profiles.
 	Profile profile.Config
 	// Upstreams are the servers behind, at least one.
@@ -30,6 +33,8 @@ type Config struct {
 	// User and Password are sent to the servers with the requests of clients that bring no Authorization of their own;
 	// an empty User sends nothing.
 	User, Password string
+	// TLS is spoken with the servers; nil speaks plain. CheckTLS is for checks whose address begins with https://.
+	TLS, CheckTLS *access.ClientTLS
 	// AllowPaths are the paths let through, by decoded path: "/prefix", or "~REGEX" (RE2, anchored at both ends
 	// by the gateway). None lets every path through.
 	AllowPaths []string
@@ -92,7 +97,7 @@ func DefaultConfig() Config {
 
 // Validate returns all problems at once, each naming the field, its value and what is allowed.
 func (c *Config) Validate() error {
-	errs := front.ListenProblems(c.Listen, c.AdminListen)
+	errs := c.Access.Problems(c.Listen, c.AdminListen, true)
 	errs = append(errs, c.Profile.Problems(front.AdminOn(c.AdminListen))...)
 	errs = append(errs, c.upstreamProblems()...)
 	if _, err := newRules(c.AllowPaths); err != nil {
@@ -129,6 +134,9 @@ func (c *Config) upstreamProblems() (errs []error) {
 	for _, u := range c.Upstreams {
 		for _, err := range u.problems() {
 			errs = append(errs, fmt.Errorf("upstream %q: %w", u, err))
+		}
+		if _, secure := front.CheckAddr(u.Check); secure && c.CheckTLS == nil {
+			errs = append(errs, fmt.Errorf("upstream %q: a check by https:// needs authorities to trust", u))
 		}
 		if seen[u.Addr] {
 			errs = append(errs, fmt.Errorf("upstream %q: address given twice", u.Addr))

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/httphead"
@@ -31,6 +33,7 @@ type Gateway struct {
 	gatherer  prometheus.Gatherer
 	conns     connLimit
 	access    *accessLog // nil: none
+	guard     *front.Access
 
 	plain         plainConns
 	handoff       *httphead.Handoff // connections for net/http
@@ -41,13 +44,14 @@ type Gateway struct {
 	draining atomic.Bool
 
 	mu             sync.Mutex
+	tls            *tls.Config  // of clients' connections; nil: none, or before Listen
 	listener       net.Listener // nil before Listen
 	adminListener  net.Listener // nil before Listen, or when off
 	accessLogClose io.Closer    // nil without a file of our own
 }
 
 // New returns a gateway that neither listens nor checks yet. The error is that of Config.Validate, or says that
-// the metrics' names are taken in cfg.Registerer.
+// the metrics' names are taken in cfg.Registerer, or what is wrong with the files of cfg.Access.
 func New(cfg Config) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -75,8 +79,13 @@ func New(cfg Config) (*Gateway, error) {
 		g.access = newAccessLog(cfg.AccessLog)
 	}
 	g.metrics = newMetrics(g)
-	g.gatherer, err = front.Register(cfg.Registerer, g.metrics.collectors()...)
-	return g, err
+	if g.guard, err = cfg.Access.Open(g.log); err != nil {
+		return nil, err
+	}
+	if g.gatherer, err = front.Register(cfg.Registerer, append(g.metrics.collectors(), g.guard.Collectors()...)...); err != nil {
+		return nil, errors.Join(err, g.guard.Close())
+	}
+	return g, nil
 }
 
 // Handler returns the handler for clients, for use in a server of the caller's. Active checks run only in Run.
@@ -85,7 +94,7 @@ func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }
 // AdminHandler returns the handler of /healthz, /readyz, /metrics and /status.
 func (g *Gateway) AdminHandler() http.Handler {
 	state := func() (state, reason string) { return g.stateOf(g.balancer.view()) }
-	return front.AdminHandler(state, func() any { return g.Status() }, g.gatherer, g.cfg.Profile)
+	return g.guard.Guard(front.AdminHandler(state, func() any { return g.Status() }, g.gatherer, g.cfg.Profile))
 }
 
 // Addr is the address for clients, with the real port, in the form of Config.Listen; "" before Listen.
@@ -110,13 +119,13 @@ func (g *Gateway) Listen() (err error) {
 	if g.listener != nil {
 		return nil
 	}
-	listener, err := addr.Listen(g.cfg.Listen)
+	listener, secure, err := g.guard.Listen(g.cfg.Listen)
 	if err != nil {
 		return err
 	}
 	var admin net.Listener
 	if front.AdminOn(g.cfg.AdminListen) {
-		if admin, err = addr.Listen(g.cfg.AdminListen); err != nil {
+		if admin, err = g.guard.ListenAdmin(g.cfg.AdminListen); err != nil {
 			listener.Close()
 			return fmt.Errorf("admin: %w", err)
 		}
@@ -133,7 +142,22 @@ func (g *Gateway) Listen() (err error) {
 		g.access, g.accessLogClose = newAccessLog(f), f
 	}
 	g.listener, g.adminListener = listener, admin
+	g.tls = secure
 	return nil
+}
+
+// Reload reads users and certificates again, for what comes from now on, and opens the audit log again. What is wrong is logged,
+// and stays what it was.
+func (g *Gateway) Reload() {
+	g.guard.Reload()
+	for _, t := range []*access.ClientTLS{g.cfg.TLS, g.cfg.CheckTLS} {
+		if t == nil {
+			continue
+		}
+		if err := t.Reload(); err != nil {
+			g.log.Error("certificates for upstreams stay what they were", "err", err)
+		}
+	}
 }
 
 // Run serves until ctx ends, then stops accepting, lets requests in progress end (at most Config.ShutdownTimeout)
@@ -188,7 +212,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	loops.Wait()
 	serving.Wait()
 	g.log.Info("gateway stopped")
-	return errors.Join(err, g.closeAccessLog())
+	return errors.Join(err, g.closeAccessLog(), g.guard.Close())
 }
 
 // servers returns the two HTTP servers. Neither takes anything of a body into memory.

@@ -9,7 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/front"
 )
 
 // idleConnsMax is how many idle connections to an upstream are kept, idleConnTimeout for how long. The time must
@@ -37,25 +39,36 @@ func newUpstream(u Upstream, cfg *Config) *upstream {
 	if network, address, _ := addr.Split(u.Addr); network == "tcp" {
 		up.urlHost = address
 	}
-	up.client = newTransport(u.Addr, cfg)
+	up.client = newTransport(u.Addr, cfg.TLS, cfg)
 	up.conns = newPool(u.Addr)
-	up.once = newTransport(u.Addr, cfg)
+	up.once = newTransport(u.Addr, cfg.TLS, cfg)
 	up.once.DisableKeepAlives = true
 	if u.Check != "" {
-		up.admin = newTransport(u.Check, cfg)
+		check, secure := front.CheckAddr(u.Check)
+		trust := cfg.CheckTLS
+		if !secure {
+			trust = nil
+		}
+		up.admin = newTransport(check, trust, cfg)
 		up.admin.DisableKeepAlives = true
 	}
 	return up
 }
 
-// newTransport returns a transport whose every connection goes to at, whatever the URL says.
-func newTransport(at string, cfg *Config) *http.Transport {
+// newTransport returns a transport whose every connection goes to at, whatever the URL says, by TLS unless trust is nil.
+func newTransport(at string, trust *access.ClientTLS, cfg *Config) *http.Transport {
 	network, address, _ := addr.Split(at) // Config.Validate has passed
 	// A dial may outlive the request that began it, so it needs a limit of its own.
 	dialer := &net.Dialer{Timeout: cfg.UpstreamTimeout}
 	return &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, address)
+			c, err := dialer.DialContext(ctx, network, address)
+			if err != nil || trust == nil {
+				return c, err
+			}
+			ctx, cancel := context.WithTimeout(ctx, cfg.UpstreamTimeout)
+			defer cancel()
+			return trust.Client(ctx, c, address)
 		},
 		DisableCompression:     true, // the client's Accept-Encoding and the upstream's bytes pass unaltered
 		MaxIdleConns:           idleConnsMax,

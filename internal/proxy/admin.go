@@ -20,5 +20,5 @@ func (p *Proxy) adminServer() *http.Server {
 
 // AdminHandler returns the handler of /healthz, /readyz, /metrics and /status.
 func (p *Proxy) AdminHandler() http.Handler {
-	return front.AdminHandler(p.state, func() any { return p.Status() }, p.gatherer, p.cfg.Profile)
+	return p.guard.Guard(front.AdminHandler(p.state, func() any { return p.Status() }, p.gatherer, p.cfg.Profile))
 }

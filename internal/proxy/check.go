@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/front"
 )
@@ -163,13 +164,18 @@ func (u *upstream) ask(ctx context.Context, up bool) (answer string, err error) 
 	return answer, nil
 }
 
-func newAdminTransport(at string) *http.Transport {
+func newAdminTransport(at string, trust *access.ClientTLS) *http.Transport {
+	at, secure := front.CheckAddr(at)
 	network, address, _ := addr.Split(at) // Config.Validate has passed
 	return &http.Transport{
 		DisableKeepAlives:      true, // a check must see that it still accepts
 		MaxResponseHeaderBytes: 16 << 10,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
+			c, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err != nil || !secure {
+				return c, err
+			}
+			return trust.Client(ctx, c, address)
 		},
 	}
 }

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/futago/futago"
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/profile"
 )
@@ -29,10 +29,13 @@ const (
 
 // Config is everything a proxy needs to know. Start from DefaultConfig: a zero limit is refused, not replaced.
 type Config struct {
-	// Listen is the address for clients: host:port, :port, [v6]:port or unix:/path; port 0 takes a free one.
+	// Listen is the address for clients: host:port, :port, [v6]:port or unix:/path; port 0 takes a free one. With ",tls" behind
+	// it clients must speak TLS, with ",tls=mutual" and show a certificate.
 	Listen string
-	// AdminListen serves /healthz, /readyz, /metrics and /status; "none" turns it off. It has no access control.
+	// AdminListen serves /healthz, /readyz, /metrics and /status, written likewise; "none" turns it off.
 	AdminListen string
+	// Access is what protects them.
+	Access front.AccessConfig
 	// Profile is what AdminListen serves of profiles.
 	Profile profile.Config
 	// Upstreams are the nodes behind, at least one.
@@ -43,9 +46,8 @@ type Config struct {
 	// User and Password authenticate at upstreams that ask for it, with both protocols. The proxy's own port has no users:
 	// who reaches it acts as this user. An empty User has none.
 	User, Password string
-	// TLS is spoken with upstreams; nil speaks plain. An empty ServerName is the host of each upstream. Checks at a node's
-	// admin address are plain.
-	TLS *tls.Config
+	// TLS is spoken with upstreams; nil speaks plain. CheckTLS is for checks whose address begins with https://.
+	TLS, CheckTLS *access.ClientTLS
 
 	// Timeout is the time within which a request is answered, all tries together. A try gets an equal part of what is
 	// left of it; the last upstream gets all. The time in which large replies come before its own on the connection, at
@@ -98,7 +100,7 @@ func DefaultConfig() Config {
 
 // Validate returns all problems at once, each naming the field, its value and what is allowed.
 func (c *Config) Validate() error {
-	errs := front.ListenProblems(c.Listen, c.AdminListen)
+	errs := c.Access.Problems(c.Listen, c.AdminListen, false)
 	errs = append(errs, c.Profile.Problems(front.AdminOn(c.AdminListen))...)
 	errs = append(errs, c.upstreamProblems()...)
 	if c.User == "" && c.Password != "" || strings.ContainsAny(c.User, " \x00") || strings.ContainsRune(c.Password, 0) {
@@ -132,7 +134,10 @@ func (c *Config) upstreamProblems() (errs []error) {
 		for _, err := range u.problems() {
 			errs = append(errs, fmt.Errorf("upstream %q: %w", u, err))
 		}
-		if c.TLS != nil && c.TLS.ServerName == "" && strings.HasPrefix(u.Addr, "unix:") {
+		if _, secure := front.CheckAddr(u.Check); secure && c.CheckTLS == nil {
+			errs = append(errs, fmt.Errorf("upstream %q: a check by https:// needs authorities to trust", u))
+		}
+		if c.TLS != nil && strings.HasPrefix(u.Addr, "unix:") {
 			errs = append(errs, fmt.Errorf("upstream %q: TLS needs a host, whose certificate is checked", u))
 		}
 		if seen[u.Addr] {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -14,24 +13,10 @@ import (
 // dial opens a connection to the upstream and puts TLS on it, if that is configured.
 func (u *upstream) dial(ctx context.Context) (net.Conn, error) {
 	nc, err := new(net.Dialer).DialContext(ctx, u.network, u.address)
-	if err != nil || u.tls == nil {
+	if err != nil || u.proxy.cfg.TLS == nil {
 		return nc, err
 	}
-	secured := tls.Client(nc, u.tls)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		nc.Close()
-		return nil, fmt.Errorf("begin TLS: %w", err)
-	}
-	return secured, nil
-}
-
-// tlsConfig is the configuration for this upstream: its certificate must be for the host that is dialled, unless the
-// configuration names another.
-func (u *upstream) tlsConfig(c *tls.Config) *tls.Config {
-	if c = c.Clone(); c != nil && c.ServerName == "" {
-		c.ServerName, _, _ = net.SplitHostPort(u.address)
-	}
-	return c
+	return u.proxy.cfg.TLS.Client(ctx, nc, u.address)
 }
 
 // greet authenticates, and finds out whether the server speaks the protocol and knows meta commands. The latter must be

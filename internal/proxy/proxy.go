@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/futago/futago"
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/memcache"
@@ -25,6 +27,7 @@ type Proxy struct {
 	log       *slog.Logger
 	selector  futago.Selector // nil: keys do not matter
 	upstreams []*upstream
+	guard     *front.Access
 	up        atomic.Uint64 // the set of upstreams that requests go to, by number
 	gatherer  prometheus.Gatherer
 	started   time.Time
@@ -37,6 +40,7 @@ type Proxy struct {
 	active                  atomic.Int32  // clients in a round
 
 	mu            sync.Mutex
+	tls           *tls.Config  // of clients' connections; nil: none, or before Listen
 	listener      net.Listener // nil before Listen
 	adminListener net.Listener // nil before Listen, or when off
 	clients       map[net.Conn]struct{}
@@ -44,7 +48,7 @@ type Proxy struct {
 }
 
 // New returns a proxy that neither listens nor checks yet. The error is that of Config.Validate, or says that the metrics'
-// names are taken in cfg.Registerer.
+// names are taken in cfg.Registerer, or what is wrong with the files of cfg.Access.
 func New(cfg Config) (*Proxy, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -60,7 +64,27 @@ func New(cfg Config) (*Proxy, error) {
 	for i, u := range cfg.Upstreams {
 		p.upstreams = append(p.upstreams, newUpstream(p, i, u))
 	}
-	return p, p.register()
+	if p.guard, err = cfg.Access.Open(p.log); err != nil {
+		return nil, err
+	}
+	if err := p.register(); err != nil {
+		return nil, errors.Join(err, p.guard.Close())
+	}
+	return p, nil
+}
+
+// Reload reads users and certificates again, for what comes from now on, and opens the audit log again. What is wrong is logged,
+// and stays what it was.
+func (p *Proxy) Reload() {
+	p.guard.Reload()
+	for _, t := range []*access.ClientTLS{p.cfg.TLS, p.cfg.CheckTLS} {
+		if t == nil {
+			continue
+		}
+		if err := t.Reload(); err != nil {
+			p.log.Error("certificates for upstreams stay what they were", "err", err)
+		}
+	}
 }
 
 // clock returns nanoseconds since the proxy was made; it never goes back.
@@ -109,17 +133,17 @@ func (p *Proxy) Listen() (err error) {
 	if p.listener != nil {
 		return nil
 	}
-	listener, err := addr.Listen(p.cfg.Listen)
+	listener, secure, err := p.guard.Listen(p.cfg.Listen)
 	if err != nil {
 		return err
 	}
 	if front.AdminOn(p.cfg.AdminListen) {
-		if p.adminListener, err = addr.Listen(p.cfg.AdminListen); err != nil {
+		if p.adminListener, err = p.guard.ListenAdmin(p.cfg.AdminListen); err != nil {
 			listener.Close()
 			return fmt.Errorf("admin: %w", err)
 		}
 	}
-	p.listener = listener
+	p.listener, p.tls = listener, secure
 	return nil
 }
 
@@ -171,7 +195,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	admin.Close()
 	servers.Wait()
 	p.log.Info("proxy stopped")
-	return err
+	return errors.Join(err, p.guard.Close())
 }
 
 // watch ends the links that let a request wait too long.
@@ -194,6 +218,9 @@ func (p *Proxy) watch(ctx context.Context) {
 		}
 	}
 }
+
+// handshakeTimeout bounds the TLS handshake of a client.
+const handshakeTimeout = 10 * time.Second
 
 // acceptPause is the wait after an accept that failed for want of resources.
 const acceptPause = 20 * time.Millisecond
@@ -234,13 +261,30 @@ func (p *Proxy) admit(nc net.Conn, number uint64) {
 	p.accepted.Add(1)
 	p.clients[nc] = struct{}{}
 	p.serving.Go(func() {
-		newClient(p, nc, number).serve()
+		if secured, ok := p.secure(nc); ok {
+			newClient(p, secured, number).serve()
+		}
 		p.mu.Lock()
 		delete(p.clients, nc)
 		p.mu.Unlock()
 		p.open.Add(^uint64(0))
 		nc.Close()
 	})
+}
+
+// secure makes the TLS handshake of a client, within handshakeTimeout; closing nc ends it.
+func (p *Proxy) secure(nc net.Conn) (net.Conn, bool) {
+	if p.tls == nil {
+		return nc, true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	defer cancel()
+	secured := tls.Server(nc, p.tls)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		p.log.Debug("begin TLS", "remote", nc.RemoteAddr(), "err", err)
+		return nil, false
+	}
+	return secured, true
 }
 
 // drain ends the clients: those without a request soon, others when they have their replies, all in the end.

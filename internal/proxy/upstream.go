@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,7 +28,6 @@ type upstream struct {
 	bit              uint64 // 1 << index
 	network, address string // of Addr
 	admin            *http.Transport
-	tls              *tls.Config                       // nil: without
 	links            [protocols][]atomic.Pointer[link] // as many of each as Config.Pool; nil: not connected
 
 	mu sync.Mutex
@@ -57,9 +55,8 @@ func newUpstream(p *Proxy, i int, described Upstream) *upstream {
 	for protocol := range u.links {
 		u.links[protocol] = make([]atomic.Pointer[link], p.cfg.Pool)
 	}
-	u.tls = u.tlsConfig(p.cfg.TLS)
 	if u.Check != "" {
-		u.admin = newAdminTransport(u.Check)
+		u.admin = newAdminTransport(u.Check, p.cfg.CheckTLS)
 	}
 	return u
 }

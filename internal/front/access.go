@@ -1,0 +1,184 @@
+package front
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/futago/futago/internal/access"
+	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/nearest"
+	"github.com/futago/futago/internal/users"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// AccessConfig says what protects the two addresses of a front.
+type AccessConfig struct {
+	// TLS are the files for addresses with the option tls; the zero value where none has it.
+	TLS access.TLSFiles
+	// AdminUsers is the file of users that may use the operators' address; empty lets everybody who reaches it.
+	AdminUsers string
+	// MetricsOpen serves /metrics to everybody where AdminUsers says who may come.
+	MetricsOpen bool
+	// AuditLog is a file that gets a line for each login there; empty leaves them to the log.
+	AuditLog string
+	// AllowOpen are addresses that may be open to strangers, by access.OpenWords.
+	AllowOpen []string
+}
+
+// tlsMode says what a listener does with TLS.
+type tlsMode uint8
+
+const (
+	noTLS tlsMode = iota
+	onlyTLS
+	mutualTLS // and the client shows a certificate
+)
+
+// splitListen reads `ADDR[,tls|,tls=mutual]`.
+func splitListen(text string) (address string, mode tlsMode, err error) {
+	address, option, given := strings.Cut(text, ",")
+	if _, _, err := addr.Split(address); err != nil {
+		return "", 0, err
+	}
+	switch {
+	case !given:
+	case option == "tls":
+		mode = onlyTLS
+	case option == "tls=mutual":
+		mode = mutualTLS
+	default:
+		err = fmt.Errorf("address %q: unknown option %q, nearest is %q", text, option, nearest.Name(option, []string{"tls", "tls=mutual"}))
+	}
+	return address, mode, err
+}
+
+// Problems returns what is wrong with the addresses for clients and for operators, and with what protects them. publicClients
+// says that strangers are meant to reach the former.
+func (c *AccessConfig) Problems(listen, adminListen string, publicClients bool) (errs []error) {
+	_, clients, err := splitListen(listen)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("listen: %w", err))
+	}
+	operators := noTLS
+	if AdminOn(adminListen) {
+		if _, operators, err = splitListen(adminListen); err != nil {
+			errs = append(errs, fmt.Errorf("admin listen: %w", err))
+		}
+	}
+	errs = append(errs, c.tlsProblems(clients != noTLS || operators != noTLS, clients == mutualTLS || operators == mutualTLS)...)
+	errs = append(errs, access.OpenProblems(c.AllowOpen)...)
+	if clients != mutualTLS && !publicClients {
+		errs = append(errs, access.Unguarded("listen", listen, "tls=mutual behind it", access.OpenClients, c.AllowOpen))
+	}
+	if AdminOn(adminListen) && operators != mutualTLS && c.AdminUsers == "" {
+		errs = append(errs, access.Unguarded("admin-listen", adminListen, "admin-users, or tls=mutual behind it", access.OpenAdmin, c.AllowOpen))
+	}
+	return errs
+}
+
+func (c *AccessConfig) tlsProblems(secure, mutual bool) (errs []error) {
+	switch files := c.TLS; {
+	case (files.Cert == "") != (files.Key == ""):
+		errs = append(errs, fmt.Errorf("tls-cert %q, tls-key %q: one is missing, set both or none", files.Cert, files.Key))
+	case secure && files.Cert == "":
+		errs = append(errs, errors.New("tls-cert and tls-key are not set: an address has the option tls, which needs a certificate and its key"))
+	case !secure && files.Cert != "":
+		errs = append(errs, fmt.Errorf("tls-cert %q: allowed is empty, for no address has the option tls", files.Cert))
+	}
+	if mutual != (c.TLS.ClientCA != "") {
+		errs = append(errs, fmt.Errorf("tls-client-ca %q: allowed is a file where an address has the option tls=mutual, otherwise empty", c.TLS.ClientCA))
+	}
+	return errs
+}
+
+// Access is what an AccessConfig names, opened.
+type Access struct {
+	log   *slog.Logger
+	tls   *access.TLS // nil: no address has the option
+	audit *access.Audit
+	login access.Login
+}
+
+// Open reads the files. Close must follow.
+func (c *AccessConfig) Open(logger *slog.Logger) (_ *Access, err error) {
+	a := &Access{log: logger}
+	if a.audit, err = access.OpenAudit(c.AuditLog, logger); err != nil {
+		return nil, err
+	}
+	a.login.Audit, a.login.MetricsOpen = a.audit, c.MetricsOpen
+	if c.AdminUsers != "" {
+		a.login.Users, err = users.Open(c.AdminUsers, logger)
+	}
+	if err == nil && c.TLS.Cert != "" {
+		a.tls, err = access.OpenTLS(c.TLS, logger)
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// Collectors are the metrics of the users.
+func (a *Access) Collectors() []prometheus.Collector {
+	if a.login.Users == nil {
+		return nil
+	}
+	return []prometheus.Collector{a.login.Users}
+}
+
+// Guard lets only those pass to the operators' pages who may.
+func (a *Access) Guard(pages http.Handler) http.Handler { return a.login.Guard(pages) }
+
+// Listen opens an address, and returns the TLS for its connections, nil without the option tls: the certificates are those in
+// force at each handshake.
+func (a *Access) Listen(text string) (net.Listener, *tls.Config, error) {
+	address, mode, err := splitListen(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := addr.Listen(address)
+	if err != nil || mode == noTLS {
+		return l, nil, err
+	}
+	return l, a.tls.Current(mode == mutualTLS), nil
+}
+
+// ListenAdmin opens an address whose connections have TLS already where it has the option.
+func (a *Access) ListenAdmin(text string) (net.Listener, error) {
+	l, config, err := a.Listen(text)
+	if err != nil || config == nil {
+		return l, err
+	}
+	return tls.NewListener(l, config), nil
+}
+
+// Reload reads the files again. What is wrong is logged, and stays what it was.
+func (a *Access) Reload() {
+	if a.login.Users != nil {
+		if err := a.login.Users.Reload(); err != nil {
+			a.log.Error("users stay what they were", "err", err)
+		}
+	}
+	if a.tls != nil {
+		if err := a.tls.Reload(); err != nil {
+			a.log.Error("certificates stay what they were", "err", err)
+		}
+	}
+	if err := a.audit.Reopen(); err != nil {
+		a.log.Error("audit log stays where it was", "err", err)
+	}
+}
+
+// Close closes the audit log.
+func (a *Access) Close() error { return a.audit.Close() }
+
+// CheckAddr takes the address of a check apart: "https://" before it asks by TLS.
+func CheckAddr(check string) (address string, secure bool) {
+	address, secure = strings.CutPrefix(check, "https://")
+	return address, secure
+}
