@@ -21,7 +21,7 @@ TORTURE_SEED ?= 0
 DIFFER_TIME ?= 10m
 DIFFER_SEED ?= 0
 
-.PHONY: model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale
+.PHONY: vulncheck model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -68,6 +68,10 @@ guard:
 
 guard-baseline:
 	GO="$(GO)" $(GO) run ./scripts/guard --write
+
+# Known weaknesses in what the program calls, Go itself included. It asks vuln.go.dev.
+vulncheck:
+	$(GO) tool govulncheck ./...
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
