@@ -42,6 +42,9 @@ func (s *Status) warn(maxDrift time.Duration) []Warning {
 	return list
 }
 
+// settled is how long a node runs before it is a matter for operators that the horizon stands still.
+const settled = 10 * time.Minute
+
 func (s *Status) warnOfStore(add func(level, advice, format string, args ...any)) {
 	if n := s.Store.Lost; n > 0 {
 		add("error", "Restore them from a copy, and replace the disk.", "%d records are lost: the disk spoilt them and no peer had them", n)
@@ -69,6 +72,9 @@ func (s *Status) warnOfStore(add func(level, advice, format string, args ...any)
 			"a peer's stamps are %.0f s ahead of the clock, and refused", c.RefusedSeconds)
 	}
 	for _, node := range s.HorizonWaits {
+		if s.Uptime < settled.Seconds() {
+			break // it has just met the others
+		}
 		add("warn", fmt.Sprintf("Bring it back, or remove it: futago peer forget %d.", node),
 			"deletes cannot be forgotten: node %d is away, takes a copy, or does not keep up", node)
 	}

@@ -295,10 +295,10 @@ func (s *Store) nextHorizon() hlc.Stamp {
 	return hlc.Make(max(at, 0), 0, 0)
 }
 
-// WaitsFor lists the members without which the horizon cannot rise now, while it is due.
+// WaitsFor lists the members without which the horizon cannot rise, once it is due for longer than a step.
 func (s *Store) WaitsFor() (nodes []int) {
 	h := &s.horizon
-	if s.nextHorizon() <= s.Horizon() {
+	if s.nextHorizon().Millis()-s.Horizon().Millis() <= s.cfg.HorizonStep.Milliseconds() {
 		return nil
 	}
 	h.mu.Lock()
