@@ -125,7 +125,7 @@ func TestClientTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.proc.signal(t, syscall.SIGHUP)
-	eventually(t, "the mistake is logged", 10*time.Second, func() bool { return strings.Contains(n.output.String(), "certificates stay what they were") })
+	eventually(t, "the mistake is logged", 10*time.Second, func() bool { return strings.Contains(n.output.String(), "everything stays what it was") })
 	if got := serial(); got != now {
 		t.Errorf("after a bad key: certificate %s, want %s", got, now)
 	}

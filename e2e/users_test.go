@@ -112,7 +112,7 @@ func TestUsers(t *testing.T) {
 	}
 	n.proc.signal(t, syscall.SIGHUP)
 	eventually(t, "the mistake is logged", 10*time.Second, func() bool {
-		return strings.Contains(n.output.String(), "users stay what they were") && strings.Contains(n.output.String(), "users:4: ")
+		return strings.Contains(n.output.String(), "everything stays what it was") && strings.Contains(n.output.String(), "users:4: ")
 	})
 	shop.set(t, "shop:c", "4")
 	if err := os.WriteFile(file, good, 0o600); err != nil {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -41,11 +42,9 @@ type adminConfig struct {
 
 // newAdminConfig gives cmd the flags.
 func newAdminConfig(cmd *cobra.Command, timeout time.Duration) *adminConfig {
-	c := &adminConfig{Admin: []string{"127.0.0.1:11280"}, Timeout: timeout}
-	c.table.add("admin", listValue(&c.Admin), "ask the node whose --admin-listen is this `ADDR`")
-	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for an answer after so long")
-	c.login.add(&c.table, "admin-tls")
-	c.table.add("token-file", textValue(&c.token), "authenticate by the token in the first line of this `FILE` instead")
+	c := &adminConfig{Timeout: timeout}
+	c.add(&c.table)
+	c.table.withClientFile()
 	c.table.bind(cmd)
 	return c
 }
@@ -58,6 +57,16 @@ func (c *adminConfig) load(cmd *cobra.Command) ([]*adminNode, error) {
 	if c.Timeout <= 0 {
 		return nil, usageError{fmt.Errorf("timeout %v: allowed is more than 0", c.Timeout)}
 	}
+	if c.table.source("admin") == "default" {
+		if beside := c.table.besideClients(environment(os.Environ())); beside != nil {
+			c.Admin = beside
+		}
+	}
+	return c.nodes()
+}
+
+// nodes returns the nodes, in the order of the addresses.
+func (c *adminConfig) nodes() ([]*adminNode, error) {
 	secure, authorization, err := c.credentials()
 	if err != nil {
 		return nil, usageError{err}
@@ -95,7 +104,7 @@ func (c *adminConfig) credentials() (secure *tls.Config, authorization string, e
 func (c *adminConfig) loadOne(cmd *cobra.Command) (*adminNode, error) {
 	nodes, err := c.load(cmd)
 	if err == nil && len(nodes) != 1 {
-		err = usageError{fmt.Errorf("%d --admin addresses: want the one of the node that does it", len(nodes))}
+		err = usageError{fmt.Errorf("%d admin addresses: name with --admin the one of the node that does it", len(nodes))}
 	}
 	if err != nil {
 		return nil, err

@@ -168,7 +168,7 @@ func TestAdminAnswers(t *testing.T) {
 		{[]string{"clock", "--admin", strings.TrimPrefix(other.URL, "http://")}, "this is no futago node"},
 		{[]string{"conflicts", "--admin", strings.TrimPrefix(old.URL, "http://")}, "for its conflicts: HTTP status 404 Not Found"},
 		{[]string{"clock", "--timeout", "0s"}, "timeout 0s: allowed is more than 0"},
-		{[]string{"peer", "forget", "2", "--yes", "--admin", "a", "--admin", "b"}, "2 --admin addresses"},
+		{[]string{"peer", "forget", "2", "--yes", "--admin", "a", "--admin", "b"}, "2 admin addresses"},
 	} {
 		code, _, errOut := runFutago(nil, c.args...)
 		if code == 0 || !strings.Contains(errOut, c.want) {

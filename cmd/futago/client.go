@@ -30,10 +30,9 @@ type clientConfig struct {
 
 // newClientConfig gives cmd the settings that all client tools have.
 func newClientConfig(cmd *cobra.Command) *clientConfig {
-	c := &clientConfig{Addr: []string{futago.DefaultAddr}, Timeout: futago.DefaultTimeout}
-	c.table.add("addr", listValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it fails")
-	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for a node after so long")
-	c.login.add(&c.table, "tls")
+	c := &clientConfig{}
+	c.add(&c.table)
+	c.table.withClientFile()
 	c.table.bind(cmd)
 	return c
 }
@@ -97,7 +96,7 @@ func clientError(err error) error {
 	case errors.Is(err, futago.ErrUnknown):
 		return withHint(err, "The node was lost before it answered. Read the key to see whether it happened.")
 	case errors.Is(err, futago.ErrNoServers):
-		return withHint(err, "No node answered. Start one, or name a running one with --addr or FUTAGO_ADDR.")
+		return withHint(err, "No node answered. Start one with futago serve, or name a running one with --addr or FUTAGO_ADDR.")
 	case errors.Is(err, futago.ErrNotNumeric):
 		return answerNo{err}
 	}

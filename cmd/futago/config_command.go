@@ -10,13 +10,13 @@ import (
 func newConfigCommand() *cobra.Command {
 	cmd := asGroup(&cobra.Command{
 		Use:   "config",
-		Short: "Check or show the configuration of a node, a gateway or a proxy",
-		Long: `Check or show the configuration of a node, a gateway or a proxy.
+		Short: "Check or show a configuration, have running nodes read it again",
+		Long: `Check or show the configuration of a node, a gateway or a proxy, or have running nodes read theirs again.
 
-The commands take the same flags, variables and file as 'futago serve', or with the word gateway or
+check and show take the same flags, variables and file as 'futago serve', or with the word gateway or
 proxy as that command, and start nothing.`,
 	})
-	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand())
+	cmd.AddCommand(newConfigCheckCommand(), newConfigReloadCommand(), newConfigShowCommand())
 	return cmd
 }
 

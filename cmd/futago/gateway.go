@@ -100,7 +100,7 @@ Strangers may reach --listen: nodes ask them who they are. SIGHUP reads certific
 
 // runGateway serves until a signal, or the end of the command's context.
 func runGateway(cmd *cobra.Command, config *gatewayConfig) error {
-	config.Gateway.Logger = config.Log.newLogger(cmd.ErrOrStderr())
+	config.Gateway.Logger, _ = config.Log.newLogger(cmd.ErrOrStderr())
 	config.Gateway.Registerer = newRegistry()
 	g, err := gateway.New(config.Gateway)
 	if err != nil {

@@ -14,8 +14,7 @@ import (
 )
 
 func newGetCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
+	return completeGet(&cobra.Command{
 		Use:   "get KEY...",
 		Short: "Print the values of keys",
 		Long: `Print the values of keys.
@@ -26,29 +25,47 @@ absent; the others are printed all the same.`,
 		Example: `  futago get greeting
   futago get photo > photo.jpg
   futago get a b c --json
-  futago get greeting --addr 10.0.0.1:11211 --addr 10.0.0.2:11211`,
-		Args: words(1, -1),
-	}
+  futago get greeting --addr 10.0.0.1:11211,10.0.0.2:11211`,
+	}, true)
+}
+
+func newMgetCommand() *cobra.Command {
+	return completeGet(&cobra.Command{
+		Use:   "mget KEY...",
+		Short: "Print keys with their values, a line each",
+		Long: `Print keys with their values, a line for each: key, tab and value, in quotes where it is not plain text. That is
+what 'futago get' prints of several keys; for scripts that do not know how many there are. Exit code 3 means that
+a key is absent; the others are printed all the same.`,
+		Example: `  futago mget a b c
+  futago mget $(futago list user:) --json`,
+	}, false)
+}
+
+// completeGet completes a command that prints values; of a single key the bare value, where raw says so.
+func completeGet(cmd *cobra.Command, raw bool) *cobra.Command {
+	var asJSON bool
+	cmd.Args = words(1, -1)
 	config := newClientConfig(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line; value_base64 instead of value where it is no UTF-8")
 	cmd.RunE = func(cmd *cobra.Command, keys []string) error {
-		get, printItem := (*futago.Client).Get, printLine
+		printItem, get := printLine, getAll
 		switch {
 		case asJSON:
-			get, printItem = (*futago.Client).Gets, printJSON
-		case len(keys) == 1:
-			printItem = printRaw
+			printItem, get = printJSON, oneByOne((*futago.Client).Gets)
+		case len(keys) == 1 && raw:
+			printItem, get = printRaw, oneByOne((*futago.Client).Get)
 		}
 		return config.with(cmd, func(ctx context.Context, client *futago.Client) error {
+			items, err := get(ctx, client, keys)
+			if err != nil {
+				return err
+			}
 			var problems []error
 			for _, key := range keys {
-				item, err := get(client, ctx, key)
-				if err == futago.ErrCacheMiss {
-					problems = append(problems, absent("get", key, err))
+				item := items[key]
+				if item == nil {
+					problems = append(problems, absent("get", key, futago.ErrCacheMiss))
 					continue
-				}
-				if err != nil {
-					return err
 				}
 				if err := printItem(cmd.OutOrStdout(), item); err != nil {
 					return fmt.Errorf("print value of %.64q: %w", key, err)
@@ -58,6 +75,28 @@ absent; the others are printed all the same.`,
 		})
 	}
 	return cmd
+}
+
+// getAll asks for all keys at once.
+func getAll(ctx context.Context, client *futago.Client, keys []string) (map[string]*futago.Item, error) {
+	return client.GetMulti(ctx, keys)
+}
+
+// oneByOne asks for one key after the other.
+func oneByOne(get func(*futago.Client, context.Context, string) (*futago.Item, error)) func(context.Context, *futago.Client, []string) (map[string]*futago.Item, error) {
+	return func(ctx context.Context, client *futago.Client, keys []string) (map[string]*futago.Item, error) {
+		items := map[string]*futago.Item{}
+		for _, key := range keys {
+			item, err := get(client, ctx, key)
+			if err != nil && err != futago.ErrCacheMiss {
+				return nil, err
+			}
+			if err == nil {
+				items[key] = item
+			}
+		}
+		return items, nil
+	}
 }
 
 func printRaw(w io.Writer, item *futago.Item) error {

@@ -36,9 +36,10 @@ type nodeConfig struct {
 // newNodeConfig gives cmd the settings of a nodeConfig.
 func newNodeConfig(cmd *cobra.Command) *nodeConfig {
 	c := &nodeConfig{Addr: []string{futago.DefaultAddr}, Timeout: importTimeout}
-	c.table.add("addr", listValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it cannot be reached")
+	c.table.add("addr", addrsValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it cannot be reached; several with commas")
 	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for a server after so long")
 	c.login.add(&c.table, "tls")
+	c.table.withClientFile()
 	c.table.bind(cmd)
 	return c
 }

@@ -99,7 +99,7 @@ wants tls=mutual or --allow-open clients. SIGHUP reads certificates and --admin-
 
 // runProxy serves until a signal, or the end of the command's context.
 func runProxy(cmd *cobra.Command, config *proxyConfig) error {
-	config.Proxy.Logger = config.Log.newLogger(cmd.ErrOrStderr())
+	config.Proxy.Logger, _ = config.Log.newLogger(cmd.ErrOrStderr())
 	config.Proxy.Registerer = newRegistry()
 	p, err := proxy.New(config.Proxy)
 	if err != nil {

@@ -27,8 +27,9 @@ says that this is meant; addresses of private networks are no such addresses.
 Settings come, the stronger after the weaker, from defaults, the file named by --config, FUTAGO_ variables
 and flags; 'futago config show' prints what is in force. Sizes are bytes, or 64MiB; durations 300ms or 2s.
 
-SIGHUP reads the file of users, the certificates for clients and operators and the script again; what is wrong in them is
-logged and changes nothing. The first SIGTERM or SIGINT drains: no new clients, running requests finish, the
+SIGHUP, or 'futago config reload', reads the configuration file, users, the certificates for
+clients and operators and the script again. The log says what changed, and which settings need a restart; if anything is wrong nothing
+changes. The first SIGTERM or SIGINT drains: no new clients, running requests finish, the
 peer gets the last entries, exit code 0. The second exits at once with code 1; nothing acknowledged is lost by
 that. Under systemd the unit is ready when clients are served.`,
 		Example: `  # one node, records in ./futago-data
@@ -60,11 +61,27 @@ that. Under systemd the unit is ready when clients are served.`,
 				return usageError{err}
 			}
 			config.Node.Settings = table.inForce()
-			return config.serve(cmd.Context(), config.Log.newLogger(cmd.ErrOrStderr()))
+			config.Node.Reread = func() (node.Config, error) { return rereadServe(cmd, table) }
+			var logger *slog.Logger
+			logger, config.Node.LogLevel = config.Log.newLogger(cmd.ErrOrStderr())
+			return config.serve(cmd.Context(), logger)
 		},
 	}
 	table.bind(cmd)
 	return cmd
+}
+
+// rereadServe is the configuration of a node that runs as its sources have it now: the file may be another, the flags and variables
+// are those of its start.
+func rereadServe(cmd *cobra.Command, began *settings) (node.Config, error) {
+	config := defaultServeConfig()
+	table := serveSettings(config)
+	table.givenAs(began)
+	if err := errors.Join(table.load(cmd), config.Node.Validate()); err != nil {
+		return node.Config{}, err
+	}
+	config.Node.Settings, config.Node.LogLevel = table.inForce(), config.Log.level()
+	return config.Node, nil
 }
 
 // serve runs the node until a signal has drained it, or it fails.
@@ -81,7 +98,7 @@ func (c *serveConfig) serve(ctx context.Context, logger *slog.Logger) error {
 		if c.hangup != nil {
 			c.hangup()
 		}
-		n.Reload()
+		_, _ = n.Reload() // it logs what came of it
 	})
 	defer stopReloads()
 	// The service manager is told what happens beside the node, which must not wait for it.

@@ -75,14 +75,19 @@ func (s *cacheServer) answer(args []string, r *bufio.Reader) string {
 	case "version":
 		return "VERSION 1.6.0\r\n"
 	case "get", "gets":
-		if !exists {
-			return "END\r\n"
+		var reply strings.Builder
+		for _, key := range args[1:] {
+			item, exists := s.items[key]
+			if !exists {
+				continue
+			}
+			cas := ""
+			if verb == "gets" {
+				cas = fmt.Sprintf(" %d", item.cas)
+			}
+			fmt.Fprintf(&reply, "VALUE %s %s %d%s\r\n%s\r\n", key, item.flags, len(item.value), cas, item.value)
 		}
-		cas := ""
-		if verb == "gets" {
-			cas = fmt.Sprintf(" %d", item.cas)
-		}
-		return fmt.Sprintf("VALUE %s %s %d%s\r\n%s\r\nEND\r\n", key, item.flags, len(item.value), cas, item.value)
+		return reply.String() + "END\r\n"
 	case "set", "add":
 		size, err := strconv.Atoi(args[4])
 		if err != nil || size > maxCacheValue {

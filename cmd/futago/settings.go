@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -80,6 +81,18 @@ type settings struct {
 	file string
 	// fileSetting is nil for a command without a configuration file.
 	fileSetting *setting
+	// others are the settings that may stand in the file for other commands, beside those of the table; nil: none.
+	others *settings
+}
+
+// source says where the value in force of the named setting came from.
+func (s *settings) source(name string) string {
+	for _, st := range s.list {
+		if st.name == name {
+			return st.source
+		}
+	}
+	panic("no setting " + name)
 }
 
 // add puts a setting at the end of the table. The value it holds now is the default.
@@ -102,12 +115,21 @@ func (s *settings) withFile() {
 	s.fileSetting.outsideFile = true
 }
 
+// givenAs takes over what the flags of the same table were given on the command line.
+func (s *settings) givenAs(other *settings) {
+	for i, st := range s.list {
+		st.given = other.list[i].given
+	}
+}
+
 // inForce lists the settings as the node tells them. Secrets have no value.
 func (s *settings) inForce() []node.Setting {
 	list := make([]node.Setting, 0, len(s.list))
 	for _, st := range s.list {
 		shown := node.Setting{Name: st.name, Values: []string{}, Source: st.source, Secret: st.secret}
-		if !st.secret {
+		if st.secret {
+			shown.Hidden = st.value.words()
+		} else {
 			shown.Values = append(shown.Values, st.value.words()...)
 		}
 		list = append(list, shown)
@@ -142,8 +164,8 @@ func (s *settings) load(cmd *cobra.Command) error {
 	if s.fileSetting != nil {
 		if err := errors.Join(s.fileSetting.fromEnvironment(environ), s.fileSetting.fromFlag()); err != nil {
 			problems = append(problems, err)
-		} else if s.file != "" {
-			problems = append(problems, s.loadFile(s.file)...)
+		} else if path := cmp.Or(s.file, s.usualFile()); path != "" {
+			problems = append(problems, s.loadFile(path)...)
 		}
 	}
 	for _, st := range s.list {
@@ -245,14 +267,16 @@ func (s *settings) parseFile(path, text string) []error {
 			continue // inside a table, whose own name is refused already
 		}
 		name := key[0]
-		st := s.fileKey(name)
-		if st == nil {
+		known := s.meant(name)
+		if len(known) == 0 {
 			problems = append(problems, fmt.Errorf("%s: unknown key %s%s", path, key, didYouMean("", name, s.fileKeys())))
 			continue
 		}
-		words, err := st.value.wordsOf(doc[name])
-		if err == nil {
-			err = st.set(words, path)
+		words, err := known[0].value.wordsOf(doc[name])
+		for _, st := range known {
+			if err == nil {
+				err = st.set(words, path)
+			}
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %s: %w", path, name, err))
@@ -271,6 +295,17 @@ func (s *settings) fileKey(name string) *setting {
 	return nil
 }
 
+// meant returns the settings of a key in the configuration file: that of the table, and that of others.
+func (s *settings) meant(name string) (known []*setting) {
+	if st := s.fileKey(name); st != nil {
+		known = append(known, st)
+	}
+	if s.others != nil {
+		known = append(known, s.others.meant(name)...)
+	}
+	return known
+}
+
 // fileKeys returns the known keys of the configuration file.
 func (s *settings) fileKeys() []string {
 	var names []string
@@ -278,6 +313,9 @@ func (s *settings) fileKeys() []string {
 		if !st.outsideFile {
 			names = append(names, st.name)
 		}
+	}
+	if s.others != nil {
+		names = append(names, s.others.fileKeys()...)
 	}
 	return names
 }

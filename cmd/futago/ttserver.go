@@ -93,7 +93,7 @@ func (o *ttserver) serve(cmd *cobra.Command, s streams, config *serveConfig) (er
 		}
 		defer func() { err = errors.Join(err, dropPIDFile(o.pid)) }()
 	}
-	logger := config.Log.newLogger(out)
+	logger, _ := config.Log.newLogger(out)
 	for _, n := range o.notes {
 		logger.Log(cmd.Context(), n.level, "option of ttserver", "option", n.option, "meaning", n.text)
 	}

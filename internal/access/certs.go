@@ -39,22 +39,34 @@ func OpenTLS(files TLSFiles, logger *slog.Logger) (*TLS, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	t := &TLS{files: files, logger: logger}
-	return t, t.load()
+	c, err := t.load()
+	t.loaded.Store(c)
+	return t, err
 }
 
 // Reload reads the files again, for the connections to come. On an error the certificates stay what they were.
 func (t *TLS) Reload() error {
-	if err := t.load(); err != nil {
+	take, err := t.Prepare()
+	if err != nil {
 		return err
 	}
-	t.logger.Info("certificates were read again", "file", t.files.Cert, "until", t.loaded.Load().notAfter)
+	take()
 	return nil
 }
 
-func (t *TLS) load() error {
+// Prepare reads the files and returns what puts the certificates in them in force.
+func (t *TLS) Prepare() (take func(), err error) {
+	c, err := t.load()
+	return func() {
+		t.loaded.Store(c)
+		t.logger.Info("certificates were read again", "file", t.files.Cert, "until", c.notAfter)
+	}, err
+}
+
+func (t *TLS) load() (*certificates, error) {
 	pair, err := tls.LoadX509KeyPair(t.files.Cert, t.files.Key)
 	if err != nil {
-		return fmt.Errorf("read certificate %s and key %s: %w: want two PEM files, the certificate with its chain and the key that belongs to it",
+		return nil, fmt.Errorf("read certificate %s and key %s: %w: want two PEM files, the certificate with its chain and the key that belongs to it",
 			t.files.Cert, t.files.Key, err)
 	}
 	c := &certificates{at: time.Now(), notAfter: pair.Leaf.NotAfter}
@@ -62,11 +74,11 @@ func (t *TLS) load() error {
 	if t.files.ClientCA != "" {
 		text, err := os.ReadFile(t.files.ClientCA)
 		if err != nil {
-			return fmt.Errorf("read authorities of clients: %w", err)
+			return nil, fmt.Errorf("read authorities of clients: %w", err)
 		}
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(text) {
-			return fmt.Errorf("read authorities of clients: %s holds no certificate in PEM form", t.files.ClientCA)
+			return nil, fmt.Errorf("read authorities of clients: %s holds no certificate in PEM form", t.files.ClientCA)
 		}
 		c.mutual = c.server.Clone()
 		c.mutual.ClientCAs, c.mutual.ClientAuth = pool, tls.RequireAndVerifyClientCert
@@ -74,8 +86,7 @@ func (t *TLS) load() error {
 	if now := time.Now(); now.After(c.notAfter) || now.Before(pair.Leaf.NotBefore) {
 		t.logger.Warn("the certificate is not valid now: clients will refuse it", "file", t.files.Cert, "from", pair.Leaf.NotBefore, "until", c.notAfter)
 	}
-	t.loaded.Store(c)
-	return nil
+	return c, nil
 }
 
 // Config returns what a new connection needs; mutual: with a certificate of the client.

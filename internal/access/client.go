@@ -27,31 +27,47 @@ type ClientTLS struct {
 // OpenClientTLS reads the files. The error says which of them is wrong.
 func OpenClientTLS(files ClientFiles) (*ClientTLS, error) {
 	t := &ClientTLS{files: files}
-	return t, t.Reload()
+	config, err := t.load()
+	t.loaded.Store(config)
+	return t, err
 }
 
 // Reload reads the files again, for the connections to come. On an error everything stays what it was.
 func (t *ClientTLS) Reload() error {
+	take, err := t.Prepare()
+	if err != nil {
+		return err
+	}
+	take()
+	return nil
+}
+
+// Prepare reads the files and returns what puts their certificates in force.
+func (t *ClientTLS) Prepare() (take func(), err error) {
+	config, err := t.load()
+	return func() { t.loaded.Store(config) }, err
+}
+
+func (t *ClientTLS) load() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if t.files.CA != "" {
 		text, err := os.ReadFile(t.files.CA)
 		if err != nil {
-			return fmt.Errorf("read authorities: %w", err)
+			return nil, fmt.Errorf("read authorities: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return fmt.Errorf("read authorities: %s holds no certificate in PEM form", t.files.CA)
+			return nil, fmt.Errorf("read authorities: %s holds no certificate in PEM form", t.files.CA)
 		}
 	}
 	if t.files.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(t.files.Cert, t.files.Key)
 		if err != nil {
-			return fmt.Errorf("read certificate %s and key %s: %w", t.files.Cert, t.files.Key, err)
+			return nil, fmt.Errorf("read certificate %s and key %s: %w", t.files.Cert, t.files.Key, err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	t.loaded.Store(config)
-	return nil
+	return config, nil
 }
 
 // Config returns a copy of what a connection to a server needs whose certificate must be for serverName.

@@ -100,10 +100,12 @@ func (n *Node) addDocuments(mux *http.ServeMux) {
 		"GET /digest":    n.serveDigest,
 		"GET /history":   n.serveHistory,
 		"GET /key":       n.serveKey,
+		"GET /keys":      n.serveKeys,
 		"GET /peers":     n.servePeers,
 		"GET /segments":  n.serveSegments,
 		"GET /settings":  n.serveSettings,
 		"POST /records":  n.serveRecords,
+		"POST /reload":   n.serveReload,
 	} {
 		mux.HandleFunc(pattern, n.whenOpen(serve))
 	}

@@ -40,5 +40,5 @@ func (n *Node) serveSegments(w http.ResponseWriter, r *http.Request) error {
 
 // serveSettings lists the settings in force.
 func (n *Node) serveSettings(w http.ResponseWriter, r *http.Request) error {
-	return writeJSON(w, map[string]any{"node": n.cfg.Node, "settings": append([]Setting{}, n.cfg.Settings...)})
+	return writeJSON(w, map[string]any{"node": n.cfg.Node, "settings": append([]Setting{}, n.present().Settings...)})
 }

@@ -130,8 +130,7 @@ func (d *KeyDocument) fill(r *record.Record) {
 	d.Flags, d.Type, d.Stale, d.Created = r.Flags, string(r.Type), r.Stale, r.Created
 	d.Write = new(writeInfo(r.Stamp))
 	if r.Expires != 0 {
-		at := min(hlc.Epoch.UnixMilli()+int64(r.Expires), maxTime)
-		d.Expires = new(time.UnixMilli(at).UTC())
+		d.Expires = new(expiryTime(r.Expires))
 	}
 	if r.Kind == record.Tombstone {
 		return

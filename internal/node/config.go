@@ -139,10 +139,15 @@ type Config struct {
 
 	// Settings are all settings in force in words, for those who ask the admin port; without secrets.
 	Settings []Setting
+	// Reread returns what the sources of the settings say now, complete and valid, for a reload, or everything that is wrong
+	// with it; nil: a reload reads only files that settings name.
+	Reread func() (Config, error)
 	// Version is that of the program, as x.y.z.
 	Version string
 	// Logger receives the node's log; nil discards it.
 	Logger *slog.Logger
+	// LogLevel is the level of Logger, which a reload sets; nil: none can.
+	LogLevel *slog.LevelVar
 	// Now is the wall clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -153,6 +158,7 @@ type Setting struct {
 	Values []string `json:"values"` // more than one only of a list; empty of a secret
 	Source string   `json:"source"` // default, a file, variable or flag
 	Secret bool     `json:"secret,omitempty"`
+	Hidden []string `json:"-"` // of a secret: never told, only compared
 }
 
 // DefaultConfig returns the configuration of a single node on loopback.

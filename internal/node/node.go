@@ -42,6 +42,9 @@ type Node struct {
 	history  history
 	fs       vfs.FS                    // of the log
 	thawing  sync.Mutex                // held while noticeFreeze looks
+	listing  sync.Mutex                // held while a step of a list of keys is made
+	rereads  sync.Mutex                // held by a reload
+	latest   atomic.Pointer[Config]    // see present; nil before the first reload
 	process  uint64                    // a random number: tells this process from all others
 	nudge    chan struct{}             // a link may be caught up
 	beat     atomic.Pointer[time.Time] // when watchFreeze looked last; nil before
@@ -295,12 +298,13 @@ func (n *Node) drain() error {
 	n.setState(Draining, "asked to stop")
 	close(n.stopping)
 	n.feed.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.DrainTimeout)
+	patience := n.present().DrainTimeout
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var errs []error
 	if n.listening.Load() {
 		// Half of the time at most: the peer must still get the last entries.
-		clients, done := context.WithTimeout(ctx, n.cfg.DrainTimeout/2)
+		clients, done := context.WithTimeout(ctx, patience/2)
 		if err := n.server.Shutdown(clients); err != nil {
 			n.logger.Warn("some connections were cut", "err", err)
 		}

@@ -65,5 +65,5 @@ func (n *Node) disk() *DiskStatus {
 	if err != nil {
 		return nil
 	}
-	return &DiskStatus{free, n.cfg.MinFree}
+	return &DiskStatus{free, n.present().MinFree}
 }

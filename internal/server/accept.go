@@ -27,7 +27,7 @@ func (s *Server) accept(l *listener, first int) {
 				return
 			}
 		}
-		if s.conns.Add(1) > int64(s.maxConns) {
+		if s.conns.Add(1) > s.maxConns.Load() {
 			s.conns.Add(-1)
 			s.totals[0].count(connsRejected)
 			c.refuse(memcache.ReplyTooManyConns)

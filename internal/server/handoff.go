@@ -77,7 +77,7 @@ func (c *handedConn) Read(b []byte) (n int, err error) {
 }
 
 func (c *handedConn) Write(b []byte) (int, error) {
-	n, err := writePieces(c.srv.ctx, c.Conn, b, c.srv.cfg.RequestTimeout)
+	n, err := writePieces(c.srv.ctx, c.Conn, b, c.srv.limits.Load().RequestTimeout)
 	c.srv.totals[0].n[bytesWritten].Add(uint64(n))
 	return n, err
 }

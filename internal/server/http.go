@@ -32,7 +32,7 @@ func newWeb(s *Server) *http.Server {
 	return &http.Server{
 		Handler:                      webHandler{s},
 		DisableGeneralOptionsHandler: true,
-		ReadHeaderTimeout:            s.cfg.RequestTimeout,
+		ReadHeaderTimeout:            s.limits.Load().RequestTimeout,
 		IdleTimeout:                  s.idle(isHTTP),
 		MaxHeaderBytes:               httpHeaderBytes,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -139,7 +139,7 @@ func sendAway(w http.ResponseWriter) {
 
 // ignoreBody bounds the time that net/http takes to read or cut off a body that nobody reads.
 func (h webHandler) ignoreBody(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.srv.cfg.RequestTimeout))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.srv.limits.Load().RequestTimeout))
 }
 
 // get answers GET and HEAD from a copy: the record may be held only for a moment, the client may be slow.

@@ -134,7 +134,7 @@ func (h webHandler) readBody(w http.ResponseWriter, r *http.Request) (value []by
 	s.pending.Add(counted)
 	release = func() { s.pending.Add(-counted) }
 	window := 0
-	_ = control.SetReadDeadline(time.Now().Add(s.cfg.RequestTimeout))
+	_ = control.SetReadDeadline(time.Now().Add(s.limits.Load().RequestTimeout))
 	for {
 		if len(buf) == cap(buf) && int64(len(buf)) < limit {
 			if s.overfull(counted) {
@@ -163,7 +163,7 @@ func (h webHandler) readBody(w http.ResponseWriter, r *http.Request) (value []by
 		}
 		if window += n; window >= minProgress {
 			window = 0
-			_ = control.SetReadDeadline(time.Now().Add(s.cfg.RequestTimeout))
+			_ = control.SetReadDeadline(time.Now().Add(s.limits.Load().RequestTimeout))
 		}
 	}
 }

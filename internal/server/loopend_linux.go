@@ -4,7 +4,7 @@ import "golang.org/x/sys/unix"
 
 // tick looks at the timeouts, once a second: a timer for each connection would cost more than it is worth.
 func (l *loop) tick() {
-	cfg := &l.srv.cfg
+	limits := l.srv.limits.Load()
 	for _, c := range l.byFD {
 		if c == nil {
 			continue
@@ -12,16 +12,16 @@ func (l *loop) tick() {
 		switch {
 		case c.away:
 		case c.proto == undecided:
-			if l.w.now-c.last >= cfg.FirstByteTimeout.Milliseconds() {
+			if l.w.now-c.last >= limits.FirstByteTimeout.Milliseconds() {
 				l.expire(c, firstByteTimeouts)
 			}
-		case c.since != 0 && l.w.now-c.since >= cfg.RequestTimeout.Milliseconds():
+		case c.since != 0 && l.w.now-c.since >= limits.RequestTimeout.Milliseconds():
 			if c.arrived < minProgress {
 				l.expire(c, requestTimeouts)
 				continue
 			}
 			c.since, c.arrived = l.w.now, 0
-		case c.unread != 0 && l.w.now-c.unread >= cfg.RequestTimeout.Milliseconds():
+		case c.unread != 0 && l.w.now-c.unread >= limits.RequestTimeout.Milliseconds():
 			if c.taken < minProgress {
 				l.expire(c, requestTimeouts)
 				continue

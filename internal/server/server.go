@@ -22,8 +22,9 @@ type Server struct {
 	cfg      Config
 	store    *store.Store
 	logger   *slog.Logger
-	maxConns int   // cfg.MaxConns or less, as far as descriptors reach
-	started  int64 // ms since hlc.Epoch
+	limits   atomic.Pointer[Limits]
+	maxConns atomic.Int64 // that of limits or less, as far as descriptors reach
+	started  int64        // ms since hlc.Epoch
 
 	listeners []*listener
 	loops     []*loop // empty with the goroutine carrier
@@ -87,7 +88,7 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 	s.turns = make(chan struct{}, heavyTurns(s.threads()))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.lasting, s.endLasting = context.WithCancel(s.ctx)
-	s.maxConns = fitDescriptors(cfg.MaxConns, s.logger)
+	s.SetLimits(Limits{cfg.MaxConns, cfg.FirstByteTimeout, cfg.IdleTimeout, cfg.RequestTimeout})
 	s.handoffs = httphead.NewHandoff()
 	s.web = newWeb(s)
 	s.plainHTTP = s.speaksHTTP()
@@ -273,10 +274,11 @@ func (s *Server) hold(size int) bool {
 
 // idle is how long a connection may be idle, 0 for as long as it likes.
 func (s *Server) idle(proto verdict) time.Duration {
-	if proto == isHTTP && s.cfg.IdleTimeout == 0 {
+	limit := s.limits.Load().IdleTimeout
+	if proto == isHTTP && limit == 0 {
 		return httpIdleTimeout
 	}
-	return s.cfg.IdleTimeout
+	return limit
 }
 
 // wall is the time of a clock reading.

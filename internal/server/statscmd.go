@@ -85,7 +85,7 @@ func (s *Server) generalStats(l *statList, now int64) {
 	l.num("pointer_size", 64)
 	l.text("rusage_user", seconds(user))
 	l.text("rusage_system", seconds(system))
-	l.num("max_connections", uint64(s.maxConns))
+	l.num("max_connections", uint64(s.maxConns.Load()))
 	l.num("curr_connections", uint64(s.conns.Load()))
 	l.num("total_connections", n[connsAccepted])
 	l.num("rejected_connections", n[connsRejected])
@@ -146,7 +146,7 @@ func (s *Server) ackStats(l *statList) {
 
 func (s *Server) settingsStats(l *statList) {
 	l.num("maxbytes", uint64(s.store.MaxMemory()))
-	l.num("maxconns", uint64(s.maxConns))
+	l.num("maxconns", uint64(s.maxConns.Load()))
 	port := "0"
 	for _, a := range s.Addrs() {
 		if _, p, ok := cutPort(a); ok {
@@ -171,7 +171,7 @@ func (s *Server) settingsStats(l *statList) {
 	l.text("maxconns_fast", "yes")
 	l.text("flush_enabled", "yes")
 	l.text("dump_enabled", "yes")
-	l.num("idle_timeout", uint64(s.cfg.IdleTimeout/time.Second))
+	l.num("idle_timeout", uint64(s.limits.Load().IdleTimeout/time.Second))
 	l.text("binding_protocol", "auto-negotiate")
 	l.text("ssl_enabled", yesNo(s.cfg.TLS != nil))
 	l.num("client_flags_size", 4)

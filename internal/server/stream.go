@@ -127,7 +127,7 @@ func (st *stream) run() (handed bool) {
 
 // begin reads the first bytes of a connection, or of what is inside TLS; false when none come.
 func (st *stream) begin() bool {
-	n, _ := st.fill(st.srv.cfg.FirstByteTimeout, firstByteTimeouts)
+	n, _ := st.fill(st.srv.limits.Load().FirstByteTimeout, firstByteTimeouts)
 	return n > 0
 }
 
@@ -177,7 +177,7 @@ func (st *stream) converse() {
 			if used > 0 || window.IsZero() || arrived >= minProgress {
 				window, arrived = time.Now(), 0
 			}
-			limit, why = max(time.Until(window.Add(st.srv.cfg.RequestTimeout)), 1), requestTimeouts
+			limit, why = max(time.Until(window.Add(st.srv.limits.Load().RequestTimeout)), 1), requestTimeouts
 		} else {
 			window = time.Time{}
 		}
@@ -272,7 +272,7 @@ func (st *stream) sendAll() bool {
 			return false
 		}
 		if b := st.sendable(); len(b) > 0 {
-			n, err := writePieces(st.srv.ctx, st.Conn, b, st.srv.cfg.RequestTimeout)
+			n, err := writePieces(st.srv.ctx, st.Conn, b, st.srv.limits.Load().RequestTimeout)
 			st.w.totals.add(bytesWritten, n)
 			if err != nil {
 				if errors.Is(err, os.ErrDeadlineExceeded) && st.srv.ctx.Err() == nil {

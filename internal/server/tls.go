@@ -36,7 +36,7 @@ func (st *stream) handshake() bool {
 	st.in = st.in[:0]
 	st.mu.Lock()
 	if !st.draining {
-		_ = st.SetDeadline(time.Now().Add(srv.cfg.FirstByteTimeout))
+		_ = st.SetDeadline(time.Now().Add(srv.limits.Load().FirstByteTimeout))
 	}
 	st.Conn = c
 	st.mu.Unlock()

@@ -145,11 +145,11 @@ func (s *Store) compactRate() int64 {
 	room := 2*u.Live + 4*s.cfg.SegmentSize
 	switch {
 	case u.Bytes > 2*room:
-		return 16 * s.cfg.CompactRate
+		return 16 * s.limits.Load().CompactRate
 	case u.Bytes > room:
-		return 4 * s.cfg.CompactRate
+		return 4 * s.limits.Load().CompactRate
 	}
-	return s.cfg.CompactRate
+	return s.limits.Load().CompactRate
 }
 
 // victims picks segments with the least live share that fit one output, behind the retention point; beyond LogRetain the
@@ -169,14 +169,14 @@ func (s *Store) victims() []uint64 {
 		if float64(g.Live) > compactFrom*float64(g.Size) || len(ids) == compactBatch {
 			break
 		}
-		if g.Log && g.Last >= point && held <= s.cfg.LogRetain {
+		if g.Log && g.Last >= point && held <= s.limits.Load().LogRetain {
 			continue
 		}
 		if g.Live > room && len(ids) > 0 {
 			continue
 		}
 		if g.Log && g.Last >= point {
-			s.logger.Warn("log is kept no longer for a peer that is behind: it will get a snapshot", "segment", g.ID, "seq", g.Last, "retained", s.cfg.LogRetain)
+			s.logger.Warn("log is kept no longer for a peer that is behind: it will get a snapshot", "segment", g.ID, "seq", g.Last, "retained", s.limits.Load().LogRetain)
 			held -= g.Size
 		}
 		room -= g.Live

@@ -95,7 +95,7 @@ func (s *Store) oldest() (ids []uint64) {
 			break
 		}
 		if g.Log && g.Last >= point {
-			if held <= min(s.cfg.LogRetain, s.MaxMemory()/2) {
+			if held <= min(s.limits.Load().LogRetain, s.MaxMemory()/2) {
 				break // going on with younger ones would take the hand round while it waits
 			}
 			held -= g.Size

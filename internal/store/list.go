@@ -1,10 +1,14 @@
 package store
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/futago/futago/internal/index"
 	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/ulog"
 )
 
 // listLook is how many records List looks at before it gives way, be they live or not.
@@ -23,9 +27,42 @@ func (s *Store) CursorAt(key []byte) Cursor {
 	return Cursor{part: PartOf(h), tag: index.TagOf(h)}
 }
 
+// CursorText is the place as text, with which a walk goes on later, or on another node.
+func (s *Store) CursorText(c Cursor) string {
+	return fmt.Sprintf("%d-%x-%s", c.part, c.tag, s.log.Identity())
+}
+
+// ParseCursor reads what CursorText wrote. Tags mean something only in the log that they come from: of another log the walk
+// goes on at the beginning of the part, and shows what was shown of it, a thousandth of all keys at most, once more.
+func (s *Store) ParseCursor(text string) (Cursor, error) {
+	wrong := fmt.Errorf("cursor %.80q: want what a list gave, or none to begin", text)
+	fields := strings.Split(text, "-")
+	if len(fields) != 3 {
+		return Cursor{}, wrong
+	}
+	part, err := strconv.ParseUint(fields[0], 10, 16)
+	if err != nil || part > shardCount {
+		return Cursor{}, wrong
+	}
+	tag, err := strconv.ParseUint(fields[1], 16, 32)
+	if err != nil || tag > index.Tags {
+		return Cursor{}, wrong
+	}
+	var from ulog.Identity
+	if err := from.UnmarshalText([]byte(fields[2])); err != nil {
+		return Cursor{}, wrong
+	}
+	c := Cursor{part: int(part), tag: uint32(tag)}
+	if from != s.log.Identity() {
+		c.tag = 0
+	}
+	return c, nil
+}
+
 // Listed is a live record as List shows it.
 type Listed struct {
 	Key      []byte // valid during the call only
+	Flags    uint32 // of memcached's clients
 	Size     int    // of what clients read, bytes
 	Stored   int    // of the record in the log, bytes
 	Expires  uint64 // milliseconds since hlc.Epoch, 0 = never
@@ -102,7 +139,7 @@ func (l *listing) each(tag uint32) {
 		}
 		accessed := max(int64(s.accesses.last(s.log.Hash(r.Key))), r.Stamp.Millis()/1000)
 		l.listed = Listed{
-			Key: r.Key, Size: size, Stored: r.Size(), Expires: r.Expires, Token: r.Token(), Accessed: accessed, Read: read,
+			Key: r.Key, Flags: r.Flags, Size: size, Stored: r.Size(), Expires: r.Expires, Token: r.Token(), Accessed: accessed, Read: read,
 		}
 		l.goOn = l.show(&l.listed) && l.goOn
 	})

@@ -76,6 +76,7 @@ type shard struct {
 // Store is an open database.
 type Store struct {
 	cfg    Config
+	limits atomic.Pointer[Limits]
 	logger *slog.Logger
 	clock  *hlc.Clock
 	log    *ulog.Log
@@ -121,6 +122,7 @@ func Open(cfg Config) (*Store, error) {
 		cfg.Now = cfg.Steady.Now
 	}
 	s := &Store{cfg: cfg, logger: cfg.Logger, clock: hlc.NewClock(cfg.Node, cfg.MaxClockDrift, cfg.Now), stop: make(chan struct{})}
+	s.SetLimits(Limits{cfg.MinFree, cfg.LogRetain, cfg.CompactRate})
 	s.maxMemory.Store(cfg.MaxMemory)
 	s.marks.all = map[string]mark{}
 	s.members.all, s.members.changed = map[int]memberEntry{}, make(chan struct{})
@@ -311,7 +313,7 @@ func (s *Store) judge() {
 		why = ErrClock
 	} else if s.aheadOfAll() {
 		why = ErrClockAhead
-	} else if free, err := s.cfg.FS.Free(); err == nil && free < s.cfg.MinFree {
+	} else if free, err := s.cfg.FS.Free(); err == nil && free < s.limits.Load().MinFree {
 		why = ErrNoSpace
 	} else if s.MaxMemory() > 0 && s.Memory() > s.refuseAbove() {
 		why = ErrNoMemory

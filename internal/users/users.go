@@ -61,34 +61,51 @@ func Open(path string, logger *slog.Logger) (*Users, error) {
 		verified: map[string]mac{}, failed: map[mac]struct{}{}, guesses: map[guesser]guesses{}}
 	_, _ = rand.Read(u.key) // never fails
 	u.queue.init()
-	return u, u.load()
+	t, err := u.load()
+	u.table.Store(t)
+	return u, err
 }
 
 // Reload reads the file again. On an error the users stay what they were. A user whose line is gone, or has another hash,
 // must authenticate again, also one with other tokens; other changes hold from the next request on.
 func (u *Users) Reload() error {
-	if err := u.load(); err != nil {
+	take, err := u.Prepare()
+	if err != nil {
 		return err
 	}
-	u.logger.Info("users were read again", "file", u.path, "users", len(u.table.Load().list))
+	take()
 	return nil
 }
 
-func (u *Users) load() error {
+// Prepare reads the file and returns what puts the users in it in force.
+func (u *Users) Prepare() (take func(), err error) {
+	t, err := u.load()
+	return func() {
+		u.take(t)
+		u.logger.Info("users were read again", "file", u.path, "users", len(t.list))
+	}, err
+}
+
+func (u *Users) load() (*Table, error) {
 	text, err := u.read()
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read file of users: %w: make it with futago users add %s NAME", err, u.path)
+		return nil, fmt.Errorf("read file of users: %w: make it with futago users add %s NAME", err, u.path)
 	}
 	if err != nil {
-		return fmt.Errorf("read file of users: %w", err)
+		return nil, fmt.Errorf("read file of users: %w", err)
 	}
 	t, err := Parse(u.path, text)
 	if err != nil {
-		return fmt.Errorf("read file of users: %w", err)
+		return nil, fmt.Errorf("read file of users: %w", err)
 	}
 	if len(t.list) == 0 {
 		u.logger.Warn("the file of users names none, nobody can log in: add one with futago users add, then send SIGHUP", "file", u.path)
 	}
+	return t, nil
+}
+
+// take puts users in force.
+func (u *Users) take(t *Table) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.table.Store(t)
@@ -97,7 +114,6 @@ func (u *Users) load() error {
 			delete(u.verified, name)
 		}
 	}
-	return nil
 }
 
 func (u *Users) read() ([]byte, error) {
