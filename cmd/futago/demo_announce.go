@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 )
@@ -12,7 +11,7 @@ import (
 type announcer struct {
 	mu     sync.Mutex
 	out    io.Writer
-	colour bool
+	colour painter
 }
 
 // tone is how an announcement is coloured, if at all.
@@ -25,17 +24,14 @@ const (
 	badTone   tone = "\x1b[31m"
 )
 
-// newAnnouncer colours where out is a terminal, unless NO_COLOR is set (https://no-color.org).
+// newAnnouncer colours where out may have colours.
 func newAnnouncer(out io.Writer) *announcer {
-	return &announcer{out: out, colour: isTerminal(out) && os.Getenv("NO_COLOR") == ""}
+	return &announcer{out: out, colour: painter(coloured(out))}
 }
 
 // event prints a line with the time in front.
 func (a *announcer) event(t tone, text string) {
-	if a.colour && t != plainTone {
-		text = string(t) + text + "\x1b[0m"
-	}
-	a.print(time.Now().Format(time.TimeOnly) + " " + text + "\n")
+	a.print(time.Now().Format(time.TimeOnly) + " " + a.colour.paint(t, text) + "\n")
 }
 
 // print writes text as it is.

@@ -76,6 +76,7 @@ Exit codes:
 		newServeCommand(),
 		newSetCommand(),
 		newStatusCommand(),
+		newTopCommand(),
 		newTouchCommand(),
 		newUsersCommand(),
 		newVerifyCommand(),
