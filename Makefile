@@ -21,13 +21,24 @@ TORTURE_SEED ?= 0
 DIFFER_TIME ?= 10m
 DIFFER_SEED ?= 0
 
-.PHONY: vulncheck model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale
+.PHONY: vulncheck model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale man completions
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
 
 build:
 	$(BUILD) -o bin/futago ./cmd/futago
+
+# What packages install beside the binary.
+man: build
+	rm -rf bin/man
+	bin/futago man bin/man
+
+completions: build
+	rm -rf bin/completions && mkdir -p bin/completions
+	bin/futago completion bash >bin/completions/futago.bash
+	bin/futago completion fish >bin/completions/futago.fish
+	bin/futago completion zsh >bin/completions/_futago
 
 test: test-deps vet unit guard e2e
 

@@ -9,7 +9,7 @@ require (
 	github.com/klauspost/compress v1.20.3 // zstd on the peer link
 	github.com/prometheus/client_golang v1.25.0 // metrics as operators expect them, with the Go runtime's
 	github.com/schollz/progressbar/v3 v3.19.1 // progress of tools on a terminal
-	github.com/spf13/cobra v1.10.2 // command line: help, completion
+	github.com/spf13/cobra v1.10.2 // command line: help, completion, man pages
 	github.com/spf13/pflag v1.0.9 // cobra's flags, for the settings table
 	github.com/yuin/gopher-lua v1.1.2 // Lua 5.1, the language of Tokyo Tyrant's script extension
 	github.com/zeebo/xxh3 v1.1.0 // key hash: seeded, the same after a restart
@@ -42,6 +42,7 @@ require (
 	github.com/cockroachdb/errors v1.11.3 // indirect
 	github.com/cockroachdb/logtags v0.0.0-20230118201751-21c54148d20b // indirect
 	github.com/cockroachdb/redact v1.1.5 // indirect
+	github.com/cpuguy83/go-md2man/v2 v2.0.6 // indirect
 	github.com/getsentry/sentry-go v0.27.0 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/gogo/protobuf v1.3.2 // indirect
@@ -56,6 +57,7 @@ require (
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/telemetry v0.0.0-20260924152758-ed294f943157 // indirect

@@ -73,6 +73,9 @@ func (c *adminConfig) nodes() ([]*adminNode, error) {
 	}
 	var nodes []*adminNode
 	for _, addr := range c.Admin {
+		if strings.Contains(addr, "/") && !strings.HasPrefix(addr, "unix:") {
+			return nil, usageError{fmt.Errorf("admin address %q: want host:port, :port or unix:/path, and no more", addr)}
+		}
 		host, transport := adminTransport(addr)
 		n := &adminNode{addr: addr, url: "http://" + host, authorization: authorization, timeout: c.Timeout, client: http.Client{Transport: transport}}
 		if secure != nil {
@@ -120,7 +123,10 @@ func adminTransport(addr string) (string, *http.Transport) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}}
 	}
-	return clientAddr(addr), &http.Transport{}
+	if addr = clientAddr(addr); !strings.Contains(addr, ":") {
+		addr += ":" + adminPort // the usual one
+	}
+	return addr, &http.Transport{}
 }
 
 // adminNode is a node as its admin port shows it.

@@ -47,19 +47,26 @@ flags together. Nothing is opened but the file. Exit code 2 means that something
 
 func newConfigShowCommand() *cobra.Command {
 	show := func(use, object string, table *settings, validate func() error) *cobra.Command {
-		return configCommand(&cobra.Command{
+		var asJSON bool
+		cmd := configCommand(&cobra.Command{
 			Use:   use,
 			Short: "Print the settings in force of " + object + ", each with its source",
 			Long: `Print the settings in force of ` + object + ` as TOML, each with where it came from: default, file,
-variable or flag. Secrets are not printed. The output is a configuration file itself.`,
+variable or flag. Secrets are not printed. The output is a configuration file itself, without --json.`,
 		}, table, validate, func(cmd *cobra.Command) error {
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), table.inForce())
+			}
 			return table.show(cmd.OutOrStdout())
 		})
+		cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+		return cmd
 	}
 	node, gateway := defaultServeConfig(), defaultGatewayConfig()
 	cmd := show("show", "a node", serveSettings(node), node.Node.Validate)
 	cmd.Example = `  futago config show --config /etc/futago.toml
-  futago config show --data none > futago.toml`
+  futago config show --data none > futago.toml
+  futago config show --json`
 	ofGateway := show("gateway", "a gateway", gatewaySettings(gateway), gateway.Gateway.Validate)
 	ofGateway.Example = `  futago config show gateway --upstream 10.0.0.1:11211 --upstream 10.0.0.2:11211`
 	proxy := defaultProxyConfig()

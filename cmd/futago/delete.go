@@ -10,9 +10,10 @@ import (
 
 func newDeleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "delete KEY...",
-		Short: "Delete keys",
-		Long:  `Delete keys. Exit code 3 means that a key was absent; the others are deleted all the same.`,
+		Use:        "delete KEY...",
+		SuggestFor: []string{"del", "rm", "remove", "unlink"},
+		Short:      "Delete keys",
+		Long:       `Delete keys. Exit code 3 means that a key was absent; the others are deleted all the same.`,
 		Example: `  futago delete greeting
   futago delete a b c`,
 		Args: words(1, -1),

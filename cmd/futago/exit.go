@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -110,7 +112,13 @@ func flagError(cmd *cobra.Command, err error) error {
 		var known []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 		name := unknown.GetSpecifiedName()
+		if key := rareKey((&setting{name: name}).env()); key != "" {
+			return usageError{fmt.Errorf("unknown flag --%s: it is a key of the configuration file only", key)}
+		}
 		err = fmt.Errorf("unknown flag --%s%s", name, didYouMean("--", name, known))
+	}
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok && wrong.GetFlag().Value.Type() == "duration" {
+		err = fmt.Errorf("--%s: %w", wrong.GetFlag().Name, durationValue(new(time.Duration)).set([]string{wrong.GetValue()}))
 	}
 	return usageError{err}
 }
@@ -129,15 +137,27 @@ func words(least, most int) cobra.PositionalArgs {
 }
 
 // noWords refuses every argument.
-func noWords(_ *cobra.Command, args []string) error {
+func noWords(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
+		if cmd.Flags().Lookup("config") != nil && len(args) == 1 {
+			return usageError{fmt.Errorf("unexpected argument %q: a configuration file is given with --config", args[0])}
+		}
 		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
 	}
 	return nil
 }
 
+// groupAnnotation marks what asGroup made.
+const groupAnnotation = "futago-group"
+
+func isGroup(cmd *cobra.Command) bool {
+	_, ok := cmd.Annotations[groupAnnotation]
+	return ok
+}
+
 // asGroup makes cmd a name for its subcommands: alone, or with an unknown one, it is a mistake of usage.
 func asGroup(cmd *cobra.Command) *cobra.Command {
+	cmd.Annotations = map[string]string{groupAnnotation: ""}
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var known []string
@@ -148,6 +168,11 @@ func asGroup(cmd *cobra.Command) *cobra.Command {
 		}
 		if len(args) == 0 {
 			return usageError{fmt.Errorf("a command is missing: one of %s", strings.Join(known, ", "))}
+		}
+		for _, sub := range cmd.Commands() {
+			if slices.Contains(sub.SuggestFor, args[0]) {
+				return usageError{fmt.Errorf("unknown command %q (did you mean %s?)", args[0], sub.CommandPath())}
+			}
 		}
 		return usageError{fmt.Errorf("unknown command %q%s", args[0], didYouMean(cmd.CommandPath()+" ", args[0], known))}
 	}

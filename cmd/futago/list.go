@@ -28,8 +28,9 @@ func newListCommand() *cobra.Command {
 	l := &keyList{}
 	var long, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list [PREFIX]",
-		Short: "List keys",
+		Use:        "list [PREFIX]",
+		SuggestFor: []string{"ls", "keys", "scan"},
+		Short:      "List keys",
 		Long: `List the keys that are there, or those that begin with PREFIX, one a line, in quotes where a key is not plain
 text. They come in no order, in small steps that keep no client of the node waiting; a key that is there all the
 time is listed, one that comes or goes meanwhile may be.

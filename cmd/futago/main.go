@@ -70,6 +70,7 @@ Exit codes:
 		newIncrCommand(),
 		newListCommand(),
 		newLogCommand(),
+		newManCommand(),
 		newMgetCommand(),
 		newPeerCommand(),
 		newProxyCommand(),

@@ -12,8 +12,9 @@ import (
 
 func newSetCommand() *cobra.Command {
 	return newStoreCommand(&cobra.Command{
-		Use:   "set KEY [VALUE|-]",
-		Short: "Store a value, whether or not the key exists",
+		SuggestFor: []string{"put", "store"},
+		Use:        "set KEY [VALUE|-]",
+		Short:      "Store a value, whether or not the key exists",
 		Long: `Store a value, whether or not the key exists. Without VALUE, or with -, the value is standard input,
 byte for byte.`,
 		Example: `  futago set greeting hello

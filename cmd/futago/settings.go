@@ -229,12 +229,26 @@ func unknownVariables(root *cobra.Command, environ map[string]string) []error {
 	collect(root)
 	var problems []error
 	for name := range environ {
-		if !slices.Contains(known, name) {
+		if key := rareKey(name); key != "" {
+			problems = append(problems, fmt.Errorf("environment variable %s: %s is a key of the configuration file only", name, key))
+		} else if !slices.Contains(known, name) {
 			problems = append(problems, fmt.Errorf("unknown environment variable %s%s", name, didYouMean("", name, known)))
 		}
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return problems
+}
+
+// rareKey is the key of the configuration file that a variable would be of, if that alone can set it; "" is none.
+func rareKey(variable string) string {
+	for _, table := range []*settings{serveSettings(defaultServeConfig()), gatewaySettings(defaultGatewayConfig()), proxySettings(defaultProxyConfig())} {
+		for _, st := range table.list {
+			if st.rare && st.env() == variable {
+				return st.name
+			}
+		}
+	}
+	return ""
 }
 
 // maxConfigFile bounds the configuration file in bytes.

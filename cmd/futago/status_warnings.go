@@ -14,6 +14,9 @@ func isWarning(name string) bool { return strings.HasPrefix(name, "warnings.") }
 func printStatusWarnings(w io.Writer, documents []statusDocument) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	title := "\nwarnings\n"
+	if p := painter(coloured(w)); p {
+		title = "\n" + p.paint(warnTone, "warnings") + "\n"
+	}
 	for _, d := range documents {
 		for i := 0; ; i++ {
 			prefix := fmt.Sprintf("warnings.%d.", i)

@@ -12,9 +12,10 @@ import (
 func newTouchCommand() *cobra.Command {
 	var ttl time.Duration
 	cmd := &cobra.Command{
-		Use:   "touch KEY",
-		Short: "Give a key a new time to live",
-		Long:  `Give a key a new time to live and leave its value alone. Exit code 3 means that the key is absent.`,
+		Use:        "touch KEY --ttl DURATION",
+		SuggestFor: []string{"expire"},
+		Short:      "Give a key a new time to live",
+		Long:       `Give a key a new time to live and leave its value alone. Exit code 3 means that the key is absent.`,
 		Example: `  futago touch session:7 --ttl 30m
   futago touch session:7 --ttl 0     # keep it for ever`,
 		Args: words(1, 1),

@@ -148,17 +148,25 @@ asked for on a terminal, otherwise it is the first line of standard input.`,
 }
 
 func newUsersListCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "list FILE",
-		Short:   "List the users of a file, and check it",
-		Example: `  futago users list /etc/futago/users`,
-		Args:    words(1, 1),
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list FILE",
+		Short: "List the users of a file, and check it",
+		Example: `  futago users list /etc/futago/users
+  futago users list /etc/futago/users --json`,
+		Args: words(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := readUsersFile(args[0])
 			if err != nil {
 				return err
 			}
 			for _, u := range f.table.List() {
+				if asJSON {
+					if err := writeJSONLine(cmd.OutOrStdout(), userJSON{u.Name, strings.Split(u.Rights.String(), ","), append([]string{}, u.Prefixes...)}); err != nil {
+						return err
+					}
+					continue
+				}
 				line := u.Name + "\t" + u.Rights.String()
 				for _, p := range u.Prefixes {
 					line += "\tprefix=" + p
@@ -173,6 +181,15 @@ func newUsersListCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	return cmd
+}
+
+// userJSON is a user as `futago users list --json` prints it.
+type userJSON struct {
+	Name     string   `json:"name"`
+	Rights   []string `json:"rights"`
+	Prefixes []string `json:"prefixes"` // none: all keys
 }
 
 func newUsersRemoveCommand() *cobra.Command {
@@ -208,7 +225,7 @@ type usersFile struct {
 func readUsersFile(path string) (*usersFile, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("read file of users: %w", err)
+		return nil, withHint(fmt.Errorf("read file of users: %w", err), "Name the file that --users of the node names; futago users add makes one.")
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
