@@ -14,10 +14,9 @@ import (
 // guessing are users with a clock and a log of their own, and without rests after wrong passwords.
 type guessing struct {
 	*Users
-	t    *testing.T
-	at   time.Time
-	log  bytes.Buffer
-	name string
+	t   *testing.T
+	at  time.Time
+	log bytes.Buffer
 }
 
 func newGuessing(t *testing.T) *guessing {
