@@ -29,8 +29,11 @@ func (s *session) feedBinary(w *worker, in []byte, start int) (n int) {
 			s.need = need
 			return n
 		}
+		before := len(s.out)
+		w.begins()
 		s.executeBinary(w)
 		s.answeredBinary(w.breq.Echo)
+		s.ended(w, size+len(s.out)-before)
 		if s.closing || s.slow != nil {
 			return n
 		}

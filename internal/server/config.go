@@ -35,6 +35,10 @@ type Config struct {
 	Evict bool
 	// Threads is the number of network loops; 0 is half of the cores, at least one.
 	Threads int
+	// SampleRequests is the mean distance of requests whose time and key are noted; 0: none are.
+	SampleRequests int
+	// SlowThreshold is how long a request takes at least to be noted as slow; 0: none is. SetSlowThreshold changes it.
+	SlowThreshold time.Duration
 	// Version is shown to clients. They expect x.y.z, alone or with more words behind.
 	Version string
 	// Users are who may use the port; nil lets everybody do everything.
@@ -82,6 +86,8 @@ func DefaultConfig() Config {
 		MaxPending:       64 << 20,
 		MaxPendingTotal:  1 << 30,
 		MaxValue:         64 << 20,
+		SampleRequests:   64,
+		SlowThreshold:    10 * time.Millisecond,
 		Version:          "0.1.0",
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"sync/atomic"
 
+	"github.com/futago/futago/internal/observe"
 	"github.com/futago/futago/internal/tyrant"
 )
 
@@ -65,6 +66,14 @@ type tally [counterCount]uint64
 // totals is where tallies add up. Each loop has its own.
 type totals struct {
 	n [counterCount]atomic.Uint64
+
+	// Of a sample, and of what runs aside, how long it took; of every round; of every reply that was held.
+	times  [classes]observe.Histogram
+	rounds observe.Histogram
+	gate   observe.Histogram
+	hot    observe.HotKeys
+	big    observe.BigKeys
+
 	_ [64]byte // the next one's first counters lie on another cache line
 }
 

@@ -281,7 +281,7 @@ func TestDumpInPieces(t *testing.T) {
 	in := []byte("lru_crawler metadump all\r\nversion\r\n")
 	steps, held := 0, 0
 	var out bytes.Buffer
-	s.hold(1 << 60) // nothing may leave
+	s.hold(w, 1<<60) // nothing may leave
 	for {
 		in = in[s.feed(w, in):]
 		if s.slow == nil {

@@ -144,7 +144,7 @@ func (h webHandler) ignoreBody(w http.ResponseWriter) {
 
 // get answers GET and HEAD from a copy: the record may be held only for a moment, the client may be slow.
 func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
-	t := h.srv.totals[0]
+	t, began := h.srv.totals[0], nanos()
 	t.count(cmdGet)
 	var v store.View
 	if !h.srv.store.Acquire(key, &v) {
@@ -153,6 +153,7 @@ func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 			return
 		}
 		t.count(getMisses)
+		h.srv.noteAside(classHTTPGet, began, r.RemoteAddr, key, 0)
 		answer(w, http.StatusNotFound, notFound)
 		return
 	}
@@ -170,6 +171,7 @@ func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 	}
 	v.Release()
 	t.count(getHits)
+	h.srv.noteAside(classHTTPGet, began, r.RemoteAddr, key, size)
 	if contentType == "" {
 		contentType = defaultType
 	}
@@ -211,7 +213,7 @@ func appendCacheControl(dst []byte, expires uint64, now int64) []byte {
 }
 
 func (h webHandler) delete(w http.ResponseWriter, r *http.Request, key []byte) {
-	t := h.srv.totals[0]
+	t, began := h.srv.totals[0], nanos()
 	level, ok := ackLevel(r.Header)
 	if !ok {
 		answer(w, http.StatusBadRequest, badAck)
@@ -238,6 +240,7 @@ func (h webHandler) delete(w http.ResponseWriter, r *http.Request, key []byte) {
 		switch {
 		case err == nil:
 			t.count(deleteHits)
+			h.srv.noteAside(classHTTPDelete, began, r.RemoteAddr, key, 0)
 			h.done(w, r, res.Seq, level, http.StatusOK, "OK")
 		case cond.any() && (errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound)):
 			continue // changed since the look at it

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -36,7 +35,7 @@ func ackLevel(h http.Header) (store.Level, bool) {
 // done waits until the write at seq may be reported, and reports it. When nothing will be known about it the connection
 // ends without an answer.
 func (h webHandler) done(w http.ResponseWriter, r *http.Request, seq uint64, level store.Level, status int, line string) {
-	reached, err := h.confirm(r.Context(), seq, level)
+	reached, err := h.confirm(r, seq, level)
 	switch {
 	case errors.Is(err, store.ErrUnconfirmed):
 		h.srv.store.Unconfirmed(1)
@@ -50,11 +49,14 @@ func (h webHandler) done(w http.ResponseWriter, r *http.Request, seq uint64, lev
 	}
 }
 
-func (h webHandler) confirm(ctx context.Context, seq uint64, level store.Level) (store.Level, error) {
+func (h webHandler) confirm(r *http.Request, seq uint64, level store.Level) (store.Level, error) {
 	h.srv.store.Flush()
 	if reached, err := h.srv.store.Reached(seq, level); reached != store.DefaultLevel || err != nil {
 		return reached, err
 	}
 	h.srv.totals[0].count(repliesHeld)
-	return h.srv.store.WaitAt(ctx, seq, level)
+	began := nanos()
+	reached, err := h.srv.store.WaitAt(r.Context(), seq, level)
+	h.srv.noteGate(r, began)
+	return reached, err
 }

@@ -28,10 +28,14 @@ func (s *session) feedHTTP(w *worker, in []byte, start int) (n int) {
 		if verdict == httphead.Partial {
 			return n
 		}
+		before := len(s.out)
+		w.begins()
 		if verdict == httphead.Other || w.head.Flags&^(httphead.Forwarded|httphead.Tyrant) != 0 || !s.answerHTTP(w) {
+			w.spare()
 			s.leaving = true
 			return n
 		}
+		s.ended(w, size+len(s.out)-before)
 		n += size
 	}
 	return n

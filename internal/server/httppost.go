@@ -93,6 +93,7 @@ func (h webHandler) post(w http.ResponseWriter, r *http.Request, user *users.Use
 // heavy runs what may take long; not while the client is told of it, who may be slow. Nothing is executed, and the client is answered,
 // if false.
 func (h webHandler) heavy(w http.ResponseWriter, r *http.Request, job func(ctx context.Context)) (done bool) {
+	since := nanos()
 	began := h.srv.inTurn(r.Context(), func(ctx context.Context) {
 		if done = !h.srv.sendsAway(); done {
 			job(ctx)
@@ -103,8 +104,11 @@ func (h webHandler) heavy(w http.ResponseWriter, r *http.Request, job func(ctx c
 	}
 	if !done {
 		sendAway(w)
+		return false
 	}
-	return done
+	key, _ := httpKey(r.RequestURI)
+	h.srv.noteAside(classHTTPPost, since, r.RemoteAddr, key, int(max(r.ContentLength, 0)))
+	return true
 }
 
 func (h webHandler) postScript(w http.ResponseWriter, r *http.Request, user *users.User, c *cabinet.Client, name string, body []byte) {
@@ -170,7 +174,7 @@ func (h webHandler) denied(w http.ResponseWriter) {
 // called answers with the result of a function once what it has written may be told of.
 func (h webHandler) called(w http.ResponseWriter, r *http.Request, c *cabinet.Client, contentType string, result []byte) {
 	if seq := c.Written(); seq != 0 {
-		reached, err := h.confirm(r.Context(), seq, c.Level)
+		reached, err := h.confirm(r, seq, c.Level)
 		switch {
 		case errors.Is(err, store.ErrUnconfirmed):
 			h.srv.store.Unconfirmed(1)

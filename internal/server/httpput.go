@@ -69,7 +69,7 @@ func (h webHandler) put(w http.ResponseWriter, r *http.Request, key []byte) {
 
 // store repeats the operation as long as others change the record between the look at it and the write.
 func (h webHandler) store(w http.ResponseWriter, r *http.Request, q *store.Request, cond condition, mode string) {
-	t := h.srv.totals[0]
+	t, began := h.srv.totals[0], nanos()
 	t.count(cmdSet)
 	for {
 		switch {
@@ -107,6 +107,8 @@ func (h webHandler) store(w http.ResponseWriter, r *http.Request, q *store.Reque
 		switch {
 		case err == nil:
 			t.count(itemsStored)
+			t.big.Note(q.Key, res.Size)
+			h.srv.noteAside(classHTTPPut, began, r.RemoteAddr, q.Key, len(q.Value))
 			h.done(w, r, res.Seq, q.Level, http.StatusCreated, "Created")
 		case mode == putKeep && !cond.any() && errors.Is(err, store.ErrExists):
 			answer(w, http.StatusConflict, "Conflict")

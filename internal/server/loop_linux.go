@@ -151,6 +151,7 @@ func (l *loop) timeout() int {
 }
 
 func (l *loop) round(events []unix.EpollEvent) {
+	began := l.w.startLap()
 	if len(l.resume) > 0 {
 		l.resumeAll()
 	}
@@ -168,10 +169,11 @@ func (l *loop) round(events []unix.EpollEvent) {
 			l.ready(c, ev.Events)
 		}
 		if l.output >= roundOutput {
-			l.settle()
+			l.settleEarly()
 		}
 	}
 	l.settle()
+	l.w.roundOver(began)
 }
 
 // takeInbox begins to watch new connections.
@@ -301,7 +303,7 @@ func (l *loop) resumeAll() {
 		case !c.stuffed(l.srv):
 			l.execute(c, c.in, true)
 			if l.output >= roundOutput {
-				l.settle()
+				l.settleEarly()
 			}
 		}
 	}
@@ -353,7 +355,9 @@ func (l *loop) settle() {
 	if len(l.held) > 0 {
 		// Announced before the last look: a position that rises after that look wakes us.
 		l.waiting.Store(true)
+		l.w.lapped = nanos()
 		l.release()
+		l.w.noteLate()
 	}
 	if len(l.held) == 0 {
 		l.waiting.Store(false)
@@ -364,6 +368,12 @@ func (l *loop) settle() {
 	}
 	clear(l.dead)
 	l.dead = l.dead[:0]
+}
+
+// settleEarly is settle within a round.
+func (l *loop) settleEarly() {
+	l.settle()
+	l.w.lapped = nanos()
 }
 
 // release sends what the gate has passed meanwhile.
@@ -384,7 +394,7 @@ func (l *loop) send(c *conn) {
 	if c.dead {
 		return
 	}
-	if c.decide(l.srv.store) != nil {
+	if c.decide(&l.w, c.waiting) != nil {
 		l.kill(c)
 		return
 	}

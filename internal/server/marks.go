@@ -30,26 +30,39 @@ type mark struct {
 	echo     memcache.Echo // for that error in memcached's binary protocol
 	refusal  string        // that error in Tokyo Tyrant's
 	failed   bool
+
+	at      int64 // nanoseconds, about when the write was executed
+	class   class // of its command
+	key     [markedKey]byte
+	keySize int // of the whole key
 }
 
 // hold makes the replies from here on wait for seq. Writes of one feed wait together.
-func (s *session) hold(seq uint64) {
+func (s *session) hold(w *worker, seq uint64) {
 	n := len(s.marks)
 	if n > s.fed || n >= maxMarks {
 		s.marks[n-1].seq = seq
 		return
 	}
-	s.marks = append(s.marks, mark{pos: len(s.out), end: len(s.out), seq: seq})
+	s.mark(w, seq)
+}
+
+// mark makes the replies from here on wait by themselves.
+func (s *session) mark(w *worker, seq uint64) {
+	s.marks = append(s.marks, mark{pos: len(s.out), end: len(s.out), seq: seq, at: w.lapped, class: s.class(w)})
+	m, key := &s.marks[len(s.marks)-1], s.subject(w)
+	m.keySize = len(key)
+	copy(m.key[:], key)
 }
 
 // holdAlone is hold for a write that may fail: its command's reply begins here and ends with answered. A command that
 // writes several times fails as a whole.
-func (s *session) holdAlone(seq uint64) {
+func (s *session) holdAlone(w *worker, seq uint64) {
 	n, here := len(s.marks), len(s.out)
 	if s.open || n > 0 && s.marks[n-1].pos == here && !s.marks[n-1].fallible { // the one before has no reply
 		s.marks[n-1].seq = seq
 	} else {
-		s.marks = append(s.marks, mark{pos: here, end: here, seq: seq})
+		s.mark(w, seq)
 	}
 	s.open = true
 }
@@ -84,9 +97,9 @@ func (s *session) sendable() []byte {
 }
 
 // decide drops the marks on which the gate has decided, after it has put errors in the place of the replies to writes that
-// failed. An error means that no reply would be true.
-func (s *session) decide(st *store.Store) error {
-	n, failed := 0, false
+// failed. An error means that no reply would be true. held says that the marks have waited.
+func (s *session) decide(w *worker, held bool) error {
+	st, n, failed := w.store, 0, false
 	for ; n < len(s.marks); n++ {
 		m := &s.marks[n]
 		ok, err := st.Passed(m.seq)
@@ -96,6 +109,9 @@ func (s *session) decide(st *store.Store) error {
 			return err
 		} else if !ok {
 			break
+		}
+		if held {
+			s.passedGate(w, m)
 		}
 	}
 	if n == 0 {

@@ -93,6 +93,7 @@ func (s *session) reply(r *memcache.Request, line string) {
 
 func (s *session) get(w *worker, start int) bool {
 	r := &w.mreq
+	w.asked = r.Keys
 	for {
 		key, ok := r.Keys.Next()
 		if !ok {

@@ -1,6 +1,9 @@
 package server
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/futago/futago/internal/observe"
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // collector reads the counters of the loops when it is asked.
 type collector struct{ srv *Server }
@@ -25,6 +28,16 @@ var (
 	handshakesDesc  = desc("tls_handshakes_total", "TLS handshakes.", "result")
 	certDesc        = desc("tls_certificate_expiry_seconds", "Unix time at which the certificate of the client ports expires.")
 	heldDesc        = desc("held_replies_total", "Times that replies waited for disk or peer.")
+
+	commandDesc = prometheus.NewDesc("futago_command_duration_seconds", "Time to execute a request, without its network and without "+
+		"the wait for disk or peer. A sample: one request of sample-requests in the mean, and each one of tyrant_script, tyrant_list and "+
+		"http_post that runs beside the network loops. How many there were is in futago_server_requests_total.", []string{"command"}, nil)
+	roundDesc = prometheus.NewDesc("futago_round_duration_seconds", "Time of a round of a network loop, each of them: read and execute what "+
+		"has arrived on all connections, hand the writes to the system, send the replies.", nil, nil)
+	gateDesc = prometheus.NewDesc("futago_ack_wait_seconds", "Time that replies were held after their write until disk or peer had it, "+
+		"as ack and fsync demand; each of them that was held at all.", nil, nil)
+	slowDesc = prometheus.NewDesc("futago_slow_requests_total", "Requests that took slow-threshold or longer, by what they waited for; "+
+		"requests that were slow together count once.", []string{"waited_for"}, nil)
 )
 
 // labelled is one counter under its label values.
@@ -57,7 +70,7 @@ var labelledCounters = []labelled{
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connectionsDesc, pendingDesc, acceptedDesc, rejectedDesc, requestsDesc, httpDesc, lookupsDesc, readDesc, writtenDesc,
-		timeoutsDesc, heldDesc, authDesc, deniedDesc, handshakesDesc, certDesc,
+		timeoutsDesc, heldDesc, authDesc, deniedDesc, handshakesDesc, certDesc, commandDesc, roundDesc, gateDesc, slowDesc,
 	} {
 		ch <- d
 	}
@@ -73,7 +86,23 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		_, notAfter := t.Read()
 		ch <- prometheus.MustNewConstMetric(certDesc, prometheus.GaugeValue, float64(notAfter.Unix()))
 	}
+	c.collectTimes(ch)
 	for _, l := range labelledCounters {
 		ch <- prometheus.MustNewConstMetric(l.desc, prometheus.CounterValue, float64(n[l.value]), l.labels...)
+	}
+}
+
+func (c *collector) collectTimes(ch chan<- prometheus.Metric) {
+	histogram := func(d *prometheus.Desc, t *observe.Times, labels ...string) {
+		ch <- prometheus.MustNewConstHistogram(d, t.Count(), t.Sum().Seconds(), t.Cumulative(), labels...)
+	}
+	l := c.srv.Latencies()
+	for name, t := range l.Commands {
+		histogram(commandDesc, &t, name)
+	}
+	histogram(roundDesc, &l.Rounds)
+	histogram(gateDesc, &l.Gate)
+	for w := range observe.Waits {
+		ch <- prometheus.MustNewConstMetric(slowDesc, prometheus.CounterValue, float64(c.srv.slow.Count(w)), w.String())
 	}
 }

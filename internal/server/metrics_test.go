@@ -10,7 +10,7 @@ import (
 
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	s := startServer(t, openStore(t, nil), func(c *Config) { c.Registerer = registry })
+	s := startServer(t, openStore(t, nil), func(c *Config) { c.Registerer, c.SampleRequests = registry, 1 })
 	c := dial(t, s)
 	c.send("set a 0 0 1\r\nx\r\nget a b\r\nincr a 1\r\nstats reset\r\n")
 	c.expect("STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\nRESET\r\n")
@@ -25,7 +25,7 @@ func TestMetrics(t *testing.T) {
 	var names []string
 	got := map[string]float64{}
 	for _, f := range families {
-		names = append(names, strings.TrimPrefix(f.GetName(), "futago_server_"))
+		names = append(names, strings.TrimPrefix(strings.TrimPrefix(f.GetName(), "futago_"), "server_"))
 		for _, m := range f.GetMetric() {
 			key := f.GetName()
 			for _, l := range m.GetLabel() {
@@ -35,9 +35,9 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	want := []string{
-		"authentications_total", "connections", "connections_accepted_total", "connections_rejected_total", "denied_total",
+		"ack_wait_seconds", "command_duration_seconds", "round_duration_seconds", "authentications_total", "connections", "connections_accepted_total", "connections_rejected_total", "denied_total",
 		"held_replies_total", "http_requests_total", "lookups_total", "pending_bytes", "read_bytes_total", "requests_total", "timeouts_total",
-		"tls_handshakes_total", "written_bytes_total",
+		"tls_handshakes_total", "written_bytes_total", "slow_requests_total",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("names: got %q, want %q", names, want)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -45,6 +46,14 @@ func (p *peers) remove(c *peer) {
 	p.mu.Lock()
 	delete(p.open, c.id)
 	p.mu.Unlock()
+}
+
+// name is the address of the client, without the network where that is TCP.
+func (p *peer) name() string {
+	if p == nil {
+		return ""
+	}
+	return strings.TrimPrefix(p.remote, "tcp:")
 }
 
 // appendStats lists the connections in the order of their arrival.

@@ -14,6 +14,7 @@ import (
 	"github.com/futago/futago/internal/cabinet"
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/httphead"
+	"github.com/futago/futago/internal/observe"
 	"github.com/futago/futago/internal/store"
 )
 
@@ -38,6 +39,7 @@ type Server struct {
 	peers     peers
 	streams   streams // of the goroutine carrier
 	prefixes  prefixes
+	slow      observe.SlowLog
 	dumping   sync.Mutex // held while a step of a dump is made
 	cabinet   *cabinet.Cabinet
 	turns     chan struct{} // holds one for each command that takes long and runs
@@ -85,6 +87,7 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 		cfg: cfg, store: st, logger: cfg.Logger, started: st.Now(), done: make(chan struct{}),
 		totals: []*totals{new(totals)}, cabinet: cabinet.New(st, int(cfg.MaxPending)),
 	}
+	s.slow.SetThreshold(cfg.SlowThreshold)
 	s.turns = make(chan struct{}, heavyTurns(s.threads()))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.lasting, s.endLasting = context.WithCancel(s.ctx)

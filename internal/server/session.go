@@ -102,6 +102,15 @@ func (s *session) stuffed(srv *Server) bool {
 // feed executes the requests at the front of in and appends their replies to out. It returns the number of bytes
 // consumed; the caller must give the others again, with more behind them, when more is set, or once slow has run. Nothing of in is kept.
 func (s *session) feed(w *worker, in []byte) (n int) {
+	n = s.feedAny(w, in)
+	if w.limit > 0 {
+		s.lap(w, nanos())
+	}
+	return n
+}
+
+// feedAny is feed in any protocol.
+func (s *session) feedAny(w *worker, in []byte) (n int) {
 	s.need, s.more = 0, false
 	s.fed = len(s.marks)
 	start := len(s.out)
@@ -136,8 +145,11 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 			s.need = need
 			return n
 		}
+		before := len(s.out)
+		w.begins()
 		goOn := s.execute(w, start)
 		s.answered(w.mreq.Op.IsMeta())
+		s.ended(w, size+len(s.out)-before)
 		if !goOn {
 			s.more = s.more || len(s.keys) > 0
 			return n

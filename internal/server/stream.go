@@ -141,6 +141,7 @@ func (st *stream) converse() {
 			return
 		}
 		w.now = st.srv.store.Now()
+		w.startLap()
 		used := st.feed(w, st.in)
 		st.in = st.in[:copy(st.in, st.in[used:])]
 		w.flush()
@@ -267,10 +268,11 @@ func (st *stream) isLate() bool {
 // sendAll writes all replies, those behind a write after the gate has passed it.
 func (st *stream) sendAll() bool {
 	st.w.tally.publish(st.w.totals) // before the replies leave: who has one finds it counted
-	for {
-		if st.decide(st.srv.store) != nil {
+	for held := false; ; held = true {
+		if st.decide(&st.w, held) != nil {
 			return false
 		}
+		st.w.noteLate()
 		if b := st.sendable(); len(b) > 0 {
 			n, err := writePieces(st.srv.ctx, st.Conn, b, st.srv.limits.Load().RequestTimeout)
 			st.w.totals.add(bytesWritten, n)
@@ -289,6 +291,7 @@ func (st *stream) sendAll() bool {
 		if err := st.srv.store.Wait(st.srv.ctx, st.marks[0].seq); err != nil && !errors.Is(err, store.ErrUnconfirmed) {
 			return false
 		}
+		st.w.lapped = nanos()
 	}
 	if cap(st.out) > keptBuffer {
 		st.out = nil

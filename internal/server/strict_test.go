@@ -267,7 +267,7 @@ func newStrictSession(t testing.TB) (s *session, w *worker, confirm func()) {
 func (s *session) take(t testing.TB, w *worker) string {
 	t.Helper()
 	w.flush()
-	if err := s.decide(w.store); err != nil {
+	if err := s.decide(w, false); err != nil {
 		t.Fatal(err)
 	}
 	got := string(s.sendable())
@@ -379,7 +379,7 @@ func TestStrictSessionAllocatesNothing(t *testing.T) {
 		}
 		w.flush()
 		confirm()
-		if err := s.decide(w.store); err != nil || len(s.marks) != 0 {
+		if err := s.decide(w, false); err != nil || len(s.marks) != 0 {
 			t.Fatalf("decide: %v, %d marks left", err, len(s.marks))
 		}
 		s.advance(s.unsent())

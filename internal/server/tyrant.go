@@ -1,10 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
 	"github.com/futago/futago/internal/cabinet"
+	"github.com/futago/futago/internal/observe"
 	"github.com/futago/futago/internal/store"
 	"github.com/futago/futago/internal/tyrant"
 )
@@ -47,8 +49,11 @@ func (s *session) feedTyrant(w *worker, in []byte, start int) (n int) {
 			s.need = need
 			return n
 		}
+		before := len(s.out)
+		w.begins()
 		s.executeTyrant(w)
 		s.answeredTyrant(tyrantRefusal(w.treq.Command))
+		s.ended(w, size+len(s.out)-before)
 		if s.more = s.gathering(); s.more || s.closing || s.slow != nil {
 			return n
 		}
@@ -136,6 +141,9 @@ func (s *session) tyrantPut(w *worker) {
 		err = c.Put(r.Key, r.Value)
 	}
 	w.countPut(err)
+	if big := &w.totals.big; err == nil && big.Wants(len(r.Value)) {
+		big.Note(r.Key, len(r.Value))
+	}
 	s.tyrantDone(w, err)
 }
 
@@ -256,7 +264,8 @@ func tyrantRefusal(c tyrant.Command) string {
 // later has the rest of the command run in a goroutine, for it may take long. job gets a client that it alone uses, and returns
 // the reply. Until then it holds size bytes of the request.
 func (s *session) later(w *worker, size int, job func(ctx context.Context, c *cabinet.Client) []byte) {
-	c, srv, command := s.tt.client, w.srv, w.treq.Command
+	c, srv, command, client := s.tt.client, w.srv, w.treq.Command, s.peer.name()
+	began, key := nanos(), bytes.Clone(w.treq.Key[:min(len(w.treq.Key), observe.MaxKey)])
 	srv.pending.Add(int64(size))
 	s.slow = func(ctx context.Context) func(*session, *worker) {
 		defer srv.pending.Add(-int64(size))
@@ -267,6 +276,7 @@ func (s *session) later(w *worker, size int, job func(ctx context.Context, c *ca
 				reply = job(ctx, c)
 			}
 		})
+		srv.noteAside(tyrantClass(command), began, client, key, size+len(reply))
 		return func(s *session, w *worker) {
 			c.Scratch = &w.tt
 			s.replyTyrant(w, command, reply)

@@ -417,7 +417,7 @@ func TestTyrantAllocatesNothing(t *testing.T) {
 			t.Fatal("not all was executed")
 		}
 		w.flush()
-		if err := session.decide(st); err != nil {
+		if err := session.decide(&w, false); err != nil {
 			t.Fatal(err)
 		}
 		session.advance(len(session.sendable()))

@@ -20,6 +20,7 @@ type worker struct {
 	now     int64 // ms since hlc.Epoch, of this round
 	wrote   bool  // something was committed since the last Flush
 	strict  bool  // writes may fail after they were executed
+	watch
 
 	mreq memcache.Request
 	breq memcache.BinaryRequest
@@ -36,7 +37,7 @@ type worker struct {
 }
 
 func newWorker(s *Server, t *totals) worker {
-	return worker{srv: s, store: s.store, totals: t, now: s.store.Now(), strict: s.store.Level() == store.LevelStrict}
+	return worker{srv: s, store: s.store, totals: t, now: s.store.Now(), strict: s.store.Level() == store.LevelStrict, watch: newWatch(s)}
 }
 
 // flush hands on what was committed; once per round.
@@ -44,6 +45,7 @@ func (w *worker) flush() {
 	if w.wrote {
 		w.wrote = false
 		w.store.Flush()
+		w.flushed(w.lapped)
 	}
 }
 
@@ -52,6 +54,9 @@ func (w *worker) commit(s *session) error {
 	err := w.store.Commit(&w.req, &w.res)
 	if err == nil && w.res.Seq != 0 {
 		w.hold(s, w.res.Seq)
+		if big := &w.totals.big; big.Wants(w.res.Size) {
+			big.Note(w.req.Key, w.res.Size)
+		}
 	}
 	return err
 }
@@ -60,10 +65,10 @@ func (w *worker) commit(s *session) error {
 func (w *worker) hold(s *session, seq uint64) {
 	w.wrote = true
 	if w.strict {
-		s.holdAlone(seq)
+		s.holdAlone(w, seq)
 		return
 	}
-	s.hold(seq)
+	s.hold(w, seq)
 }
 
 // expires turns an exptime into the store's time, 0 for never.
