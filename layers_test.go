@@ -31,11 +31,6 @@ var layers = map[string]layer{
 	"internal/httphead": {level: -3},
 	"internal/profile":  {level: -3},
 	"internal/guard":    {level: -3},
-	"internal/nearest":  {level: -2},
-	"internal/addr":     {level: -2},
-	"internal/httphead": {level: -2},
-	"internal/profile":  {level: -2},
-	"internal/guard":    {level: -2},
 	"internal/observe":  {level: -2},
 
 	"internal/users":             {level: -3},

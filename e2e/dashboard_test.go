@@ -82,6 +82,17 @@ func TestDashboard(t *testing.T) {
 	b.click(t, "#key-form .primary")
 	b.waitText(t, "#key-sums", "+3")
 
+	for range 40 {
+		p[0].tell(t, "set big 0 0 5000\r\n"+strings.Repeat("x", 5000)+"\r\n", strings.Repeat("get hot\r\n", 100))
+	}
+	b.waitText(t, "#hot", "hot")
+	b.waitText(t, "#hot-note", "one request of 64")
+	b.waitText(t, "#big", "4.9 KiB")
+	b.waitText(t, "#slow-note", "From 10 ms on")
+	b.waitText(t, "#times", "round of a network loop")
+	b.waitText(t, "#chart-latency .keys", "p99")
+	b.truth(t, "the latencies are drawn", `document.querySelector("#chart-latency:not([hidden]) canvas") !== null`)
+
 	b.click(t, "[data-act=sync]")
 	b.waitText(t, "#confirm-title", "Sync the log of node 1?")
 	b.click(t, "#confirm-do")

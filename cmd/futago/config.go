@@ -31,13 +31,13 @@ func serveSettings(c *serveConfig) *settings {
 	s.addRare("tyrant-from", intValue(&n.TyrantFrom), "where that begins if it was not followed before, microseconds since 1970")
 	s.add("tyrant-check", boolValue(&n.TyrantCheck), "end that when an operation has another result here than there")
 	s.add("mask", textValue(&n.Mask), "refuse these `COMMANDS` in every protocol, by Tokyo Tyrant's names: put,out,... or allwrite, allread, allmanage, allmc, allhttp, allorg")
-	s.add("script", textValue(&n.Script), "let clients call the functions in this Lua `FILE`, or in the text behind a @; SIGHUP reads it again")
+	s.add("script", textValue(&n.Script), "let clients call the functions in this Lua `FILE`, or in the text behind a @")
 	s.add("script-periodic", listValue(&n.ScriptPeriodic), "call a function of the script again and again: `NAME=DURATION`")
 	s.add("script-timeout", durationValue(&n.ScriptTimeout), "longest time of a call of a function of the script")
 	s.addRare("script-memory", sizeValue(&n.ScriptMemory), "how many bytes a call of the script may make")
 	s.addRare("script-unsafe", boolValue(&n.ScriptUnsafe), "let the script use files and processes of this machine")
 	s.add("users", textValue(&n.Users), "let only the users in this `FILE` use the node and its admin address; futago users makes it, SIGHUP reads it again")
-	s.add("tls-cert", textValue(&n.TLSCert), "show clients the certificate in this PEM `FILE`, at addresses with the option tls, and operators likewise; SIGHUP reads it again")
+	s.add("tls-cert", textValue(&n.TLSCert), "show clients the certificate in this PEM `FILE`, at addresses with the option tls, and operators likewise")
 	s.add("tls-key", textValue(&n.TLSKey), "the key of that certificate, a PEM `FILE`")
 	s.add("tls-client-ca", textValue(&n.TLSClientCA), "accept clients at addresses with tls=mutual whose certificate is signed by an authority in this PEM `FILE`")
 	s.add("data", textValue(&n.Data), "keep the log in this `DIR`, or none for memory only")
@@ -84,6 +84,9 @@ func serveSettings(c *serveConfig) *settings {
 	s.add("max-pending", sizeValue(&n.MaxPending), "unsent output and partial input of one connection, beyond which it is not read")
 	s.add("max-pending-total", sizeValue(&n.MaxPendingTotal), "the same over all connections")
 	s.add("threads", intValue(&n.Threads), "network loops; 0 is half of the cores, at least one")
+
+	s.add("slow-threshold", durationValue(&n.SlowThreshold), "note requests that take this long or longer, for futago slow and the dashboard; 0 notes none")
+	s.addRare("sample-requests", intValue(&n.SampleRequests), "note time and key of one request in so many, for latencies and futago hot; 0 notes none")
 
 	addLogSettings(s, &c.Log)
 	return s

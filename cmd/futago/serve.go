@@ -9,8 +9,9 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/futago/futago/internal/node"
 	"github.com/spf13/cobra"
+
+	"github.com/futago/futago/internal/node"
 )
 
 func newServeCommand() *cobra.Command {

@@ -58,7 +58,8 @@ func (a *adminServer) close() {
 func (n *Node) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		plain(w, http.StatusOK, "ok")
+		state, reason, since := n.current()
+		plain(w, http.StatusOK, fmt.Sprintf("ok: %s for %v: %s", state, time.Since(since).Round(time.Second), reason))
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		state, reason, _ := n.state.get()
@@ -99,11 +100,14 @@ func (n *Node) addDocuments(mux *http.ServeMux) {
 		"GET /conflicts": n.serveConflicts,
 		"GET /digest":    n.serveDigest,
 		"GET /history":   n.serveHistory,
+		"GET /hot":       n.serveHot,
 		"GET /key":       n.serveKey,
 		"GET /keys":      n.serveKeys,
+		"GET /latency":   n.serveLatency,
 		"GET /peers":     n.servePeers,
 		"GET /segments":  n.serveSegments,
 		"GET /settings":  n.serveSettings,
+		"GET /slow":      n.serveSlow,
 		"POST /records":  n.serveRecords,
 		"POST /reload":   n.serveReload,
 	} {

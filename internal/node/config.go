@@ -137,6 +137,11 @@ type Config struct {
 	// Threads is the number of network loops; 0 is half of the cores, at least one.
 	Threads int
 
+	// SlowThreshold is how long a request takes at least to be noted as slow; 0 is none.
+	SlowThreshold time.Duration
+	// SampleRequests is the mean distance of requests whose time and key are noted; 0 is none.
+	SampleRequests int
+
 	// Settings are all settings in force in words, for those who ask the admin port; without secrets.
 	Settings []Setting
 	// Reread returns what the sources of the settings say now, complete and valid, for a reload, or everything that is wrong
@@ -191,6 +196,8 @@ func DefaultConfig() Config {
 		RequestTimeout:   30 * time.Second,
 		MaxPending:       64 << 20,
 		MaxPendingTotal:  1 << 30,
+		SlowThreshold:    10 * time.Millisecond,
+		SampleRequests:   64,
 		Version:          "0.1.0",
 	}
 }
@@ -344,6 +351,10 @@ func (c *Config) Validate() error {
 	notNegative("min-free", c.MinFree)
 	notNegative("log-retain", c.LogRetain)
 	notNegative("threads", int64(c.Threads))
+	notNegative("sample-requests", int64(c.SampleRequests))
+	if c.SlowThreshold < 0 {
+		bad("slow-threshold", c.SlowThreshold, "0 or more")
+	}
 	if c.IdleTimeout < 0 {
 		bad("idle-timeout", c.IdleTimeout, "0 or more")
 	}

@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/futago/futago/internal/observe"
 )
 
-// The past of a node in figures: one sample a second for ten minutes, one a minute for a day. It lies in memory, a third of a megabyte
+// The past of a node in figures: one sample a second for ten minutes, one a minute for a day. It lies in memory, half a megabyte
 // at most, and ends with the process.
 
 // rateNames are figures that only rise; a sample has what they rose by in a second.
@@ -23,6 +25,12 @@ var gaugeNames = [...]string{
 	"disk_free_bytes", "lag_entries", "lag_seconds", "follower_lag_entries",
 }
 
+// timeNames are quantiles of the times of a sample, in seconds; NaN where there were none. The first three are of requests, of which a
+// sample is timed.
+var timeNames = [...]string{
+	"latency_p50_seconds", "latency_p99_seconds", "latency_p999_seconds", "latency_round_p99_seconds", "latency_ack_p99_seconds",
+}
+
 // tickEarly is how much earlier than it is due a sample may be made.
 const tickEarly = 100 * time.Millisecond
 
@@ -31,12 +39,22 @@ type reading struct {
 	at     time.Time
 	rates  [len(rateNames)]float64 // since the start
 	gauges [len(gaugeNames)]float64
+
+	requests, rounds, gate observe.Times // since the start
+}
+
+// times are the quantiles of what came after an earlier reading, in the order of their names.
+func (r *reading) times(earlier *reading) [len(timeNames)]float64 {
+	requests, rounds, gate := r.requests.Since(&earlier.requests), r.rounds.Since(&earlier.rounds), r.gate.Since(&earlier.gate)
+	return [...]float64{
+		requests.Quantile(0.5), requests.Quantile(0.99), requests.Quantile(0.999), rounds.Quantile(0.99), gate.Quantile(0.99),
+	}
 }
 
 // sample is one point of the past.
 type sample struct {
 	at     int64 // milliseconds since 1970
-	values [len(rateNames) + len(gaugeNames)]float64
+	values [len(rateNames) + len(gaugeNames) + len(timeNames)]float64
 }
 
 // series are the last samples, at least step apart.
@@ -62,6 +80,8 @@ func (s *series) take(r reading) {
 		next.values[i] = max(r.rates[i]-s.last.rates[i], 0) / passed.Seconds()
 	}
 	copy(next.values[len(rateNames):], r.gauges[:])
+	times := r.times(&s.last)
+	copy(next.values[len(rateNames)+len(gaugeNames):], times[:])
 	s.last = r
 	if len(s.samples) < s.max {
 		s.samples = append(s.samples, next)
@@ -103,8 +123,12 @@ func (h *history) take(r reading) {
 func (n *Node) watchFigures() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var slow slowWatch
 	for {
-		n.history.take(n.read())
+		r := n.read()
+		n.history.take(r)
+		n.recent.take(r.at, n.server.Latencies)
+		slow.look(n, r.at)
 		select {
 		case <-n.stopping:
 			return
@@ -121,6 +145,8 @@ func (n *Node) read() reading {
 	for i, v := range [...]uint64{c.Gets, c.Sets, c.Deletes, c.Arithmetic, c.Touches, other, c.Hits, c.Misses, c.BytesRead, c.BytesWritten} {
 		r.rates[i] = float64(v)
 	}
+	l := n.server.Latencies()
+	r.requests, r.rounds, r.gate = l.All, l.Rounds, l.Gate
 	none := math.NaN()
 	anonymous, mapped, free := none, none, none
 	if m := readMemory(); m != nil {
@@ -190,7 +216,7 @@ func appendHistory(b []byte, step time.Duration, samples []sample) []byte {
 		b = strconv.AppendInt(comma(b, i), samples[i].at, 10)
 	}
 	b = append(b, ']')
-	column := func(name string, at int) {
+	column := func(name string, at int, grain float64) {
 		begin := len(b)
 		b = fmt.Appendf(b, `,%q:[`, name)
 		known := false
@@ -201,17 +227,20 @@ func appendHistory(b []byte, step time.Duration, samples []sample) []byte {
 				continue
 			}
 			known = true
-			b = strconv.AppendFloat(b, math.Round(v*1000)/1000, 'f', -1, 64)
+			b = strconv.AppendFloat(b, math.Round(v*grain)/grain, 'f', -1, 64)
 		}
 		if b = append(b, ']'); !known {
 			b = b[:begin]
 		}
 	}
 	for i, name := range rateNames {
-		column(name+"_per_second", i)
+		column(name+"_per_second", i, 1e3)
 	}
 	for i, name := range gaugeNames {
-		column(name, len(rateNames)+i)
+		column(name, len(rateNames)+i, 1e3)
+	}
+	for i, name := range timeNames {
+		column(name, len(rateNames)+len(gaugeNames)+i, 1e9)
 	}
 	return append(b, '}')
 }

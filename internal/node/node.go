@@ -40,6 +40,7 @@ type Node struct {
 	catching catching
 	hold     hold
 	history  history
+	recent   recent
 	fs       vfs.FS                    // of the log
 	thawing  sync.Mutex                // held while noticeFreeze looks
 	listing  sync.Mutex                // held while a step of a list of keys is made
@@ -247,7 +248,7 @@ func (n *Node) newServer() (_ *server.Server, err error) {
 	c.MaxConns, c.Threads, c.MaxValue = n.cfg.MaxConns, n.cfg.Threads, n.cfg.MaxValue
 	c.FirstByteTimeout, c.IdleTimeout, c.RequestTimeout = n.cfg.FirstByteTimeout, n.cfg.IdleTimeout, n.cfg.RequestTimeout
 	c.MaxPending, c.MaxPendingTotal = n.cfg.MaxPending, n.cfg.MaxPendingTotal
-	c.Evict = n.cfg.Evict
+	c.Evict, c.SlowThreshold, c.SampleRequests = n.cfg.Evict, n.cfg.SlowThreshold, n.cfg.SampleRequests
 	c.Users, c.TLS = n.users, n.tls
 	c.Node, c.Look = n.cfg.Node, n.noticeFreeze
 	if n.cfg.Script != "" {

@@ -46,6 +46,7 @@ var changeable = map[string]func(to, from *Config){
 	"max-conns":       func(to, from *Config) { to.MaxConns = from.MaxConns },
 	"min-free":        func(to, from *Config) { to.MinFree = from.MinFree },
 	"request-timeout": func(to, from *Config) { to.RequestTimeout = from.RequestTimeout },
+	"slow-threshold":  func(to, from *Config) { to.SlowThreshold = from.SlowThreshold },
 }
 
 // Changeable are the names of the settings that a reload puts in force, in order.
@@ -129,6 +130,7 @@ func (n *Node) reload() (ReloadReport, error) {
 	n.latest.Store(&next)
 	n.server.SetLimits(next.clientLimits())
 	n.store.SetLimits(next.storeLimits())
+	n.server.SlowLog().SetThreshold(next.SlowThreshold)
 	return r, nil
 }
 

@@ -110,7 +110,7 @@ func TestReload(t *testing.T) {
 
 // Every name of the table is a setting of its own that is taken over.
 func TestChangeable(t *testing.T) {
-	from := Config{CompactRate: 1, DrainTimeout: 2, FirstByteTimeout: 3, IdleTimeout: 4, LogRetain: 5, MaxConns: 6, MinFree: 7, RequestTimeout: 8, LogLevel: new(slog.LevelVar)}
+	from := Config{CompactRate: 1, DrainTimeout: 2, FirstByteTimeout: 3, IdleTimeout: 4, LogRetain: 5, MaxConns: 6, MinFree: 7, RequestTimeout: 8, SlowThreshold: 9, LogLevel: new(slog.LevelVar)}
 	from.LogLevel.Set(slog.LevelError)
 	all := Config{LogLevel: new(slog.LevelVar)}
 	for name, take := range changeable {

@@ -37,7 +37,7 @@ type Config struct {
 	Threads int
 	// SampleRequests is the mean distance of requests whose time and key are noted; 0: none are.
 	SampleRequests int
-	// SlowThreshold is how long a request takes at least to be noted as slow; 0: none is. SetSlowThreshold changes it.
+	// SlowThreshold is how long a request takes at least to be noted as slow; 0: none is.
 	SlowThreshold time.Duration
 	// Version is shown to clients. They expect x.y.z, alone or with more words behind.
 	Version string

@@ -4,6 +4,7 @@ import { showPair, showHealth } from "./pair.js";
 import { refresh, redraw, startCharts } from "./charts.js";
 import { startKey } from "./key.js";
 import { showWarnings, showEvents, startEvents, refreshLists, refreshSettings, startSettings } from "./lists.js";
+import { refreshNotes } from "./notes.js";
 import { showActions, startActions } from "./actions.js";
 
 const every = 1000;
@@ -85,6 +86,7 @@ const askPeers = watch(1500, async () => {
   show();
 });
 const askLists = watch(4000, () => refreshLists(status));
+const askNotes = watch(3000, refreshNotes);
 
 /* Light and dark */
 
@@ -116,5 +118,5 @@ startKey();
 startEvents(() => status && showEvents(status.events || [], status.node));
 startSettings();
 startActions(() => { poll(); setTimeout(askPeers, 300); });
-document.addEventListener("visibilitychange", () => { if (!document.hidden) { poll(); askPeers(); askLists(); } });
-poll().then(() => { askPeers(); askLists(); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) { poll(); askPeers(); askLists(); askNotes(); } });
+poll().then(() => { askPeers(); askLists(); askNotes(); });

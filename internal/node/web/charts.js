@@ -8,7 +8,7 @@ const bytespersecond = (n) => (n === null || n === undefined ? "–" : size(n) +
 const charts = [
   { id: "ops", title: "Operations", unit: persecond, keep: 2, lines: { get: "gets_per_second", set: "sets_per_second", delete: "deletes_per_second", "incr, decr": "arithmetic_per_second", touch: "touches_per_second", other: "other_per_second" } },
   { id: "hits", title: "Hits and misses", unit: persecond, keep: 2, lines: { hits: "hits_per_second", misses: "misses_per_second" } },
-  { id: "latency", title: "Latency", unit: seconds, keep: 0, prefix: "latency_", suffix: "_seconds", lines: {} },
+  { id: "latency", title: "Latency", unit: seconds, keep: 0, lines: { "p50": "latency_p50_seconds", "p99": "latency_p99_seconds", "p99.9": "latency_p999_seconds", "p99 of rounds": "latency_round_p99_seconds", "p99 of waits for disk or peer": "latency_ack_p99_seconds" } },
   { id: "lag", title: "Replication lag", unit: (n) => short(n) + (n === 1 ? " entry" : " entries"), tick: short, keep: 2, lines: { "this node": "lag_entries", "its followers": "follower_lag_entries" } },
   { id: "connections", title: "Connections", unit: short, keep: 1, lines: { open: "connections" } },
   { id: "traffic", title: "Client traffic", unit: bytespersecond, bytes: true, keep: 2, lines: { received: "read_bytes_per_second", sent: "written_bytes_per_second" } },
@@ -141,20 +141,10 @@ function relist(c) {
   c.list.replaceChildren(...c.keys);
 }
 
-// adopt finds the columns of a chart whose lines are not known before.
-function adopt(c, p) {
-  const found = Object.keys(p).filter((n) => n.startsWith(c.prefix) && n.endsWith(c.suffix)).slice(0, 6);
-  if (found.length === Object.keys(c.lines).length) return;
-  c.lines = Object.fromEntries(found.map((n) => [n.slice(c.prefix.length, -c.suffix.length).replaceAll("_", " "), n]));
-  relist(c);
-  if (c.u) { c.u.destroy(); c.u = null; }
-}
-
 function draw() {
   const p = past[step], times = p.time_ms.map((t) => t / 1000);
   for (const c of charts) {
     if (!c.root) makeChart(c);
-    if (c.prefix) adopt(c, p);
     const names = Object.values(c.lines);
     const has = names.some((n) => p[n] && p[n].some((v) => v !== null));
     c.root.hidden = !has;
@@ -162,7 +152,7 @@ function draw() {
     if (!c.u || c.width !== c.plot.clientWidth) build(c);
     const columns = names.map((n) => p[n] || new Array(times.length).fill(null));
     columns.forEach((values, i) => {
-      const show = i < c.keep || c.prefix !== undefined || values.some((v) => v > 0);
+      const show = i < c.keep || values.some((v) => v > 0);
       if (c.u.series[i + 1].show !== show) c.u.setSeries(i + 1, { show });
     });
     c.u.setData(withGaps([times, ...columns]), true);
