@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v3"
 )
 
 // TestSampleConfig checks that the sample configuration names every key and changes nothing.
@@ -117,63 +113,5 @@ func checkVariables(t *testing.T, assignments []string) {
 	}
 	if err := config.Node.Validate(); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestAlerts checks that the Prometheus alerts are YAML of the right shape and speak of metrics that a node has.
-func TestAlerts(t *testing.T) {
-	text, err := os.ReadFile("../../deploy/alerts.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Groups []struct {
-			Name  string
-			Rules []struct {
-				Alert, Expr, For string
-				Annotations      struct{ Summary string }
-			}
-		}
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&file); err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.ReadFile("../../internal/node/metrics.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	clientPort, err := os.ReadFile("../../internal/server/metrics.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	people, err := os.ReadFile("../../internal/users/metrics.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	metric := regexp.MustCompile(`futago_[a-z_]+`)
-	rules := 0
-	for _, g := range file.Groups {
-		for _, r := range g.Rules {
-			rules++
-			names := metric.FindAllString(r.Expr, -1)
-			if r.Alert == "" || r.Annotations.Summary == "" || len(names) == 0 {
-				t.Errorf("rule %+v has no name, summary or metric", r)
-			}
-			for _, name := range names {
-				if !bytes.Contains(people, []byte(`desc("`+strings.TrimPrefix(name, "futago_users_")+`"`)) &&
-					!bytes.Contains(source, []byte(`desc("`+strings.TrimPrefix(name, "futago_")+`"`)) &&
-					!bytes.Contains(clientPort, []byte(`desc("`+strings.TrimPrefix(name, "futago_server_")+`"`)) {
-					t.Errorf("alert %s: there is no metric %s", r.Alert, name)
-				}
-			}
-			if _, err := time.ParseDuration(r.For); r.For != "" && err != nil {
-				t.Errorf("alert %s: for %q: %v", r.Alert, r.For, err)
-			}
-		}
-	}
-	if rules == 0 {
-		t.Error("no rules")
 	}
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -102,5 +103,10 @@ func (g *Gateway) stateOf(views []peerView) (state, reason string) {
 	case unproven > 0:
 		return "starting", "no upstream has passed a check yet"
 	}
-	return "down", fmt.Sprintf("none of %d upstreams usable", len(views))
+	var whys []string
+	for i, u := range g.upstreams {
+		s := u.status(views[i])
+		whys = append(whys, s.Addr+" "+s.State+", "+s.Reason)
+	}
+	return "down", fmt.Sprintf("none of %d upstreams usable: %s", len(views), strings.Join(whys, "; "))
 }

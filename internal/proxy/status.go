@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"math/bits"
+	"strings"
 	"time"
 )
 
@@ -85,5 +86,9 @@ func (p *Proxy) state() (state, reason string) {
 	case up > 0:
 		return "ready", fmt.Sprintf("%d of %d upstreams up", up, len(p.upstreams))
 	}
-	return "down", fmt.Sprintf("none of %d upstreams up", len(p.upstreams))
+	var whys []string
+	for _, u := range p.upstreams {
+		whys = append(whys, u.Addr+" "+u.status().Reason)
+	}
+	return "down", fmt.Sprintf("none of %d upstreams up: %s", len(p.upstreams), strings.Join(whys, "; "))
 }
