@@ -127,7 +127,9 @@ func (n *Node) watchFigures() {
 	for {
 		r := n.read()
 		n.history.take(r)
-		n.recent.take(r.at, n.server.Latencies)
+		if n.recent.take(r.at, n.server.Latencies) {
+			n.server.BigKeys() // what is gone must not keep the places of what is there
+		}
 		slow.look(n, r.at)
 		select {
 		case <-n.stopping:

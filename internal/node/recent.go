@@ -18,12 +18,12 @@ type recent struct {
 	newerAt       time.Time
 }
 
-// take notes the times of a moment when it is due. latencies is asked only then.
-func (r *recent) take(now time.Time, latencies func() server.Latencies) {
+// take notes the times of a moment when it is due, and says whether it was. latencies is asked only then.
+func (r *recent) take(now time.Time, latencies func() server.Latencies) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now.Before(r.next) {
-		return
+		return false
 	}
 	r.older, r.olderAt = r.newer, r.newerAt
 	r.newer, r.newerAt = latencies(), now
@@ -31,6 +31,7 @@ func (r *recent) take(now time.Time, latencies func() server.Latencies) {
 		r.older, r.olderAt = r.newer, now
 	}
 	r.next = now.Add(recentSpan)
+	return true
 }
 
 // earlier is what the times of now are to be compared with, and how long ago that was.

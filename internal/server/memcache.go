@@ -20,6 +20,7 @@ const replyStarved = "SERVER_ERROR out of memory writing get response\r\n"
 // must not decode further: the session is closing, or a get has paused.
 func (s *session) execute(w *worker, start int) bool {
 	r := &w.mreq
+	w.asked = r.Keys // what is executed walks over them
 	if w.srv.cfg.Users != nil {
 		if s.user == nil {
 			return s.authenticateText(w)
@@ -93,7 +94,6 @@ func (s *session) reply(r *memcache.Request, line string) {
 
 func (s *session) get(w *worker, start int) bool {
 	r := &w.mreq
-	w.asked = r.Keys
 	for {
 		key, ok := r.Keys.Next()
 		if !ok {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/observe"
+	"github.com/futago/futago/internal/tyrant"
 )
 
 // noted is the newest note that has all of these: its command, what it waited for, its key.
@@ -168,5 +169,17 @@ func TestSlowRequestIsFound(t *testing.T) {
 	w.roundOver(nanos() - int64(time.Second))
 	if n, ok := noted(w.srv, "round", observe.ForExecution, ""); !ok || n.Requests != 7 {
 		t.Errorf("a slow round of quick requests: got %+v, %v", n, ok)
+	}
+}
+
+// A get that is refused is noted with its own key, not with one of another client that was there before.
+func TestNoteOfRefusedGet(t *testing.T) {
+	s, w := newSession(t, 1<<20)
+	feedAll(s, w, []byte("get before\r\n"))
+	w.srv.cfg.Mask, _ = tyrant.ParseMask("get")
+	w.limit, w.lapped = 1, nanos()-int64(time.Second)
+	feedAll(s, w, []byte("get mine\r\n"))
+	if notes := w.srv.slow.Recent(1); len(notes) != 1 || string(notes[0].Key) != "mine" {
+		t.Errorf("got %+v", notes)
 	}
 }
