@@ -8,7 +8,7 @@ const bytespersecond = (n) => (n === null || n === undefined ? "–" : size(n) +
 const charts = [
   { id: "ops", title: "Operations", unit: persecond, keep: 2, lines: { get: "gets_per_second", set: "sets_per_second", delete: "deletes_per_second", "incr, decr": "arithmetic_per_second", touch: "touches_per_second", other: "other_per_second" } },
   { id: "hits", title: "Hits and misses", unit: persecond, keep: 2, lines: { hits: "hits_per_second", misses: "misses_per_second" } },
-  { id: "latency", title: "Latency", unit: seconds, keep: 0, lines: { "p50": "latency_p50_seconds", "p99": "latency_p99_seconds", "p99.9": "latency_p999_seconds", "p99 of rounds": "latency_round_p99_seconds", "p99 of waits for disk or peer": "latency_ack_p99_seconds" } },
+  { id: "latency", title: "Latency", unit: seconds, log: true, keep: 0, lines: { "p50": "latency_p50_seconds", "p99": "latency_p99_seconds", "p99.9": "latency_p999_seconds", "p99 of rounds": "latency_round_p99_seconds", "p99 of waits": "latency_ack_p99_seconds" } },
   { id: "lag", title: "Replication lag", unit: (n) => short(n) + (n === 1 ? " entry" : " entries"), tick: short, keep: 2, lines: { "this node": "lag_entries", "its followers": "follower_lag_entries" } },
   { id: "connections", title: "Connections", unit: short, keep: 1, lines: { open: "connections" } },
   { id: "traffic", title: "Client traffic", unit: bytespersecond, bytes: true, keep: 2, lines: { received: "read_bytes_per_second", sent: "written_bytes_per_second" } },
@@ -73,6 +73,13 @@ function byteTicks(u, axis, low, high) {
   return ticks;
 }
 
+// tenTicks are the powers of ten, for figures that differ by those.
+function tenTicks(u, axis, low, high) {
+  const ticks = [];
+  for (let e = Math.round(Math.log10(low)); e <= Math.round(Math.log10(high)); e++) ticks.push(10 ** e);
+  return ticks;
+}
+
 function build(c) {
   const colour = colours(), names = Object.keys(c.lines);
   const width = c.plot.clientWidth;
@@ -81,12 +88,12 @@ function build(c) {
     width, height: 148, padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: "futago" }, y: false, drag: { x: false, y: false }, points: { size: 6 } },
-    scales: { x: { time: true }, y: { range: (u, low, high) => range(c, low, high) } },
+    scales: { x: { time: true }, y: { distr: c.log ? 3 : 1, range: (u, low, high) => range(c, low, high) } },
     axes: [
       { stroke: colour.text, grid: { show: false }, ticks: { show: false }, size: 22, gap: 4, font: "11px system-ui, sans-serif", space: 58, incrs: [5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800, 14400, 21600],
         values: (u, at) => at.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: step === 1 ? "2-digit" : undefined })) },
       { stroke: colour.text, grid: { stroke: colour.grid, width: 1 }, ticks: { show: false }, size: 62, gap: 5, font: "11px system-ui, sans-serif", space: 34,
-        splits: c.bytes ? byteTicks : undefined, values: (u, at) => at.map((v) => (c.tick || c.unit)(v)) },
+        splits: c.bytes ? byteTicks : c.log ? tenTicks : undefined, values: (u, at) => at.map((v) => (v === null ? "" : (c.tick || c.unit)(v))) },
     ],
     series: [{}, ...names.map((name, i) => ({
       label: name, stroke: colour.lines[i], width: 1.6, points: { show: false }, spanGaps: false,
@@ -99,6 +106,7 @@ function build(c) {
 
 // range begins at 0, but for figures whose changes would not be seen then.
 function range(c, low, high) {
+  if (c.log) return low > 0 ? [10 ** Math.floor(Math.log10(low)), 10 ** Math.ceil(Math.log10(high * 1.01))] : [1e-6, 1e-3];
   if (low === null || high === null) return [0, 1];
   if (!c.close) return [0, high > 0 ? high * 1.08 : 1];
   const room = Math.max((high - low) * 0.1, Math.abs(high) * 0.002, 1);

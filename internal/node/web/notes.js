@@ -25,7 +25,7 @@ function showSlow(d) {
   if (!changed("slow", [d.slow, d.keys_hidden])) return;
   const reasons = { execution: "execution", log: "log", ack: "disk or peer" };
   $("slow").tBodies[0].replaceChildren(...d.slow.map((s) => row(moment(s.time), seconds(s.seconds), reasons[s.waited_for] || s.waited_for,
-    s.command.replaceAll("_", " ") + (s.requests > 1 ? " and " + count(s.requests - 1) + " more" : ""), keyButton(s.key, d.keys_hidden && s.key_size), s.client || "–", s.bytes ? size(s.bytes) : "–")));
+    s.command === "round" ? "round of " + count(s.requests) : s.command.replaceAll("_", " ") + (s.requests > 1 ? " and " + count(s.requests - 1) + " more" : ""), keyButton(s.key, d.keys_hidden && s.key_size), s.client || "–", s.bytes ? size(s.bytes) : "–")));
 }
 
 // bar is a share as a length.
