@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -359,37 +358,6 @@ func TestReadinessOfAFrozenNode(t *testing.T) {
 		return !ok && strings.Contains(text, "stood still") && status.State == CatchingUp && !status.Ready
 	})
 	a.waitReadyAgain(t)
-}
-
-func TestMetricNames(t *testing.T) {
-	ca, cb := pairConfigs(t)
-	a, b := start(t, ca), start(t, cb)
-	a.waitReady(t)
-	b.waitReady(t)
-	_, body := fetch(t, a, "/metrics")
-	want := []string{
-		"node_ready", "feed_followers", "store_items", "store_tombstones", "store_live_bytes", "store_log_bytes", "store_log_segments", "store_memory_bytes",
-		"store_last_sequence", "store_written_sequence", "store_durable_sequence", "store_compactions_total",
-		"store_compactions_failed_total", "store_impossible_pairs_total", "store_refusing_writes", "store_solo", "store_solo_seconds_total",
-		"store_solo_entered_total", "store_unconfirmed_writes_total", "store_refused_writes_total",
-		"replication_lag_entries", "replication_lag_seconds", "replication_clock_drift_seconds", "replication_caught_up",
-		"store_conflicts_total", "store_forgotten_total", "store_evicted_total", "store_horizon_timestamp_seconds", "store_damaged_parts_total", "store_lost_records_total", "replication_unequal_ranges",
-		"replication_mended_records_total", "replication_links_total", "replication_records_total", "replication_snapshots_total", "replication_follower_lag_entries",
-	}
-	var got []string
-	for line := range strings.Lines(body) {
-		if name, ok := strings.CutPrefix(line, "# TYPE futago_"); ok {
-			name, _, _ = strings.Cut(name, " ")
-			if !strings.HasPrefix(name, "server_") {
-				got = append(got, name)
-			}
-		}
-	}
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Fatalf("metrics are\n%v\nwant\n%v", got, want)
-	}
 }
 
 func TestValidateNamesEveryProblem(t *testing.T) {

@@ -56,6 +56,10 @@ func everyMetric(t *testing.T) map[string]*metric {
 	ca.CatchupTimeout, cb.CatchupTimeout = 10*time.Second, 10*time.Second
 	ca.PeerTimeout, cb.PeerTimeout = 5*time.Second, 5*time.Second
 	ca.SampleRequests = 1
+	cb.Users, cb.MetricsOpen = filepath.Join(t.TempDir(), "users"), true
+	if err := os.WriteFile(cb.Users, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	ca.TLSCert, ca.TLSKey = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	ca.Listen = append(ca.Listen, "127.0.0.1:0,tls")
 	for file, block := range map[string]*pem.Block{ca.TLSCert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, ca.TLSKey: {Type: "PRIVATE KEY", Bytes: key}} {
@@ -70,6 +74,8 @@ func everyMetric(t *testing.T) map[string]*metric {
 	all := map[string]*metric{}
 	eventually(t, "the node knows its follower and has timed a request", func() bool {
 		_, text := fetch(t, a, "/metrics")
+		readMetrics(t, all, text)
+		_, text = fetch(t, b, "/metrics")
 		readMetrics(t, all, text)
 		return all["futago_replication_follower_lag_entries"] != nil && all["futago_command_duration_seconds"] != nil && all["futago_replication_lag_entries"] != nil
 	})
