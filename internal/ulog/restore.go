@@ -188,7 +188,7 @@ func (r *restorer) take(e Entry, base bool) {
 		}
 		return
 	}
-	k := xxh3.Hash128(e.Raw.Key())
+	k := xxh3.Hash128Seed(e.Raw.Key(), keySpace(e.Raw.Kind()))
 	st := r.keys[k]
 	st.gone = base
 	switch {
@@ -201,6 +201,14 @@ func (r *restorer) take(e Entry, base bool) {
 		st.fresh = st.origin == 0 || rec.Kind == record.Value && rec.Created && st.origin.Millis() <= r.until
 	}
 	r.keys[k] = st
+}
+
+// keySpace keeps what clients call a key and the ids of members apart.
+func keySpace(k record.Kind) uint64 {
+	if k == record.Member {
+		return 1
+	}
+	return 0
 }
 
 // covered reports whether all entries behind seq are known: those that a compaction removed from the log are in the base.
@@ -266,22 +274,30 @@ func (r *restorer) write(ctx context.Context, list []source) error {
 		l.Flush()
 		err = l.Sync()
 	}
-	if err == nil {
-		l.manMu.Lock()
-		next := *l.man
-		next.Past = []pastLife{{r.from.man.Identity, 0}}
-		next.Holes = []hole{{Life: r.from.man.Identity, Last: l.Last()}}
-		if err = storeManifest(l.fs, &next); err == nil {
-			l.man = &next
-		}
-		l.manMu.Unlock()
-	}
 	r.done.Identity = l.Identity()
-	if err = errors.Join(err, l.Close()); err != nil {
+	if err = errors.Join(err, l.Close()); err == nil {
+		err = NoteRestored(r.cfg.To, r.from.man.Identity, l.Last())
+	}
+	if err != nil {
 		return fmt.Errorf("write the new log: %w", err)
 	}
 	r.done.Written = true
 	return nil
+}
+
+// NoteRestored notes in a log that is closed, and ends with sequence last, that it holds an earlier state of another one: a
+// node that opens it has forgotten nothing and asks its peers for everything.
+func NoteRestored(fs vfs.FS, of Identity, last uint64) error {
+	m, err := loadManifest(fs)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		return errNoManifest
+	}
+	m.Past = []pastLife{{of, 0}}
+	m.Holes = []hole{{Life: of, Last: last}}
+	return storeManifest(fs, m)
 }
 
 // segmentSize is that of the log, whose segments are larger only for a large entry.

@@ -349,3 +349,35 @@ func TestEntries(t *testing.T) {
 		}
 	}
 }
+
+// The ids of members and keys of clients may be the same text.
+func TestRestoreKeepsMembersAndKeysApart(t *testing.T) {
+	disk := newCrashDisk()
+	log := mustOpen(t, config(disk, Never))
+	at := func(ms int64) hlc.Stamp { return hlc.Make(ms, 0, 1) }
+	for _, r := range []record.Record{
+		{Kind: record.Value, Stamp: at(1), Key: []byte("1"), Value: []byte("of a client")},
+		{Kind: record.Member, Stamp: at(2), Key: []byte("1"), Value: []byte("{}")},
+		{Kind: record.Member, Stamp: at(3), Key: []byte("2"), Value: []byte("{}")},
+		{Kind: record.Value, Stamp: at(4), Key: []byte("2"), Value: []byte("of a client")},
+	} {
+		if err := log.append(&r, &history{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log.l.Flush()
+	to := vfs.Memory()
+	if _, err := Restore(context.Background(), RestoreConfig{From: disk, To: to, Time: hlc.Epoch.Add(time.Second)}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if _, err := Entries(to, func(e Entry) bool {
+		got = append(got, fmt.Sprintf("%v %s", e.Raw.Kind(), e.Raw.Key()))
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"value 1", "member 1", "member 2", "value 2"}; !slices.Equal(got, want) {
+		t.Errorf("restored are %q, want %q", got, want)
+	}
+}
