@@ -8,10 +8,12 @@ import (
 	"github.com/futago/futago/internal/ulog"
 )
 
-// retention knows how far each peer has durably followed this log.
+// retention knows how far each peer has durably followed this log, and who else needs it.
 type retention struct {
-	mu    sync.Mutex
-	peers map[int]uint64
+	mu       sync.Mutex
+	peers    map[int]uint64
+	readings map[*Reading]struct{}
+	kept     kept
 }
 
 // expectKnown keeps the log for the members that it knows, until they say what they have.
@@ -55,7 +57,7 @@ func (s *Store) Release(peer int) {
 	delete(s.retained.peers, peer)
 }
 
-// retentionPoint is the lowest position that a peer still needs.
+// retentionPoint is the lowest position that a peer or another reader still needs.
 func (s *Store) retentionPoint() uint64 {
 	s.retained.mu.Lock()
 	defer s.retained.mu.Unlock()
@@ -65,7 +67,10 @@ func (s *Store) retentionPoint() uint64 {
 			point = min(point, seq)
 		}
 	}
-	return point
+	if s.cfg.InMemory || s.cfg.Evict { // memory is for records
+		return point
+	}
+	return s.retained.readersPointLocked(point, s.clock.Now())
 }
 
 const (
@@ -176,7 +181,7 @@ func (s *Store) victims() []uint64 {
 			continue
 		}
 		if g.Log && g.Last >= point {
-			s.logger.Warn("log is kept no longer for a peer that is behind: it will get a snapshot", "segment", g.ID, "seq", g.Last, "retained", s.limits.Load().LogRetain)
+			s.logger.Warn("log is kept no longer for a peer or backup that is behind: it will be a full copy", "segment", g.ID, "seq", g.Last, "retained", s.limits.Load().LogRetain)
 			held -= g.Size
 		}
 		room -= g.Live

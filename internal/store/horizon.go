@@ -133,6 +133,16 @@ func raise(v *atomic.Uint64, to hlc.Stamp) {
 	}
 }
 
+// NoteBorn notes the highest horizon that the store had heard of whose records are copied here: creations come after it, also
+// after a restart. Nothing is forgotten for that.
+func (s *Store) NoteBorn(at hlc.Stamp) error {
+	if err := s.HearHorizon(at); err != nil {
+		return err
+	}
+	_, err := s.SetMark(horizonMarkName, encodeMark(horizonMark{Horizon: s.Horizon(), Born: s.Born()}))
+	return err
+}
+
 // Born is the highest horizon of any node, as far as this one heard.
 func (s *Store) Born() hlc.Stamp { return hlc.Stamp(s.horizon.born.Load()) }
 

@@ -153,6 +153,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s.openAdmitted()
 	s.expectKnown()
+	s.openKept()
 	if err := s.openAfterLoss(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
