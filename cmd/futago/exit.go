@@ -18,7 +18,7 @@ const (
 	exitFailure = 1 // the operation failed
 	exitUsage   = 2 // the command line or the configuration is wrong; nothing was done
 	exitNo      = 3 // the node answered no: the key is absent, present already, or no number; or nodes differ
-	exitDamage  = 4 // a log is damaged, or does not hold all that was asked for
+	exitDamage  = 4 // a log or backup is damaged, or does not hold all that was asked for
 )
 
 // usageError marks an error of the command line or the configuration.

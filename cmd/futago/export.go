@@ -22,7 +22,7 @@ named on standard error, and the exit code is 1 unless --skip-unfit says that th
 memcached's flags are not written; numbers of addint and adddouble hold NULs mostly.
 
 A record that is there all the time is written once; one that changes meanwhile as it was before or after. For a backup
-of everything use 'futago log restore'.`,
+of everything use 'futago backup'.`,
 		Example: `  futago export -o records.tsv
   futago export --prefix user: --addr 10.0.0.1:11211 | sort > users.tsv
   futago export --skip-unfit | tcrmgr importtsv 10.0.0.9 -`,

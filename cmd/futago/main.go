@@ -43,7 +43,7 @@ Exit codes:
   2  the command line or the configuration is wrong; nothing was done
   3  the node answered no: the key is absent, already present, or holds no number; or
      nodes differ
-  4  a log is damaged, or does not hold all that was asked for`,
+  4  a log or backup is damaged, or does not hold all that was asked for`,
 		Example: `  futago serve
   futago set greeting hello
   futago get greeting`,
@@ -56,6 +56,7 @@ Exit codes:
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
 		newAddCommand(),
+		newBackupCommand(),
 		newBenchCommand(),
 		newClockCommand(),
 		newConfigCommand(),
@@ -75,6 +76,7 @@ Exit codes:
 		newMgetCommand(),
 		newPeerCommand(),
 		newProxyCommand(),
+		newRestoreCommand(),
 		newServeCommand(),
 		newSetCommand(),
 		newSlowCommand(),

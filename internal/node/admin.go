@@ -108,6 +108,7 @@ func (n *Node) addDocuments(mux *http.ServeMux) {
 		"GET /segments":  n.serveSegments,
 		"GET /settings":  n.serveSettings,
 		"GET /slow":      n.serveSlow,
+		"POST /backup":   n.serveBackup,
 		"POST /records":  n.serveRecords,
 		"POST /reload":   n.serveReload,
 	} {

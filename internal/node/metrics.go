@@ -2,6 +2,7 @@ package node
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -12,7 +13,7 @@ type collector struct{ n *Node }
 var descs = struct {
 	ready, items, tombstones, live, logBytes, segments, memory, last, written, durable, compactions, compactFailed, impossible, refused,
 	solo, soloSeconds, soloEntered, unconfirmed, refusedWrites, lagEntries, lagSeconds, drift, caughtUp, linked, received, snapshots,
-	followerLag, watchers, conflicts, forgotten, evicted, horizon, damaged, lost, unequal, mended *prometheus.Desc
+	followerLag, watchers, backup, conflicts, forgotten, evicted, horizon, damaged, lost, unequal, mended *prometheus.Desc
 }{
 	ready:         desc("node_ready", "1 when clients are served and nothing is wrong."),
 	items:         desc("store_items", "Records that are no tombstones."),
@@ -49,11 +50,20 @@ var descs = struct {
 	received:      desc("replication_records_total", "Records received from the peer.", "peer"),
 	snapshots:     desc("replication_snapshots_total", "Snapshots received completely.", "peer"),
 	watchers:      desc("feed_followers", "Clients that follow the changes on the admin port."),
+	backup:        desc("backup_last_timestamp_seconds", "Time of the last backup that this node gave whole since its start, 0 for none."),
 	followerLag:   desc("replication_follower_lag_entries", "Entries of this log that a follower has not applied.", "peer"),
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("futago_"+name, help, labels, nil)
+}
+
+// seconds is a time as Prometheus has it, 0 for none.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
@@ -77,6 +87,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge(descs.watchers, float64(c.n.feed.Followers()))
+	gauge(descs.backup, seconds(c.n.backup.Last().Time))
 	gauge(descs.items, float64(s.Store.Items))
 	gauge(descs.tombstones, float64(s.Store.Tombstones))
 	gauge(descs.live, float64(s.Store.Bytes))

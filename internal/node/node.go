@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/access"
+	"github.com/futago/futago/internal/backup"
 	"github.com/futago/futago/internal/feed"
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/memcache"
@@ -57,6 +58,7 @@ type Node struct {
 	tls    *access.TLS         // nil: no client or admin address wants it
 	script *script.Host        // nil: there is none
 	feed   *feed.Feed          // what changes, for the admin port
+	backup *backup.Source      // backups, for the admin port
 
 	mirrors mirrors
 	links   links
@@ -205,6 +207,7 @@ func (n *Node) open() error {
 		return err
 	}
 	n.feed = feed.New(n.store, n.cfg.Node)
+	n.backup = backup.NewSource(backup.SourceConfig{Store: n.store, Node: n.cfg.Node, Program: n.cfg.Version, Logger: n.logger})
 	n.follow()
 	n.opened.Store(true)
 	return nil
@@ -299,6 +302,7 @@ func (n *Node) drain() error {
 	n.setState(Draining, "asked to stop")
 	close(n.stopping)
 	n.feed.Close()
+	n.backup.Close()
 	patience := n.present().DrainTimeout
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
