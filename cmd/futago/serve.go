@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"github.com/futago/futago/internal/node"
@@ -32,7 +33,8 @@ SIGHUP, or 'futago config reload', reads the configuration file, users, the cert
 clients and operators and the script again. The log says what changed, and which settings need a restart; if anything is wrong nothing
 changes. The first SIGTERM or SIGINT drains: no new clients, running requests finish, the
 peer gets the last entries, exit code 0. The second exits at once with code 1; nothing acknowledged is lost by
-that. Under systemd the unit is ready when clients are served.`,
+that. Under systemd the unit is ready when clients are served, its watchdog is served, and a socket unit may have opened
+addresses of --listen.`,
 		Example: `  # one node, records in ./futago-data
   futago serve
 
@@ -90,6 +92,14 @@ func (c *serveConfig) serve(ctx context.Context, logger *slog.Logger) error {
 	ctx, stop := untilSignal(ctx, logger, os.Exit)
 	defer stop()
 	c.Node.Logger = logger
+	var err error
+	if c.Node.Sockets, err = systemdSockets(); err != nil {
+		return err
+	}
+	patience, err := daemon.SdWatchdogEnabled(true)
+	if err != nil {
+		logger.Warn("no watchdog", "err", err)
+	}
 	n, err := node.New(c.Node)
 	if err != nil {
 		return serveError(err)
@@ -112,6 +122,7 @@ func (c *serveConfig) serve(ctx context.Context, logger *slog.Logger) error {
 			logger.Warn("service manager not notified", "err", err)
 		}
 	}
+	telling.Go(func() { keepWatchdog(patience, n.Pulse, tell, finished) })
 	telling.Go(func() {
 		select {
 		case <-n.Ready():

@@ -25,6 +25,12 @@ type serving struct {
 // startServe starts a node in a folder of its own and returns when it has reported itself ready.
 func startServe(t *testing.T, args ...string) *serving {
 	t.Helper()
+	return startServeIn(t, func(*exec.Cmd) {}, args...)
+}
+
+// startServeIn is startServe with a change of the command before it runs.
+func startServeIn(t *testing.T, change func(*exec.Cmd), args ...string) *serving {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
@@ -35,6 +41,7 @@ func startServe(t *testing.T, args ...string) *serving {
 	s.cmd.Dir = t.TempDir()
 	s.cmd.Stderr = &s.stderr
 	s.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket)
+	change(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

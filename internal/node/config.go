@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -142,6 +143,8 @@ type Config struct {
 	// SampleRequests is the mean distance of requests whose time and key are noted; 0 is none.
 	SampleRequests int
 
+	// Sockets are listeners that the service manager has opened for some of the addresses in Listen; a node that runs closes them.
+	Sockets []net.Listener
 	// Settings are all settings in force in words, for those who ask the admin port; without secrets.
 	Settings []Setting
 	// Reread returns what the sources of the settings say now, complete and valid, for a reload, or everything that is wrong

@@ -248,6 +248,7 @@ func (n *Node) newServer() (_ *server.Server, err error) {
 		}
 		c.Listen = append(c.Listen, l)
 	}
+	c.Sockets = n.cfg.Sockets
 	c.MaxConns, c.Threads, c.MaxValue = n.cfg.MaxConns, n.cfg.Threads, n.cfg.MaxValue
 	c.FirstByteTimeout, c.IdleTimeout, c.RequestTimeout = n.cfg.FirstByteTimeout, n.cfg.IdleTimeout, n.cfg.RequestTimeout
 	c.MaxPending, c.MaxPendingTotal = n.cfg.MaxPending, n.cfg.MaxPendingTotal

@@ -16,6 +16,8 @@ import (
 type Config struct {
 	// Listen are the addresses; at least one.
 	Listen []Listener
+	// Sockets are listeners that somebody else has opened for some of these addresses. The server closes them.
+	Sockets []net.Listener
 	// MaxConns is the number of connections over all listeners. It is lowered when the system allows fewer descriptors.
 	MaxConns int
 	// FirstByteTimeout is how long a connection may stay without its first byte.

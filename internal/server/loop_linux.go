@@ -37,6 +37,7 @@ type loop struct {
 	fresh   bool  // connections were adopted in this round
 	output  int   // bytes made in this round
 	ticked  int64 // ms
+	rounds  atomic.Uint64
 
 	// waiting is set before the loop sleeps with held replies; who clears it must wake the loop.
 	waiting atomic.Bool
@@ -111,6 +112,7 @@ func (l *loop) run() {
 			l.srv.logger.Error("network loop stops", "err", err)
 			return
 		}
+		l.rounds.Add(1)
 		before := l.w.now
 		l.w.now = l.srv.store.Now()
 		if l.isSuspended(before) {

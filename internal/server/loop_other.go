@@ -2,8 +2,13 @@
 
 package server
 
+import "sync/atomic"
+
 // loop exists on Linux only; elsewhere the goroutine carrier serves everything.
-type loop struct{ done chan struct{} }
+type loop struct {
+	done   chan struct{}
+	rounds atomic.Uint64
+}
 
 func (s *Server) makeLoops() error { return nil }
 func (s *Server) closeLoops()      {}

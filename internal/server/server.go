@@ -42,6 +42,7 @@ type Server struct {
 	slow      observe.SlowLog
 	dumping   sync.Mutex // held while a step of a dump is made
 	cabinet   *cabinet.Cabinet
+	pulse     pulse
 	turns     chan struct{} // holds one for each command that takes long and runs
 
 	web       *http.Server
@@ -78,6 +79,9 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 		return nil, errors.New("max-conns, max-pending, max-pending-total, max-value, first-byte-timeout and request-timeout: want more than 0")
 	}
 	if err := cfg.checkTLS(); err != nil {
+		return nil, err
+	}
+	if err := cfg.checkSockets(); err != nil {
 		return nil, err
 	}
 	if cfg.Logger == nil {
@@ -120,7 +124,7 @@ func (s *Server) threads() int {
 // Listen opens the addresses. Clients can connect from now on; they are served once Serve runs.
 func (s *Server) Listen() error {
 	for _, l := range s.cfg.Listen {
-		ln, err := l.Open()
+		ln, err := s.cfg.open(l)
 		if err != nil {
 			s.closeListeners()
 			return err
