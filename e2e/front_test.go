@@ -147,6 +147,10 @@ var fronts = map[string]func(*testing.T, [2]*node) *front{
 	"gateway":       startGateway,
 	"nginx article": startArticleNginx,
 	"nginx shipped": startShippedNginx,
+	"haproxy shipped": func(t *testing.T, p [2]*node) *front {
+		f, _ := startShippedHAProxy(t, p)
+		return f
+	},
 }
 
 // requests reads counters through the front and demands that each request succeeds; it returns the longest time.
@@ -189,7 +193,7 @@ func TestFrontOverKilledNode(t *testing.T) {
 // A frozen node costs no request, and none more than the time that the front waits for an answer. The article's nginx
 // waits a minute, and is left out.
 func TestFrontOverFrozenNode(t *testing.T) {
-	for _, name := range []string{"gateway", "nginx shipped"} {
+	for _, name := range []string{"gateway", "nginx shipped", "haproxy shipped"} {
 		t.Run(name, func(t *testing.T) {
 			strain, p := startStrain(t), startPair(t)
 			p[0].setAll(t, names("count_key", 100), "1")
