@@ -21,7 +21,7 @@ TORTURE_SEED ?= 0
 DIFFER_TIME ?= 10m
 DIFFER_SEED ?= 0
 
-.PHONY: vulncheck model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale man completions
+.PHONY: vulncheck model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale man completions dist reproduce package-test
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -39,6 +39,18 @@ completions: build
 	bin/futago completion bash >bin/completions/futago.bash
 	bin/futago completion fish >bin/completions/futago.fish
 	bin/futago completion zsh >bin/completions/_futago
+
+# What is released, into dist/.
+dist:
+	VERSION="$(VERSION)" scripts/dist
+
+# Whether dist makes the same bytes twice.
+reproduce:
+	VERSION="$(VERSION)" scripts/reproduce
+
+# Installs, upgrades and removes the .deb in a Debian of its own; as root, downloads 50 MB.
+package-test:
+	scripts/package-test
 
 test: test-deps vet unit guard e2e
 
@@ -141,4 +153,4 @@ demo: build
 	bin/futago demo
 
 clean:
-	rm -rf bin coverage.out
+	rm -rf bin dist coverage.out

@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -75,7 +77,23 @@ func TestServiceUnit(t *testing.T) {
 	if diff := cmp.Diff([]string{"2"}, unit["RestartPreventExitStatus"]); diff != "" || exitUsage != 2 {
 		t.Errorf("RestartPreventExitStatus differs (-want +got):\n%s", diff)
 	}
-	checkVariables(t, unit["Environment"])
+	// A panic and the watchdog's SIGABRT end a Go program with code 2 otherwise, which is not to be tried again.
+	if diff := cmp.Diff([]string{"GOTRACEBACK=crash"}, unit["Environment"]); diff != "" {
+		t.Errorf("Environment differs (-want +got):\n%s", diff)
+	}
+}
+
+// TestCrashIsNoUsageError checks the assumption behind that.
+func TestCrashIsNoUsageError(t *testing.T) {
+	node := startServeIn(t, func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "GOTRACEBACK=crash") },
+		"--data", "none", "--listen", "127.0.0.1:0", "--admin-listen", "none")
+	if err := node.cmd.Process.Signal(syscall.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	node.cmd.Wait()
+	if status := node.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGABRT {
+		t.Errorf("a node that was aborted ended with %v, want SIGABRT", node.cmd.ProcessState)
+	}
 }
 
 // TestDockerfileVariables checks that the image sets only variables that a node knows.
