@@ -7,6 +7,7 @@ require (
 	github.com/BurntSushi/toml v1.6.0 // configuration file; reports unknown keys
 	github.com/coreos/go-systemd/v22 v22.7.0 // systemd: readiness, watchdog, sockets that it opened
 	github.com/dsnet/compress v0.0.1 // bzip2 for scripts: the standard library only reads it
+	github.com/gomodule/redigo v1.9.3 // the protocol of Redis, for imports: no other module comes with it
 	github.com/klauspost/compress v1.20.3 // zstd on the peer link
 	github.com/prometheus/client_golang v1.25.0 // metrics as operators expect them, with the Go runtime's
 	github.com/schollz/progressbar/v3 v3.19.1 // progress of tools on a terminal

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/futago/futago/internal/migrate"
@@ -14,75 +15,114 @@ import (
 )
 
 func newImportCommand() *cobra.Command {
-	var byPrefix, untilCaughtUp, asJSON bool
-	var statePath string
+	var byPrefix, untilCaughtUp bool
+	var c transferConfig
 	cmd := &cobra.Command{
-		Use:   "import tyrant://HOST:PORT",
-		Short: "Copy the records of a Tokyo Tyrant server into a node, and follow it",
-		Long: `Copy the records of a running Tokyo Tyrant server into a node, through its client port, and then follow
-the server's update log: what changes there changes here. It ends on SIGINT or SIGTERM, when the node has
-what the server had at that moment, or with --until-caught-up as soon as it has; a second signal ends it at once.
-The node must not be written to by others meanwhile, and should be empty at the beginning.
+		Use:   "import memcache://HOST:PORT|redis://HOST:PORT|tyrant://HOST:PORT",
+		Short: "Copy the records of another server, or of a file, into a node",
+		Long: `Copy the records of a running server into a node, through its client port.
 
-Entries of the log are not executed: they name keys, whose values are read again and stored. So counters
-and appends are exact, and --state FILE lets the command be ended in any way, kill -9 included, and be run again:
-the copy begins anew, and the log is read from where it was, at most a minute of it twice.
+memcache:// is memcached 1.6 or later: keys are listed by 'lru_crawler metadump all', or mgdump; values, flags and the
+remaining time to live are kept. redis:// is Redis, Valkey or KeyDB, redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]: strings
+with their time to live; keys of other types are counted and named. Records that the node cannot take, such as too large a
+value, are counted and named, too, and make the exit code 1. What changes in the source during the copy may be missed.
+Run it again at any time: it stores everything once more. With --state FILE an import from redis:// goes on where it was.
 
-A server without an update log (-ulog and -sid) is copied only: what changes during the copy may be missed.
-Keys are listed with the server's cursor, which all its clients share: one that iterates at the same time is
-noticed, and the import fails. --by-prefix lists keys by prefixes instead, which disturbs nobody's cursor
-but holds up a hash database for each list.
+tyrant:// is Tokyo Tyrant: the copy is followed by the server's update log: what changes there changes here. It ends on
+SIGINT or SIGTERM, when the node has what the server had at that moment, or with --until-caught-up as soon as it has; a
+second signal ends it at once. The node must not be written to by others meanwhile, and should be empty at the beginning.
+Entries of the log are not executed: they name keys, whose values are read again and stored. So counters and appends are
+exact, and --state FILE lets the command be ended in any way, kill -9 included, and be run again: the copy begins anew, and
+the log is read from where it was, at most a minute of it twice. A server without an update log (-ulog and -sid) is copied
+only. Keys are listed with the server's cursor, which all its clients share: one that iterates at the same time is
+noticed, and the import fails. --by-prefix lists keys by prefixes instead, which disturbs nobody's cursor but holds up
+a hash database for each list. Exit code 1 also says that an entry of the log was not understood.
 
-Exit code 1 also says that the node refused records, or that an entry of the log was not understood; they
-are named. See also 'futago import ulog --help' and 'futago import tsv --help'.`,
-		Example: `  futago import tyrant://10.0.0.9:1978 --addr 10.0.0.1:11211 --state /var/tmp/import.state
+Files: see 'futago import jsonl --help', 'futago import tsv --help' and 'futago import ulog --help'.`,
+		Example: `  futago import memcache://10.0.0.9:11211 --addr 10.0.0.1:11211
+  futago import redis://10.0.0.9:6379/0 --source-password-file redis.password --state redis.state
+  futago import redis://10.0.0.9 --prefix session: --rate 5000 --dry-run
+  futago import tyrant://10.0.0.9:1978 --addr 10.0.0.1:11211 --state /var/tmp/import.state
   futago import tyrant://10.0.0.9 --until-caught-up
-  futago import ulog /var/ttserver/ulog --state /var/tmp/import.state
-  futago import tsv records.tsv`,
+  futago import jsonl records.jsonl`,
 		Args: words(1, 1),
 	}
 	config := newNodeConfig(cmd)
+	c.addCommon(cmd)
+	c.addTransfer(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&statePath, "state", "", "keep in this `FILE` how far it is, and go on there")
-	flags.BoolVar(&untilCaughtUp, "until-caught-up", false, "end as soon as the node has what the server has")
-	flags.BoolVar(&byPrefix, "by-prefix", false, "list keys by prefixes, without the server's cursor")
-	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	flags.StringVar(&c.sourcePassword, "source-password-file", "", "redis: the first line of this `FILE` is the password, which others on this machine would see in the URL")
+	flags.BoolVar(&untilCaughtUp, "until-caught-up", false, "tyrant: end as soon as the node has what the server has")
+	flags.BoolVar(&byPrefix, "by-prefix", false, "tyrant: list keys by prefixes, without the server's cursor")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		source, err := parseTyrant(args[0])
-		if err != nil {
-			return usageError{fmt.Errorf("%q: %w", args[0], err)}
+		tyrantOnly := []string{"until-caught-up", "by-prefix"}
+		if strings.HasPrefix(args[0], tyrantScheme) || !strings.Contains(args[0], "://") {
+			if err := notGiven(cmd, tyrantScheme, "prefix", "keep", "dry-run", "rate", "source-password-file"); err != nil {
+				return err
+			}
+			return importTyrant(cmd, config, args[0], &c, byPrefix, untilCaughtUp)
 		}
-		target, err := config.load(cmd)
+		target, err := c.load(cmd, config)
 		if err != nil {
 			return err
 		}
-		state, err := migrate.OpenState(statePath, tyrantScheme+source, fmt.Sprint(config.Addr))
+		source, name, err := c.sourceOf(args[0], config)
 		if err != nil {
-			return withHint(err, "Give the same addresses, or another --state FILE to begin anew.")
+			return usageError{err}
 		}
-		told, stop := untilSignal(cmd.Context(), slog.New(slog.DiscardHandler), os.Exit)
-		defer stop()
-		progress, notice, end := importProgress(cmd.ErrOrStderr())
-		done, problem := migrate.Import(cmd.Context(), migrate.ImportConfig{
-			Source: dialTyrant(source, config.Timeout), Target: target, State: state,
-			ByPrefix: byPrefix, UntilCaughtUp: untilCaughtUp, CutOver: told.Done(), Progress: progress, Notice: notice,
-		})
-		end()
-		print := func() error { return printImported(cmd.OutOrStdout(), done) }
-		if asJSON {
-			print = func() error { return writeJSON(cmd.OutOrStdout(), done) }
+		if err := notGiven(cmd, args[0][:strings.Index(args[0], "://")+3], tyrantOnly...); err != nil {
+			return err
 		}
-		if err := print(); err != nil {
-			return fmt.Errorf("print result: %w", err)
-		}
-		tellRefused(cmd.ErrOrStderr(), done.Refusals)
-		if problem != nil {
-			return importHint(fmt.Errorf("import %s: %w", args[0], problem), statePath)
-		}
-		return notAll(done.Refused, done.Unknown)
+		return c.run(cmd, target, config, name, source, false)
 	}
-	cmd.AddCommand(newImportTSVCommand(), newImportUlogCommand())
+	cmd.AddCommand(newImportJSONCommand(), newImportTSVCommand(), newImportUlogCommand())
 	return cmd
+}
+
+// notGiven refuses flags that say nothing to an import from such a source.
+func notGiven(cmd *cobra.Command, scheme string, names ...string) error {
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			return usageError{fmt.Errorf("--%s has no meaning for %s", name, scheme)}
+		}
+	}
+	return nil
+}
+
+// importTyrant copies a server of Tokyo Tyrant and follows it.
+func importTyrant(cmd *cobra.Command, config *nodeConfig, text string, c *transferConfig, byPrefix, untilCaughtUp bool) error {
+	source, err := parseTyrant(text)
+	if err != nil {
+		return usageError{fmt.Errorf("%q: %w", text, err)}
+	}
+	target, err := config.load(cmd)
+	if err != nil {
+		return err
+	}
+	state, err := migrate.OpenState(c.state, tyrantScheme+source, fmt.Sprint(config.Addr))
+	if err != nil {
+		return withHint(err, "Give the same addresses, or another --state FILE to begin anew.")
+	}
+	told, stop := untilSignal(cmd.Context(), slog.New(slog.DiscardHandler), os.Exit)
+	defer stop()
+	progress, notice, end := importProgress(cmd.ErrOrStderr())
+	done, problem := migrate.Import(cmd.Context(), migrate.ImportConfig{
+		Source: dialTyrant(source, config.Timeout), Target: target, State: state,
+		ByPrefix: byPrefix, UntilCaughtUp: untilCaughtUp, CutOver: told.Done(), Progress: progress, Notice: notice,
+	})
+	end()
+	print := func() error { return printImported(cmd.OutOrStdout(), done) }
+	if c.asJSON {
+		print = func() error { return writeJSON(cmd.OutOrStdout(), done) }
+	}
+	if err := print(); err != nil {
+		return fmt.Errorf("print result: %w", err)
+	}
+	tellRefused(cmd.ErrOrStderr(), done.Refusals)
+	if problem != nil {
+		return importHint(fmt.Errorf("import %s: %w", text, problem), c.state)
+	}
+	return notAll(done.Refused, done.Unknown)
 }
 
 // dialTyrant connects to the source.

@@ -150,10 +150,16 @@ func importHint(err error, state string) error {
 		return withHint(err, "Name the source that the state file is of, or remove that file to begin anew.")
 	case errors.Is(err, migrate.ErrStalled):
 		return withHint(err, "A log with a torn entry in it does that. Restart the source with an empty log folder, and begin anew without the state file.")
+	case errors.Is(err, migrate.ErrNoList):
+		return withHint(err, "memcached lists keys since 1.4.31, unless lru_crawler is off: turn it on with 'lru_crawler enable' on a connection, or start it with -o lru_crawler.")
+	case errors.Is(err, migrate.ErrFault):
+		return withHint(err, "Mend that, then run the same command again.")
 	case errors.Is(err, migrate.ErrRefused):
 		return withHint(err, "See whether the node may be written to: its --mask, its users, its memory and disk ('futago status').")
 	case errors.Is(err, migrate.ErrInterrupted), errors.Is(err, tyrant.CodeRecv), errors.Is(err, tyrant.CodeSend):
 		return withHint(err, again)
+	case errors.Is(err, tyrant.CodeMisc):
+		return withHint(err, "See whether that is a futago node, and whether you may: its --users (--user, --password-file) and its --mask.")
 	case errors.Is(err, tyrant.CodeRefused):
 		return withHint(err, "Nobody answered there. See whether it runs, and name the node with --addr or FUTAGO_ADDR.")
 	}

@@ -1,71 +1,42 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"os"
-
 	"github.com/futago/futago/internal/migrate"
 	"github.com/spf13/cobra"
 )
 
-func newImportTSVCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "tsv FILE|-",
-		Short: "Store the records of a file of tab-separated values",
-		Long: `Store the records of a file with a line for each: key, TAB, value, LF, as 'futago export' writes it and
-'tcrmgr importtsv' reads it. The key ends at the first TAB; lines without one are skipped and counted. With -
-the lines come from standard input.`,
-		Example: `  futago import tsv records.tsv
-  tcrmgr list -pv 10.0.0.9 | futago import tsv - --addr 10.0.0.1:11211`,
-		Args: words(1, 1),
-	}
-	config := newNodeConfig(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		target, err := config.load(cmd)
-		if err != nil {
-			return err
-		}
-		from, size := cmd.InOrStdin(), int64(0)
-		if args[0] != "-" {
-			file, err := os.Open(args[0])
-			if err != nil {
-				return fmt.Errorf("open records: %w", err)
-			}
-			defer file.Close()
-			if info, err := file.Stat(); err == nil {
-				size = info.Size()
-			}
-			from = file
-		}
-		errOut := cmd.ErrOrStderr()
-		bar, end := progressBar(errOut, "storing", true)
-		progress := func(int64) {}
-		if bar != nil {
-			progress = func(done int64) { bar(done, max(size, done)) }
-		}
-		done, problem := migrate.Load(cmd.Context(), target, from, progress)
-		end()
-		print := func() error { return printLoaded(cmd.OutOrStdout(), done) }
-		if asJSON {
-			print = func() error { return writeJSON(cmd.OutOrStdout(), done) }
-		}
-		if err := print(); err != nil {
-			return fmt.Errorf("print result: %w", err)
-		}
-		tellRefused(errOut, done.Refusals)
-		if problem != nil {
-			return importHint(fmt.Errorf("import %s: %w", args[0], problem), "")
-		}
-		return notAll(done.Refused, 0)
-	}
-	return cmd
+func newImportJSONCommand() *cobra.Command {
+	return newImportFileCommand(&cobra.Command{
+		Use:   "jsonl FILE|-",
+		Short: "Store the records of a file of JSON lines",
+		Long: `Store the records of a file with a JSON object on each line, as 'futago export' writes it:
+
+  {"key":"user:7","flags":1,"type":"text/plain","expires":1798903445000,"value":"Ann"}
+
+key and value are text, or base64 in key_base64 and value_base64; a value may be a number. flags, type (the HTTP
+Content-Type) and expires (Unix milliseconds, or a time as in RFC 3339) may be left out. Lines of 'futago watch' are such
+lines; those that tell of other changes than a set are skipped. With - the lines come from standard input.
+
+What cannot be stored is counted and named, and makes the exit code 1. With --state FILE the command may be ended in any way
+and be run again with the same file: it goes on where it was, at most a second before.`,
+		Example: `  futago import jsonl records.jsonl
+  zstd -dc records.jsonl.zst | futago import jsonl - --addr 10.0.0.1:11211 --state import.state
+  futago import jsonl records.jsonl --prefix user: --keep --rate 5000
+  futago import jsonl records.jsonl --dry-run`,
+	}, migrate.JSONLines)
 }
 
-func printLoaded(w io.Writer, d *migrate.Loaded) error {
-	_, err := fmt.Fprintf(w, "stored    %s of %s, %s refused, %s without a TAB skipped\n",
-		counted(d.Stored, "record"), counted(d.Bytes, "byte"), grouped(d.Refused), counted(d.Skipped, "line"))
-	return err
+func newImportTSVCommand() *cobra.Command {
+	return newImportFileCommand(&cobra.Command{
+		Use:   "tsv FILE|-",
+		Short: "Store the records of a file of tab-separated values",
+		Long: `Store the records of a file with a line for each: key, TAB, value, LF, as 'futago export --format tsv' writes it and
+'tcrmgr importtsv' reads it. The key ends at the first TAB; lines without one are skipped and counted. With -
+the lines come from standard input.
+
+With --state FILE the command may be ended in any way and be run again with the same file: it goes on where it was, at
+most a second before.`,
+		Example: `  futago import tsv records.tsv
+  tcrmgr list -pv 10.0.0.9 | futago import tsv - --addr 10.0.0.1:11211`,
+	}, migrate.TSVLines)
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/tyrant"
 )
 
 // function is one of misc. It gets at least so many arguments; without an error its result is the reply.
@@ -48,6 +49,9 @@ var functions = map[string]function{
 	"vanish":     {0, Writes | Manages, func(c *Client, _ context.Context, _ [][]byte) ([][]byte, error) { return nil, c.Vanish() }},
 	"cacheclear": {0, Manages, func(*Client, context.Context, [][]byte) ([][]byte, error) { return nil, nil }},
 	"error":      {0, Reads, lastError},
+
+	tyrant.MiscImport: {1, Writes, importItems},
+	tyrant.MiscExport: {2, Reads, exportItems},
 }
 
 // MiscRights says what a function of misc does, and which of its arguments are keys that it touches; 0: there is none of this name.
@@ -65,6 +69,8 @@ func MiscRights(name string, args [][]byte) (r Rights, keys [][]byte) {
 		for i := 0; i+1 < len(args); i += 2 {
 			keys = append(keys, args[i])
 		}
+	case tyrant.MiscImport:
+		keys = tyrant.ItemKeys(args[min(1, len(args)):])
 	}
 	return f.rights, keys
 }
@@ -72,7 +78,7 @@ func MiscRights(name string, args [][]byte) (r Rights, keys [][]byte) {
 // IsWalk reports whether a function of misc may take long.
 func IsWalk(name string, args [][]byte) bool {
 	switch name {
-	case "regex", "range", "sync", "optimize", "defrag", "vanish":
+	case "regex", "range", "sync", "optimize", "defrag", "vanish", tyrant.MiscImport, tyrant.MiscExport:
 		return true
 	}
 	return len(args) > cursorStep

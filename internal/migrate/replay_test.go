@@ -1,10 +1,8 @@
 package migrate
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -111,38 +109,3 @@ func TestReplayDamage(t *testing.T) {
 		}
 	})
 }
-
-func TestTSV(t *testing.T) {
-	source, target := listen(t, ""), listen(t, "")
-	fill(source, 1000)
-	for key, value := range map[string]string{"empty": "", "a\tb": "1", "line": "a\nb", "nul": "\x00", "tab": "a\tb"} {
-		source.Do(tyrant.Request{Command: tyrant.Put, Key: []byte(key), Value: []byte(value)})
-	}
-	var text bytes.Buffer
-	done, err := Export(t.Context(), dialer(source), nil, &text, nil)
-	if err != nil || done.Records != 1001 || done.Unfit != 4 || done.Bytes != int64(text.Len()) || len(done.Keys) != 4 {
-		t.Fatalf("got %+v, %v", done, err)
-	}
-	text.WriteString("no field\n\nlast\tone")
-	loaded, err := Load(t.Context(), dialer(target), &text, nil)
-	if err != nil || loaded.Stored != 1002 || loaded.Skipped != 2 {
-		t.Fatalf("got %+v, %v", loaded, err)
-	}
-	for _, key := range []string{"a\tb", "line", "nul", "tab"} {
-		source.Do(tyrant.Request{Command: tyrant.Out, Key: []byte(key)})
-	}
-	source.Do(tyrant.Request{Command: tyrant.Put, Key: []byte("last"), Value: []byte("one")})
-	checkEqual(t, source, target)
-
-	text.Reset()
-	if done, err := Export(t.Context(), dialer(source), []byte("key\xff99"), &text, nil); err != nil || done.Records != 11 || strings.Count(text.String(), "\n") != 11 {
-		t.Errorf("by prefix: %+v, %v", done, err)
-	}
-	if _, err := Export(t.Context(), dialer(source), nil, failing{}, nil); !errors.Is(err, io.ErrShortWrite) {
-		t.Errorf("a full disk: got %v", err)
-	}
-}
-
-type failing struct{}
-
-func (failing) Write([]byte) (int, error) { return 0, io.ErrShortWrite }

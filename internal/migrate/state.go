@@ -43,6 +43,10 @@ type State struct {
 	Log tyrant.LogPosition `json:"log,omitzero"`
 	// Step is what was begun and may have been carried over in part, nil for nothing.
 	Step *Step `json:"step,omitempty"`
+
+	// Place is how far a transfer has come, in the words of its source, and Done what came of the records up to there.
+	Place string   `json:"place,omitempty"`
+	Done  *Summary `json:"done,omitempty"`
 }
 
 // Step is a part of a log, with what the target held before it of the keys whose value it changes.
