@@ -97,7 +97,7 @@ func TestDashboard(t *testing.T) {
 	b.waitText(t, "#confirm-title", "Sync the log of node 1?")
 	b.click(t, "#confirm-do")
 	b.waitText(t, "#action-result", "durable up to position")
-	b.waitText(t, "#events", "an operator's action action=sync")
+	b.waitText(t, "#events", "an operator's action audit=true action=sync")
 	b.click(t, "[data-act=drain]")
 	b.waitText(t, "#confirm-do", "Drain node 1")
 	b.click(t, "#confirm-do")

@@ -251,7 +251,8 @@ func testBackAtOnceWhenAllWereOut(t *testing.T) {
 func testClientGoneDoesNotCount(t *testing.T) {
 	a, b := newBackend(t, nil), newBackend(t, answers(200, "", "from b"))
 	a.set(a.hangs)
-	f := start(t, nil, a, b)
+	// Until then the short way does not see that the client is gone.
+	f := start(t, func(cfg *Config) { cfg.UpstreamTimeout = 3 * time.Second }, a, b)
 	for i := range 5 {
 		ctx, cancel := context.WithCancel(context.Background())
 		req, err := http.NewRequestWithContext(ctx, "GET", "http://"+f.Addr()+"/key", nil)

@@ -29,7 +29,7 @@ func (l *Log) Read(loc uint64) (record.Raw, error) {
 		}
 		return nil, &CorruptError{Segment: seg.name(), Offset: off, Err: errNoEntry}
 	}
-	if seg.buf == nil { // what was just appended is in memory
+	if seg.filled.Load() { // what was just appended is in memory
 		seg.fetchLarge(off)
 	}
 	e, err := seg.checked(l.sums, off, seg.size)

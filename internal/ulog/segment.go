@@ -28,6 +28,7 @@ type segment struct {
 	mapped  bool
 	buf     []byte       // anonymous memory of the segment's size while entries are appended; nil afterwards
 	written atomic.Int64 // handed to the OS; written under Log.flushMu
+	filled  atomic.Bool  // buf is given back, or there was none: readers look for data in the page cache
 
 	released int64 // bytes of buf given back, under Log.flushMu
 	synced   int64 // under Log.syncMu
@@ -83,6 +84,7 @@ func newSegment(fs vfs.FS, id uint64, kind uint16, size int64) (*segment, error)
 // openSegment opens a file for reading: mapped, or read into memory where it cannot be mapped.
 func openSegment(fs vfs.FS, id uint64, kind uint16) (*segment, error) {
 	s := &segment{id: id, kind: kind, slot: -1}
+	s.filled.Store(true)
 	f, err := fs.Open(s.name())
 	if err != nil {
 		return nil, fmt.Errorf("open segment %s: %w", s.name(), err)
@@ -135,6 +137,7 @@ func (s *segment) releaseBuffer(to int64) {
 		return
 	}
 	if to == s.size {
+		s.filled.Store(true)
 		unix.Munmap(s.buf)
 		s.buf = nil
 		return

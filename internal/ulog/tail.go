@@ -229,6 +229,7 @@ func (l *Log) reopen(seg *segment) error {
 		return fmt.Errorf("take %d bytes of memory: %w", seg.size, err)
 	}
 	seg.buf = buf
+	seg.filled.Store(false)
 	if !seg.mapped {
 		copy(buf, seg.data)
 		seg.data = buf
