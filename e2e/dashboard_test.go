@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -98,6 +99,12 @@ func TestDashboard(t *testing.T) {
 	b.click(t, "#confirm-do")
 	b.waitText(t, "#action-result", "durable up to position")
 	b.waitText(t, "#events", "an operator's action audit=true action=sync")
+	b.waitText(t, "#backup-note", "No backup")
+	b.click(t, "[data-act=backup]")
+	b.waitText(t, "#confirm-title", "Back up all that node 1 holds?")
+	b.click(t, "#confirm-do")
+	b.waitText(t, "#action-result", "Node 1: sent ")
+	b.waitText(t, "#backup-note", "Last backup: full")
 	b.click(t, "[data-act=drain]")
 	b.waitText(t, "#confirm-do", "Drain node 1")
 	b.click(t, "#confirm-do")
@@ -156,4 +163,26 @@ func (b *browser) checkThemes(t *testing.T) {
 	if looks["light"] == looks["dark"] {
 		t.Errorf("light and dark are both %s", looks["light"])
 	}
+}
+
+// TestDashboardLogin opens the dashboard of a node with users: without a login it shows nothing, with one it works.
+func TestDashboardLogin(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users")
+	addUser(t, file, "root", "sesame", "--rights=read,write,admin")
+	n := newNode(t, "A", 1, "--users="+file)
+	n.login = "root sesame"
+	n.start(t)
+	n.waitReady(t)
+	if status, body, err := httpGet(t.Context(), "http://"+n.admin+"/"); err != nil || status != 401 || strings.Contains(body, "<title>") {
+		t.Errorf("without a login: status %d, %v, %.100q", status, err, body)
+	}
+	b := openBrowser(t)
+	// The browser keeps what its user has typed once.
+	b.do(t, "log in", chromedp.EmulateViewport(1280, 900), chromedp.Navigate("http://root:sesame@"+n.admin+"/status"), chromedp.Navigate("http://"+n.admin+"/"))
+	b.waitText(t, "#this-node .pill", "ready")
+	b.waitText(t, "#live", "live")
+	b.click(t, "[data-act=sync]")
+	b.click(t, "#confirm-do")
+	b.waitText(t, "#action-result", "durable up to position")
+	b.waitText(t, "#events", "user=root")
 }

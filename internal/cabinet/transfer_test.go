@@ -115,12 +115,15 @@ func TestImportFault(t *testing.T) {
 	}
 	defer st.Close()
 	c := New(st, 1<<20).Client(new(Scratch))
+	for i := range 200 {
+		if err := c.Put(fmt.Append(nil, "large ", i), make([]byte, 256<<10)); err != nil && !errors.Is(err, store.ErrNoMemory) {
+			t.Fatal(err)
+		}
+	}
 	// The store looks at its memory now and then.
-	for full, large, deadline := false, make([]byte, 256<<10), time.Now().Add(time.Minute); !full; {
-		err := c.Put([]byte("large"), large)
-		full = errors.Is(err, store.ErrNoMemory)
-		if err != nil && !full || time.Now().After(deadline) {
-			t.Fatalf("fill the memory: %v", err)
+	for deadline := time.Now().Add(time.Minute); st.Stats().Refusal == ""; <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("200 values of 256 KiB do not fill 32 MiB")
 		}
 	}
 	outcomes := strings.Split(misc(c, tyrant.MiscImport, "set", "a", "1", "0", "0", "", "b", "2", "0", "0", ""), "|")

@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/futago/futago/internal/backup"
 	"github.com/futago/futago/internal/mirror"
 	"github.com/futago/futago/internal/replication"
 	"github.com/futago/futago/internal/server"
@@ -41,6 +42,7 @@ type Status struct {
 	Server          *server.Stats                `json:"server,omitempty"`
 	Memory          *MemoryStatus                `json:"memory,omitempty"` // absent where the kernel does not say
 	Disk            *DiskStatus                  `json:"disk,omitempty"`   // absent with data none
+	Backup          *backup.Last                 `json:"backup"`           // the last that was given whole since the start; null: none
 	Warnings        []Warning                    `json:"warnings"`         // what is wrong, the worst first
 	Events          []Event                      `json:"events"`           // newest last
 }
@@ -96,6 +98,9 @@ func (n *Node) Status() Status {
 	if h := n.store.Horizon(); h != 0 {
 		at := h.Time()
 		s.Horizon = &at
+	}
+	if last := n.backup.Last(); !last.Time.IsZero() {
+		s.Backup = &last
 	}
 	clients := n.server.Stats()
 	s.Server = &clients

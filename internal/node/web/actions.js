@@ -1,5 +1,5 @@
 // What operators may do here. Each action is confirmed by the name of the node that does it.
-import { $, put, setTone, act } from "./dom.js";
+import { $, put, setTone, act, fetchFile, size, moment } from "./dom.js";
 
 const actions = {
   drain: {
@@ -28,6 +28,13 @@ const actions = {
     button: (n) => "Sync node " + n,
     path: () => "/sync",
   },
+  backup: {
+    title: (n) => "Back up all that node " + n + " holds?",
+    text: () => "The browser keeps it as one file, which futago restore reads. Clients are served meanwhile. For many gigabytes, and on a schedule, use " +
+      "futago backup, which checks what it has written and takes only what changed.",
+    button: (n) => "Back up node " + n,
+    run: async (n) => "sent " + size(await fetchFile("/backup", "futago-" + new Date().toISOString().replace(/[-:]|\.\d+/g, "") + "-node" + n + "-full.fbk")),
+  },
 };
 
 let known = { node: 0, others: false };
@@ -45,6 +52,7 @@ export function showActions(s, othersReady) {
   document.querySelector("[data-act=undrain]").hidden = !drained;
   for (const b of document.querySelectorAll("[data-act]")) b.disabled = !s.store;
   for (const b of document.querySelectorAll("[data-act=verify]")) b.disabled = !s.peer;
+  put($("backup-note"), s.backup ? "Last backup: " + s.backup.kind + ", " + moment(s.backup.time) + "." : "No backup was taken of this node since its start.");
 }
 
 export function startActions(after) {
@@ -65,7 +73,7 @@ export function startActions(after) {
     dialog.close();
     say("Asking node " + known.node + " …", "");
     try {
-      say("Node " + known.node + ": " + await act(chosen.path(known.others)) + ".", "good");
+      say("Node " + known.node + ": " + await (chosen.run ? chosen.run(known.node) : act(chosen.path(known.others))) + ".", "good");
     } catch (e) {
       say("Node " + known.node + ": " + e.message + ".", "bad");
     }

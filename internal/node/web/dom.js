@@ -65,6 +65,19 @@ export async function act(path) {
   return text;
 }
 
+// fetchFile has the node make a file, and gives it to the browser to keep.
+export async function fetchFile(path, name) {
+  const reply = await fetch(path, { method: "POST", headers: { "Futago-Admin": "1" } });
+  if (!reply.ok) throw new Error((await reply.text()).trim() || "HTTP status " + reply.status);
+  const file = await reply.blob(); // an answer that is cut off is an error
+  const link = make("a");
+  link.href = URL.createObjectURL(file);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  return file.size;
+}
+
 /* Numbers and times */
 
 export function count(n) { return Math.round(n).toLocaleString("en-US"); }
