@@ -62,7 +62,9 @@ func scale(results []bench.ScaleResult) (string, error) {
 			for j, n := range sizes {
 				line.values[j] = typical(results, s, n, p.column) / p.scale
 			}
-			all = append(all, line)
+			if slices.Max(line.values) > 0 { // it was measured
+				all = append(all, line)
+			}
 		}
 		d.panel(left, top, half, height, p.title, p.unit, "records", places, all)
 		d.legend(left+60, top+height-14, 125, all)
