@@ -17,7 +17,8 @@ func TestUpgradeWithoutAnError(t *testing.T) {
 	l := startProxyLoad(t, proxy, 8)
 	l.more(t, 500)
 	for _, leaving := range p {
-		eventually(t, "the node is drained", 20*time.Second, func() bool { return drain(t, leaving) == http.StatusOK })
+		// Refused while the other node is not known to be ready.
+		eventually(t, "the node is drained", 20*time.Second, func() bool { return leaving.operate(t, "/drain") == http.StatusOK })
 		eventually(t, "the node has no clients", 20*time.Second, func() bool { return leaving.connections(t) == 0 })
 		gateway.requests(t, 200)
 		leaving.terminate(t)
@@ -33,20 +34,4 @@ func TestUpgradeWithoutAnError(t *testing.T) {
 	if n := l.unknown.Load(); n > 0 {
 		t.Errorf("%d increments have an unknown effect", n)
 	}
-}
-
-// drain sends the clients of a node away. While the other node is not known to be ready it is refused.
-func drain(t *testing.T, n *node) (status int) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+n.admin+"/drain", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Futago-Admin", "1")
-	resp, err := adminClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	return resp.StatusCode
 }

@@ -34,13 +34,13 @@ flags together. Nothing is opened but the file. Exit code 2 means that something
 	}
 	node, gateway := defaultServeConfig(), defaultGatewayConfig()
 	cmd := check("check", "a node", serveSettings(node), node.Node.Validate)
-	cmd.Example = `  futago config check --config /etc/futago.toml
-  FUTAGO_NODE=2 futago config check --config /etc/futago.toml`
+	cmd.Example = `  futago config check --config /etc/futago/futago.toml
+  FUTAGO_NODE=2 futago config check --config /etc/futago/futago.toml`
 	ofGateway := check("gateway", "a gateway", gatewaySettings(gateway), gateway.Gateway.Validate)
-	ofGateway.Example = `  futago config check gateway --config /etc/futago-gateway.toml`
+	ofGateway.Example = `  futago config check gateway --config /etc/futago/gateway.toml`
 	proxy := defaultProxyConfig()
 	ofProxy := check("proxy", "a proxy", proxySettings(proxy), proxy.Proxy.Validate)
-	ofProxy.Example = `  futago config check proxy --config /etc/futago-proxy.toml`
+	ofProxy.Example = `  futago config check proxy --config /etc/futago/proxy.toml`
 	cmd.AddCommand(ofGateway, ofProxy)
 	return cmd
 }
@@ -64,7 +64,7 @@ variable or flag. Secrets are not printed. The output is a configuration file it
 	}
 	node, gateway := defaultServeConfig(), defaultGatewayConfig()
 	cmd := show("show", "a node", serveSettings(node), node.Node.Validate)
-	cmd.Example = `  futago config show --config /etc/futago.toml
+	cmd.Example = `  futago config show --config /etc/futago/futago.toml
   futago config show --data none > futago.toml
   futago config show --json`
 	ofGateway := show("gateway", "a gateway", gatewaySettings(gateway), gateway.Gateway.Validate)
