@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net"
 	"strconv"
@@ -34,6 +35,8 @@ const (
 	memcachedLine = 8 << 10
 	// busyPause is how long it is waited while another one lists keys.
 	busyPause = time.Second
+	// listPasses bounds how often all keys are asked for.
+	listPasses = 10
 )
 
 // Read gives all records to the sink.
@@ -155,20 +158,41 @@ func (c *memcachedConn) items() (n int64, err error) {
 	}
 }
 
-// list sends all keys: by metadump, and where that is not known by mgdump.
-func (m *Memcached) list(ctx context.Context, pages chan<- [][]byte) error {
-	err := m.dump(ctx, "lru_crawler metadump all", "END", parseMetaDump, pages)
-	if !errors.Is(err, ErrNoList) {
-		return err
-	}
-	if second := m.dump(ctx, "lru_crawler mgdump all", "EN", parseMgDump, pages); !errors.Is(second, ErrNoList) {
-		return second
-	}
-	return err
+// keySet knows keys by their hashes: 8 bytes of each, and of ten million keys two are taken for one once in 300,000 sets.
+type keySet struct {
+	seed maphash.Seed
+	has  map[uint64]struct{}
 }
 
-// dump sends the keys of a list.
-func (m *Memcached) dump(ctx context.Context, command, end string, parse func(line []byte) ([]byte, error), pages chan<- [][]byte) error {
+// add reports whether the key is new.
+func (s *keySet) add(key []byte) bool {
+	before := len(s.has)
+	s.has[maphash.Bytes(s.seed, key)] = struct{}{}
+	return len(s.has) > before
+}
+
+// list sends all keys, each once. A memcached lists its queues one after another, and a record that moves from one to the other
+// meanwhile, as it does when it is read, may be in none of them or in two. So it is asked until it names no new key. (Its list by hash
+// table has no such gap, but can stop a memcached 1.6.18 for ever when the table grows.)
+func (m *Memcached) list(ctx context.Context, pages chan<- [][]byte) error {
+	seen := keySet{maphash.MakeSeed(), make(map[uint64]struct{})}
+	for range listPasses {
+		before := len(seen.has)
+		err := m.dump(ctx, "lru_crawler metadump all", "END", parseMetaDump, &seen, pages)
+		if errors.Is(err, ErrNoList) {
+			if second := m.dump(ctx, "lru_crawler mgdump all", "EN", parseMgDump, &seen, pages); !errors.Is(second, ErrNoList) {
+				err = second
+			}
+		}
+		if err != nil || len(seen.has) == before {
+			return err
+		}
+	}
+	return nil
+}
+
+// dump sends those keys of a list that are new.
+func (m *Memcached) dump(ctx context.Context, command, end string, parse func(line []byte) ([]byte, error), seen *keySet, pages chan<- [][]byte) error {
 	c, err := m.connect(ctx)
 	if err != nil {
 		return err
@@ -187,7 +211,10 @@ func (m *Memcached) dump(ctx context.Context, command, end string, parse func(li
 		case problem != nil:
 			return problem
 		}
-		if page = append(page, key); len(page) == batchKeys {
+		if seen.add(key) {
+			page = append(page, key)
+		}
+		if len(page) == batchKeys {
 			if err := send(ctx, pages, page); err != nil {
 				return err
 			}

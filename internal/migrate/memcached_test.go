@@ -100,6 +100,27 @@ func TestMemcached(t *testing.T) {
 	}
 }
 
+// TestMemcachedListsWithGaps has keys that move between queues while they are listed: they are missing in a list, or in it twice.
+func TestMemcachedListsWithGaps(t *testing.T) {
+	n := startNode(t, 0)
+	lists := []string{"key=a exp=-1\nkey=b exp=-1\nkey=a exp=-1\nEND\r\n", "key=b exp=-1\nkey=c exp=-1\nEND\r\n", "key=a exp=-1\nEND\r\n", "key=d exp=-1\nEND\r\n"}
+	asked := 0
+	m := fakeMemcached(t, func(line string) string {
+		switch {
+		case line == "stats":
+			return statsReply
+		case line == "lru_crawler metadump all":
+			asked++
+			return lists[asked-1]
+		}
+		return "VA 1 f0 t-1\r\nx\r\n"
+	})
+	done, err := brought(t, TransferConfig{Source: m, Target: n.dial})
+	if err != nil || done.Read != 3 || done.Stored != 3 || asked != 3 {
+		t.Errorf("after %d lists: got %+v, %v, want 3 lists, 3 records read and stored", asked, done, err)
+	}
+}
+
 func TestMemcachedFails(t *testing.T) {
 	for _, tt := range []struct {
 		dump, mg string
