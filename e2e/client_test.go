@@ -149,7 +149,7 @@ func testClientHang(t *testing.T, nodes [2]*clientNode) {
 }
 
 // clientTimeout is short so that the tests are; it must be long enough for a busy test machine.
-const clientTimeout = 500 * time.Millisecond
+const clientTimeout = time.Second
 
 // newNodeClient returns a client for both nodes that tells states, if not nil, of what it sees.
 func newNodeClient(t *testing.T, nodes [2]*clientNode, states chan string) *futago.Client {
@@ -258,15 +258,13 @@ func (l *clientLoad) stop(t *testing.T) time.Duration {
 func newClientMemcached(t *testing.T) *clientNode {
 	t.Helper()
 	program := findProgram(t, "memcached")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr := freeAddr(t, newHost())
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
 	n := &clientNode{addr: addr, command: func() *exec.Cmd {
-		args := []string{"-p", port, "-U", "0", "-l", "127.0.0.1"}
+		args := []string{"-p", port, "-U", "0", "-l", host}
 		if os.Getuid() == 0 {
 			args = append(args, "-u", "root")
 		}
@@ -289,7 +287,7 @@ func (n *clientNode) start(t *testing.T) {
 	n.exited = exited
 	cmd := n.cmd
 	go func() { cmd.Wait(); close(exited) }()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		if nc, err := net.Dial("tcp", n.addr); err == nil {
 			nc.Close()

@@ -26,7 +26,7 @@ type conn struct {
 }
 
 func dial(addr string) (*conn, error) {
-	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	c, err := net.DialTimeout("tcp", addr, replyLimit)
 	if err != nil {
 		return nil, err
 	}

@@ -119,7 +119,7 @@ func TestDashboard(t *testing.T) {
 	}
 	strain, killed := startStrain(t), time.Now()
 	b.waitText(t, other+".pill", "gone")
-	if took := time.Since(killed); took > 5*time.Second+strain() {
+	if took := time.Since(killed); took > 10*time.Second+strain() { // the browser is a busy machine of its own
 		t.Errorf("the page showed the dead node after %v, want seconds", took)
 	}
 	b.waitText(t, ".flow:first-child strong", "down")

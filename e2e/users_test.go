@@ -208,7 +208,7 @@ func TestWrongPasswordFlood(t *testing.T) {
 	eventually(t, "passwords are refused", 20*time.Second, func() bool { return tried.Load() > 20 })
 
 	// From another host a user that is not known yet gets in.
-	dialer := net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(newHost())}}
+	dialer := net.Dialer{Timeout: replyLimit, LocalAddr: &net.TCPAddr{IP: net.ParseIP(newHost())}}
 	raw, err := dialer.Dial("tcp", n.client)
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +221,7 @@ func TestWrongPasswordFlood(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second+probe.strain() {
 		t.Errorf("it took %v", took)
 	}
-	probe.stop(t, 50*time.Millisecond)
+	probe.stop(t, 250*time.Millisecond)
 	close(end)
 	flood.Wait()
 	n.terminate(t)
