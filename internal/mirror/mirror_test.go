@@ -78,7 +78,7 @@ func (s *side) follow(m *master, change func(*FollowerConfig)) (f *Follower, sto
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out: %s", what)

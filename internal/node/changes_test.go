@@ -172,7 +172,7 @@ func TestChangesEnd(t *testing.T) {
 	}
 	wait := func(why string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		select {
 		case err := <-ended:

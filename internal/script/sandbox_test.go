@@ -218,7 +218,7 @@ func FuzzDecode(f *testing.F) {
 		function matched(pattern, s) return s:find(pattern) end
 		function regex(pattern, s) return _regex(s, pattern, "<&>") end
 		function formatted(format, s) return format:format(s, 1, s) end
-	`, func(c *Config) { c.Timeout, c.MaxMemory = time.Second, 16<<20 })
+	`, func(c *Config) { c.Timeout, c.MaxMemory = 20*time.Second, 16<<20 })
 	f.Fuzz(func(t *testing.T, mode, s string) {
 		for _, name := range []string{"decode", "unpacked", "matched", "regex", "formatted"} {
 			if _, _, err := h.Call(context.Background(), name, []byte(mode), []byte(s), LockNone); errors.Is(err, ErrPanic) {

@@ -315,7 +315,7 @@ func TestBinaryRepliesWaitForTheGate(t *testing.T) {
 func TestBinaryRequestTimeout(t *testing.T) {
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
 		s := startServer(t, openStore(t, nil), func(c *Config) {
-			c.RequestTimeout = 500 * time.Millisecond
+			c.RequestTimeout = time.Second
 			carrier(c)
 		})
 		c := dial(t, s)

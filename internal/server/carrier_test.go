@@ -287,10 +287,10 @@ func TestTimeouts(t *testing.T) {
 		reply  string
 		why    counter
 	}{
-		{"first byte", func(c *Config) { c.FirstByteTimeout = 500 * time.Millisecond }, "", "", firstByteTimeouts},
-		{"half a line", func(c *Config) { c.RequestTimeout = 500 * time.Millisecond }, "version\r\nget a", "VERSION 0.1.0\r\n", requestTimeouts},
-		{"half a value", func(c *Config) { c.RequestTimeout = 500 * time.Millisecond }, "set a 0 0 1000000\r\nabc", "", requestTimeouts},
-		{"idle", func(c *Config) { c.IdleTimeout = 500 * time.Millisecond }, "version\r\n", "VERSION 0.1.0\r\n", idleKicks},
+		{"first byte", func(c *Config) { c.FirstByteTimeout = time.Second }, "", "", firstByteTimeouts},
+		{"half a line", func(c *Config) { c.RequestTimeout = time.Second }, "version\r\nget a", "VERSION 0.1.0\r\n", requestTimeouts},
+		{"half a value", func(c *Config) { c.RequestTimeout = time.Second }, "set a 0 0 1000000\r\nabc", "", requestTimeouts},
+		{"idle", func(c *Config) { c.IdleTimeout = time.Second }, "version\r\n", "VERSION 0.1.0\r\n", idleKicks},
 	}
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
 		for _, tt := range tests {

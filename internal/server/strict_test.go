@@ -43,7 +43,7 @@ func onStrictEnds(t *testing.T, test func(t *testing.T, e *strictEnd)) {
 			onCarriers(t, func(t *testing.T, carrier func(*Config)) {
 				timeout := time.Hour
 				if end == "silent" {
-					timeout = 100 * time.Millisecond
+					timeout = 2 * time.Second // goOn must confirm within it
 				}
 				e := &strictEnd{confirmed: end == "confirmed", closed: end == "closed"}
 				e.st, e.confirm = strictStore(t, timeout)

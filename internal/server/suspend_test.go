@@ -50,7 +50,7 @@ func TestSendAway(t *testing.T) {
 		if list, all := s.Clients(10); all != 1 || len(list) != 1 || list[0].Connections != 3 || list[0].Host != "127.0.0.1" {
 			t.Errorf("clients: got %+v and %d, want one machine with 3 connections", list, all)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		gone := make(chan struct{})
 		go func() { defer close(gone); s.SendAway(ctx) }()

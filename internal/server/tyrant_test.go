@@ -267,7 +267,7 @@ func TestTyrantCopyEndsWithTheDrain(t *testing.T) {
 		c := dial(t, s)
 		c.send(ask(tyrant.Request{Command: tyrant.Copy, Text: []byte("/x")}))
 		<-began
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Error(err)

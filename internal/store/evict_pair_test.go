@@ -67,7 +67,7 @@ func TestBothWriteAndEvict(t *testing.T) {
 		s.EndScan()
 		t.Logf("node %d: %+v", i+1, s.Stats())
 	}
-	for deadline := time.Now().Add(10 * time.Second); nodes[0].Memory() > memory || nodes[1].Memory() > memory; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); nodes[0].Memory() > memory || nodes[1].Memory() > memory; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("memory stays at %d and %d bytes", nodes[0].Memory(), nodes[1].Memory())
 		}

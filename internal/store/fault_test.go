@@ -21,7 +21,7 @@ import (
 // waitFor waits for what the store's own goroutines bring about.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain: %s", what)
 		}
@@ -45,7 +45,7 @@ func TestDiskErrorStopsWrites(t *testing.T) {
 				s := open(t, crashConfig(disk, policy))
 				wait := func(seq uint64) error {
 					s.Flush()
-					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					defer cancel()
 					return s.Wait(ctx, seq)
 				}

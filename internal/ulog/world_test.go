@@ -341,7 +341,7 @@ func seeds(t *testing.T, n uint64) []uint64 {
 // until waits for a condition that the log's own goroutines bring about.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(50 * time.Microsecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(50 * time.Microsecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain: %s", what)
 		}
