@@ -71,7 +71,7 @@ func testForeignClients(t *testing.T, clients []foreignClient) {
 func runForeignClients(t *testing.T, clients []foreignClient, addrs [2]string) {
 	for _, c := range clients {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // Go compiles its client
 			defer cancel()
 			args := append(append([]string(nil), c.command[1:]...), addrs[:]...)
 			cmd := exec.CommandContext(ctx, lookForeignProgram(t, c.command[0]), args...)

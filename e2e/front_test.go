@@ -195,7 +195,7 @@ func TestFrontOverKilledNode(t *testing.T) {
 func TestFrontOverFrozenNode(t *testing.T) {
 	for _, name := range []string{"gateway", "nginx shipped", "haproxy shipped"} {
 		t.Run(name, func(t *testing.T) {
-			strain, p := startStrain(t), startPair(t)
+			strain, p := startStrain(t), startPair(t, defaultAck)
 			p[0].setAll(t, names("count_key", 100), "1")
 			f := fronts[name](t, p)
 			f.requests(t, 100)

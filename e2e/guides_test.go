@@ -66,7 +66,7 @@ func TestClientGuides(t *testing.T) {
 	visits := 0
 	run := func(when string) {
 		for name, command := range programs {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // Go compiles its program
 			cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 			cmd.Dir = ".." // where Go finds the client's module
 			out, err := cmd.CombinedOutput()

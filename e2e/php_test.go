@@ -57,7 +57,7 @@ fwrite(STDOUT, json_encode(["calls" => $calls, "failed" => count($failed), "wron
 
 // phpMemcachedLoad is the same with the other extension. Its library gives up a server only after a call to it has
 // failed, and takes it out of its ring at a full second, so each call may be repeated, as its users do; a call fails when no
-// repetition within a little more than a second succeeds.
+// repetition within seconds succeeds, and what it took is judged by the longest call.
 const phpMemcachedLoad = `<?php
 error_reporting(0);
 $pool = new Memcached;
@@ -78,7 +78,7 @@ function call($name, ...$args) {
 	$begin = microtime(true);
 	for ($try = 1; ; $try++) {
 		$result = $pool->$name(...$args);
-		if ($pool->getResultCode() === Memcached::RES_SUCCESS || microtime(true) - $begin > 1.2) { break; }
+		if ($pool->getResultCode() === Memcached::RES_SUCCESS || microtime(true) - $begin > 5) { break; }
 		if ($try > 5) { usleep(10000); }
 	}
 	$longest = max($longest, microtime(true) - $begin);
@@ -266,7 +266,7 @@ func TestPHPOverFrozenNode(t *testing.T) {
 	for timeout, limit := range map[string]time.Duration{"0.5": time.Second, "default": 1500 * time.Millisecond} {
 		for i, name := range []string{"A", "B"} {
 			t.Run(fmt.Sprintf("timeout=%s/%s", timeout, name), func(t *testing.T) {
-				strain, p := startStrain(t), startPair(t)
+				strain, p := startStrain(t), startPair(t, defaultAck)
 				run := startPHP(t, phpLoad, timeout, p)
 				run.more(t, 10)
 				p[i].freeze(t)

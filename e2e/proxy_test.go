@@ -245,7 +245,7 @@ func TestProxyOverKilledNode(t *testing.T) {
 // A frozen primary costs nobody more than the timeout, and is used again only when it has caught up. What it had received
 // and not read before it froze it does not execute when it wakes.
 func TestProxyOverFrozenNode(t *testing.T) {
-	strain, p := startStrain(t), startPair(t, "--peer-timeout=1s")
+	strain, p := startStrain(t), startPair(t, "--peer-timeout=1s", defaultAck)
 	f := startPairProxy(t, p)
 	l := startProxyLoad(t, f, 4)
 	l.more(t, 500)

@@ -249,7 +249,7 @@ func TestSessionsOverKilledNode(t *testing.T) {
 }
 
 func testSessionsOverKilledNode(t *testing.T, setup sessionSetup) {
-	strain, p := startStrain(t), startPair(t)
+	strain, p := startStrain(t), startPair(t, defaultAck)
 	site := startSessionSite(t, setup.settings, p)
 	// A worker of PHP's web server takes connections that then wait behind a request that waits for a lock.
 	idle := startSessionSite(t, setup.settings, p)
