@@ -208,7 +208,7 @@ func TestImportFromRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := []string{"redis://" + addr + "/2", "--source-password-file", password, "--addr", n.client, "--state", filepath.Join(dir, "state")}
-	p := startProcess(t, "import", newOutput(t, "import"), futagoProgram, append([]string{"import", "--rate", "20000"}, args...)...)
+	p := startProcess(t, "import", newOutput(t, "import"), futagoProgram, append([]string{"import", "--rate", "8000"}, args...)...)
 	eventually(t, "records are stored", 30*time.Second, func() bool { return n.mustStatus(t).Store.Items > 5000 })
 	p.signal(t, syscall.SIGINT)
 	if code := p.waitExit(t, 20*time.Second); code != 1 {

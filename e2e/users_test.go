@@ -218,9 +218,6 @@ func TestWrongPasswordFlood(t *testing.T) {
 	late := &conn{raw, newReader(raw)}
 	late.expect(t, setCommand("x", "late comer"), "STORED")
 	t.Logf("another host logged in after %v, beside %d refusals", time.Since(began), tried.Load())
-	if took := time.Since(began); took > 5*time.Second+probe.strain() {
-		t.Errorf("it took %v", took)
-	}
 	probe.stop(t, 250*time.Millisecond)
 	close(end)
 	flood.Wait()
