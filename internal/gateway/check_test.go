@@ -85,7 +85,7 @@ func TestServiceIsBackWithinASecond(t *testing.T) {
 	}
 	f.waitState(0, "dead")
 	f.waitState(1, "dead")
-	if got := f.admin("/readyz"); got.status != 503 || !strings.HasPrefix(got.body, "down: none of 2 upstreams usable: 127.0.0.1:") || strings.Count(got.body, " dead, ") != 2 {
+	if got := f.admin("/readyz"); got.status != 503 || !strings.HasPrefix(got.body, "down: none of 2 upstreams usable: "+a.addr) || strings.Count(got.body, " dead, ") != 2 {
 		t.Errorf("/readyz with both dead: got %+v, want 503 and the reason", got)
 	}
 

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -76,9 +78,18 @@ func (b *backend) hangs(conn net.Conn, _ string) bool {
 	return false
 }
 
+// ownHost is a loopback address of this process alone, where the system has them all: nobody else takes the port of a backend that
+// is down, as clients and servers of other tests might at 127.0.0.1.
+func ownHost() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.%d.%d.1", 192+os.Getpid()>>8%60, os.Getpid()&0xff)
+}
+
 func newBackend(t testing.TB, a answer) *backend {
 	b := &backend{t: t, answer: a, options: answers(200, "", ""), done: make(chan struct{}), conns: make(map[net.Conn]bool)}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(ownHost(), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,11 +64,20 @@ type fakeNode struct {
 	wrong    int    // logins refused
 }
 
+// ownHost is a loopback address of this process alone, where the system has them all: nobody else takes the port of a node that
+// is down, as clients and servers of other tests might at 127.0.0.1.
+func ownHost() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.%d.%d.1", 192+os.Getpid()>>8%60, os.Getpid()&0xff)
+}
+
 func newFakeNode(t *testing.T) *fakeNode {
 	t.Helper()
 	n := &fakeNode{t: t, data: make(map[string]string), conns: make(map[net.Conn]bool), done: make(chan struct{})}
 	n.ready.Store(true)
-	n.start("127.0.0.1:0")
+	n.start(net.JoinHostPort(ownHost(), "0"))
 	n.admin = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if !n.ready.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
