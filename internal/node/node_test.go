@@ -48,7 +48,7 @@ func testConfig(t *testing.T, id int) Config {
 	c := DefaultConfig()
 	c.Listen, c.AdminListen, c.Data, c.Node = []string{"127.0.0.1:0"}, "127.0.0.1:0", t.TempDir(), id
 	c.SegmentSize, c.MinFree = 1<<20, 0
-	c.CatchupTimeout, c.PeerTimeout = 2*time.Second, 2*time.Second // above what a busy machine holds up
+	c.CatchupTimeout, c.PeerTimeout, c.AckTimeout = 2*time.Second, 2*time.Second, time.Second // above what a busy machine holds up
 	return c
 }
 

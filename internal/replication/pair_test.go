@@ -26,7 +26,7 @@ func TestPairFollowsEachOther(t *testing.T) {
 		}
 		lns[i] = ln
 		c := store.DefaultConfig()
-		c.FS, c.Node, c.AckPeer = vfs.Memory(), i+1, true
+		c.FS, c.Node, c.AckPeer, c.AckTimeout = vfs.Memory(), i+1, true, time.Minute
 		if sides[i].st, err = store.Open(c); err != nil {
 			t.Fatal(err)
 		}
