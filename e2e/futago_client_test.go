@@ -17,7 +17,7 @@ func TestClientOnFutago(t *testing.T) {
 			t.Cleanup(n.kill)
 			return n
 		}
-		p := newPair(t, "--log-level=error")
+		p := newPair(t, "--log-level=error", defaultAck)
 		var both [2]*clientNode
 		for i, n := range p {
 			both[i] = &clientNode{addr: n.client, command: func() *exec.Cmd { return exec.Command(futagoProgram, n.args()...) }}

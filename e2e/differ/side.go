@@ -18,7 +18,7 @@ const (
 	// is slower by chance differs once, and not each time.
 	patience = 250 * time.Millisecond
 	// endPatience is how long it may take to close a connection that the client has ended.
-	endPatience = 5 * time.Second
+	endPatience = 20 * time.Second
 	// cutPause makes it likely that a server reads what came so far.
 	cutPause = 100 * time.Microsecond
 	// maxCuts bounds the writes of a request.
