@@ -60,8 +60,12 @@ func TestForeignClientsThroughProxy(t *testing.T) {
 }
 
 func testForeignClients(t *testing.T, clients []foreignClient) {
-	t.Run("memcached", func(t *testing.T) { runForeignClients(t, clients, startTwoDoorMemcached(t)) })
+	t.Run("memcached", func(t *testing.T) {
+		t.Parallel()
+		runForeignClients(t, clients, startTwoDoorMemcached(t))
+	})
 	t.Run("pair", func(t *testing.T) {
+		t.Parallel()
 		p := startPair(t)
 		runForeignClients(t, clients, [2]string{p[0].client, p[1].client})
 	})

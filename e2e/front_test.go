@@ -177,6 +177,7 @@ func (f *front) requests(t *testing.T, n int) time.Duration {
 func TestFrontOverKilledNode(t *testing.T) {
 	for name, start := range fronts {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits for starts most of the time
 			p := startPair(t)
 			p[0].setAll(t, names("count_key", 100), "1")
 			f := start(t, p)
