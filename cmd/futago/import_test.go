@@ -128,7 +128,7 @@ func TestImportKilled(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	args := []string{"tyrant://" + source.Addr, "--addr", target, "--state", filepath.Join(t.TempDir(), "state")}
 	for _, reads := range []int{1, 20, 50, 90, 120, 200, 30} { // the copy takes about 80
-		before, deadline := source.Count(tyrant.MGet), time.Now().Add(3 * time.Minute)
+		before, deadline := source.Count(tyrant.MGet), time.Now().Add(3*time.Minute)
 		p := startImport(t, args...)
 		for source.Count(tyrant.MGet) < before+reads {
 			changeSource(source, r)

@@ -59,6 +59,7 @@ type fakeNode struct {
 	conduct  conduct
 	only     string // the command that conduct is about; "" means all but version and mn
 	seen     []string
+	answers  int // requests after which it hangs; 0 for no such number
 	noMeta   bool
 	login    string // user and password, with a space between; "" asks for none
 	wrong    int    // logins refused
@@ -132,6 +133,13 @@ func (n *fakeNode) behave(c conduct, only string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.conduct, n.only = c, only
+}
+
+// hangAfter lets the node answer so many requests and hang then.
+func (n *fakeNode) hangAfter(answers int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.answers = answers
 }
 
 func (n *fakeNode) plods() bool {
@@ -263,6 +271,8 @@ func (n *fakeNode) answer(words []string, data string) (reply string, ok bool) {
 	c := n.conduct
 	if words[0] == "version" || words[0] == "mn" || n.only != "" && n.only != words[0] {
 		c = serve
+	} else if n.answers > 0 && len(n.seen) >= n.answers {
+		c = hang
 	}
 	if c == hang {
 		n.mu.Unlock()
