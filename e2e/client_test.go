@@ -172,7 +172,7 @@ func newNodeClient(t *testing.T, nodes [2]*clientNode, states chan string) *futa
 
 func await(t *testing.T, states <-chan string, want string) {
 	t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case got := <-states:
@@ -180,7 +180,7 @@ func await(t *testing.T, states <-chan string, want string) {
 				return
 			}
 		case <-timeout:
-			t.Fatalf("waited 30 s for %q", want)
+			t.Fatalf("waited a minute for %q", want)
 		}
 	}
 }

@@ -47,7 +47,7 @@ if [ "$mode" = text ] && [ "${STATS-}" != proxy ]; then
 	for key in k1 k2 k3; do cp small "$key"; done
 	yes memccp $one k1 k2 k3
 	listed=
-	for _ in 1 2 3 4 5 6 7 8 9 10; do # memcached lists a new key only after a while
+	for _ in $(seq 30); do # memcached lists a new key only after a while
 		yes memcdump $one >keys
 		if grep '^k[123]$' keys | sort -u | cmp -s - want; then listed=1; break; fi
 		sleep 1

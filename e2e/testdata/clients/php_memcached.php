@@ -154,7 +154,7 @@ same("read behind a silent delete", $silent->get("d-silent-gone"), false);
 // binary protocol, and of the proxy, nobody can ask.
 $one->set("d-listed", 1); $other->set("d-listed-too", "x");
 $lists = !$binary && getenv("STATS") !== "proxy";
-for ($tries = 0; $tries < 10; $tries++) {
+for ($tries = 0; $tries < 30; $tries++) {
 	$keys = $one->getAllKeys();
 	if (!$lists || count(array_intersect(["d-listed", "d-listed-too"], $keys ?: [])) === 2) { break; }
 	sleep(1);
