@@ -45,6 +45,8 @@ var layers = map[string]layer{
 	"internal/tyrant":   {level: 0},
 	"internal/gateway":  {level: 0},
 
+	"internal/permit": {level: 1, may: []string{"internal/memcache", "internal/users"}},
+
 	"internal/tyrant/tyranttest": {level: 1, may: []string{"internal/tyrant"}},
 
 	"internal/record": {level: 1, may: []string{"internal/hlc"}},
@@ -69,7 +71,7 @@ var layers = map[string]layer{
 
 	"internal/node":  {level: 6},
 	"internal/bench": {level: 6, may: []string{".", "internal/memcache", "internal/tyrant"}},
-	"internal/proxy": {level: 6, may: []string{".", "internal/access", "internal/access/accesstest", "internal/addr", "internal/front", "internal/profile", "internal/memcache", "internal/tyrant"}},
+	"internal/proxy": {level: 6, may: []string{".", "internal/access", "internal/access/accesstest", "internal/addr", "internal/front", "internal/profile", "internal/memcache", "internal/permit", "internal/tyrant", "internal/users"}},
 
 	"cmd/futago": {level: 7},
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/permit"
 	"github.com/futago/futago/internal/store"
 	"github.com/futago/futago/internal/users"
 )
@@ -49,9 +50,9 @@ func (s *session) executeBinary(w *worker) {
 		s.refusePacket(w)
 		return
 	}
-	if w.srv.cfg.Users != nil && !s.bin.Locked && !s.permittedBinary(w) || w.srv.cfg.Mask != 0 && w.srv.masksBinary(r) {
+	if w.srv.cfg.Users != nil && !s.bin.Locked && !permit.Binary(s.user, r) || w.srv.cfg.Mask != 0 && w.srv.masksBinary(r) {
 		w.tally[cmdDenied]++
-		s.out = memcache.AppendBinaryError(s.out, r.Echo, statusDenied, binaryDenied)
+		s.out = memcache.AppendBinaryError(s.out, r.Echo, permit.StatusDenied, permit.BinaryDenied)
 		return
 	}
 	switch r.Op {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/permit"
 	"github.com/futago/futago/internal/tyrant"
 )
 
@@ -173,7 +174,7 @@ func TestMaskInEveryProtocol(t *testing.T) {
 			t.Errorf("get: %d", status)
 		}
 		binary.send(setPacket(0x01, 1, "k", "v") + noopPacket(2))
-		binary.expectReplies(`set 1 0x4 "`+binaryDenied+`"`, `noop 2 0x0 ""`)
+		binary.expectReplies(`set 1 0x4 "`+permit.BinaryDenied+`"`, `noop 2 0x0 ""`)
 	})
 }
 

@@ -3,15 +3,12 @@ package server
 import (
 	"bytes"
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/permit"
 	"github.com/futago/futago/internal/users"
 )
-
-// replyDenied answers a command that the user may not run.
-const replyDenied = "CLIENT_ERROR permission denied\r\n"
 
 // slow is the part of a command that must not run in a loop. The carrier runs it in a goroutine, with a context that ends
 // with the server, and then what it returns as the session again. Until then the session executes nothing.
@@ -47,14 +44,7 @@ func (s *session) authenticateText(w *worker) bool {
 
 // textLogin answers an authentication.
 func (s *session) textLogin(_ *worker, err error) {
-	switch {
-	case err == nil:
-		s.out = append(s.out, memcache.ReplyStored...)
-	case errors.Is(err, users.ErrWrong):
-		s.out = append(s.out, memcache.ReplyAuthFailure...)
-	default:
-		s.out = append(s.out, faultLine(err)...)
-	}
+	s.out = permit.AppendLogin(s.out, err)
 }
 
 // login looks at a name and a password and calls answer with nil, users.ErrWrong or another error. It returns false when

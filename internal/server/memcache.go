@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/permit"
 	"github.com/futago/futago/internal/store"
 )
 
@@ -25,9 +26,9 @@ func (s *session) execute(w *worker, start int) bool {
 		if s.user == nil {
 			return s.authenticateText(w)
 		}
-		if !s.permitted(w) {
+		if !permit.Text(s.user, r) {
 			w.tally[cmdDenied]++
-			s.reply(r, replyDenied)
+			s.reply(r, permit.ReplyDenied)
 			return true
 		}
 	}

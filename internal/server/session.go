@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/permit"
 	"github.com/futago/futago/internal/users"
 )
 
@@ -46,7 +47,7 @@ type session struct {
 	leaving bool // net/http takes the connection over, with the input that is left, once all replies have left
 	closing bool // nothing more is to be executed; close once the replies have left
 
-	challenged bool // SASL has begun without data
+	sasl permit.SASL
 }
 
 // speak decides the protocol of the conversation.

@@ -69,6 +69,12 @@ type User struct {
 // Has reports whether the user has all these rights.
 func (u *User) Has(rights Rights) bool { return u.Rights&rights == rights }
 
+// May is the one place that decides what a user may do: it must have all the rights, and be allowed to touch key where there is
+// one. Nobody, nil, may do nothing.
+func (u *User) May(rights Rights, key []byte) bool {
+	return u != nil && u.Has(rights) && (key == nil || u.Reaches(key))
+}
+
 // Reaches reports whether the user may touch key at all.
 func (u *User) Reaches(key []byte) bool {
 	if len(u.Prefixes) == 0 {
