@@ -313,3 +313,83 @@ func TestProxyToUsers(t *testing.T) {
 		}
 	}
 }
+
+// A proxy with users of its own in front of a pair with users: the tools, PHP by SASL, rights, prefixes, and changes while it runs.
+func TestProxyWithUsers(t *testing.T) {
+	dir := t.TempDir()
+	nodes, file, own := filepath.Join(dir, "nodes"), filepath.Join(dir, "users"), filepath.Join(dir, "own")
+	addUser(t, nodes, "proxy", "of the pair", "--rights", "read,write,admin")
+	addUser(t, file, "shop", "sesame", "--prefix", "shop:")
+	addUser(t, file, "reader", "glasses", "--rights", "read")
+	addUser(t, file, "root", "toor", "--rights", "read,write,admin")
+	if err := os.WriteFile(own, []byte("proxy:of the pair\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := newPair(t, "--users="+nodes)
+	for _, n := range p {
+		n.login = "proxy of the pair"
+	}
+	startAll(t, p)
+	f := startPairProxy(t, p, "--users="+file, "--upstream-user-file="+own)
+	c := func() *conn {
+		t.Helper()
+		c, err := dial(f.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	shop, reader, root := c(), c(), c()
+	shop.expect(t, "get shop:a\r\n", "CLIENT_ERROR unauthenticated")
+	shop.expect(t, setCommand("x", "proxy of the pair"), "CLIENT_ERROR authentication failure") // a user of the nodes alone
+	shop.expect(t, setCommand("x", "shop sesame"), "STORED")
+	reader.expect(t, setCommand("x", "reader glasses"), "STORED")
+	root.expect(t, setCommand("x", "root toor"), "STORED")
+	shop.set(t, "shop:a", "1")
+	root.set(t, "other", "2")
+	for _, text := range []string{"get shop:a other\r\n", setCommand("other", "3"), "ms b3RoZXI= 1 b\r\n3\r\n", "md other\r\n", "flush_all\r\n"} {
+		shop.expect(t, text, "CLIENT_ERROR permission denied")
+	}
+	reader.expect(t, setCommand("shop:a", "3"), "CLIENT_ERROR permission denied")
+	reader.expect(t, "mg other\r\n", "HD")
+
+	tool := func(user, password string, args ...string) (string, int) {
+		t.Helper()
+		cmd := exec.Command(futagoProgram, args...)
+		cmd.Env = append(os.Environ(), "FUTAGO_ADDR="+f.addr, "FUTAGO_USER="+user, "FUTAGO_PASSWORD="+password)
+		out, _ := cmd.CombinedOutput()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	if out, code := tool("shop", "sesame", "get", "shop:a"); code != 0 || out != "1" {
+		t.Errorf("futago get: code %d, %q", code, out)
+	}
+	if out, code := tool("shop", "bad", "get", "shop:a"); code != 1 || !strings.Contains(out, "authentication failure") {
+		t.Errorf("futago get with a wrong password: code %d, %q", code, out)
+	}
+	php := `$m = new Memcached; $m->setOption(Memcached::OPT_BINARY_PROTOCOL, true); $m->setSaslAuthData("shop", $argv[2]); [$host, $port] = explode(":", $argv[1]);
+		$m->addServer($host, (int)$port); echo json_encode([$m->get("shop:a"), $m->set("shop:b", "8"), $m->set("other", "8"), $m->get("other")]);`
+	if out, err := exec.Command(findProgram(t, "php"), "-r", php, "--", f.addr, "sesame").CombinedOutput(); string(out) != `["1",true,false,false]` {
+		t.Errorf("php: %v, %s", err, out)
+	}
+	if out, err := exec.Command(findProgram(t, "php"), "-r", php, "--", f.addr, "bad").CombinedOutput(); string(out) != `[false,false,false,false]` {
+		t.Errorf("php with a wrong password: %v, %s", err, out)
+	}
+	root.expect(t, "get other\r\n", "VALUE other 0 1")
+
+	if out, err := exec.Command(futagoProgram, "users", "remove", file, "shop").CombinedOutput(); err != nil {
+		t.Fatalf("remove user: %v: %s", err, out)
+	}
+	f.proc.signal(t, syscall.SIGHUP)
+	eventually(t, "who was removed is out", 10*time.Second, func() bool {
+		line, err := shop.do("get shop:none\r\n")
+		return err == nil && line == "CLIENT_ERROR unauthenticated"
+	})
+	reader.expect(t, "get none\r\n", "END")
+
+	// An address that strangers reach needs users, or the word.
+	out, err := exec.Command(futagoProgram, "proxy", "--listen=:0", "--admin-listen=none", "--upstream="+p[0].client).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "strangers may reach it") || !strings.Contains(string(out), "set users") {
+		t.Errorf("an open address: got %v, %s", err, out)
+	}
+}

@@ -40,6 +40,7 @@ func proxySettings(c *proxyConfig) *settings {
 
 	s.add("listen", textValue(&p.Listen), "serve memcached clients at `ADDR`[,tls|tls=mutual]: host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 takes a free one")
 	s.add("admin-listen", textValue(&p.AdminListen), "serve /healthz /readyz /metrics /status at `ADDR`[,tls|tls=mutual], or none")
+	s.add("users", textValue(&p.Access.Users), "let only the users in this `FILE` use --listen, with their rights and prefixes; futago users makes it, SIGHUP reads it again")
 	addAccessSettings(s, &p.Access)
 	addProfileSettings(s, &p.Profile)
 	s.add("upstream", upstreamsValue(&p.Upstreams, proxy.ParseUpstream), "pass requests to `ADDR`[,check=ADDR][,weight=1]; check= is a node's admin address, with https:// before it where that has TLS")
@@ -78,12 +79,15 @@ writes that may be repeated. Of an add, an increment or the like that was sent a
 learns 'SERVER_ERROR effect unknown'. An upstream is used again when check=, a node's admin address, answers
 GET /readyz and the client port a version command; without check= the latter alone.
 
-Whoever reaches --listen acts as the user of --upstream-user-file, so at an address that strangers reach it
-wants tls=mutual or --allow-open clients. SIGHUP reads certificates and --admin-users again.`,
+Without --users whoever reaches --listen acts as the user of --upstream-user-file. With it clients log in as
+at a node (text: a first set with NAME PASSWORD; binary: SASL PLAIN), and the proxy judges each command by the
+rights and prefixes of its user. An address that strangers reach wants --users, tls=mutual or --allow-open
+clients. SIGHUP reads certificates, --users and --admin-users again.`,
 		Example: `  futago proxy --upstream 10.0.0.1:11211,check=10.0.0.1:11280 --upstream 10.0.0.2:11211,check=10.0.0.2:11280
   futago proxy --listen unix:/run/futago-proxy/clients --timeout 300ms --upstream a:11211 --upstream b:11211
   futago proxy --choice consistent --upstream a:11211,weight=2 --upstream b:11211
   futago proxy --upstream-user-file /etc/futago/proxy-user --upstream-tls-ca ca.pem --upstream a:11213 --upstream b:11213
+  futago proxy --listen 10.0.0.9:11211 --users /etc/futago/users --upstream a:11211 --upstream b:11211
   curl http://127.0.0.1:11283/status`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/futago/futago/internal/access"
@@ -20,6 +21,8 @@ import (
 type AccessConfig struct {
 	// TLS are the files for addresses with the option tls; the zero value where none has it.
 	TLS access.TLSFiles
+	// Users is the file of users that may use the address for clients; empty lets everybody who reaches it.
+	Users string
 	// AdminUsers is the file of users that may use the operators' address; empty lets everybody who reaches it.
 	AdminUsers string
 	// MetricsOpen serves /metrics to everybody where AdminUsers says who may come.
@@ -72,8 +75,8 @@ func (c *AccessConfig) Problems(listen, adminListen string, publicClients bool) 
 	}
 	errs = append(errs, c.tlsProblems(clients != noTLS || operators != noTLS, clients == mutualTLS || operators == mutualTLS)...)
 	errs = append(errs, access.OpenProblems(c.AllowOpen)...)
-	if clients != mutualTLS && !publicClients {
-		errs = append(errs, access.Unguarded("listen", listen, "tls=mutual behind it", access.OpenClients, c.AllowOpen))
+	if clients != mutualTLS && c.Users == "" && !publicClients {
+		errs = append(errs, access.Unguarded("listen", listen, "users, or tls=mutual behind it", access.OpenClients, c.AllowOpen))
 	}
 	if AdminOn(adminListen) && operators != mutualTLS && c.AdminUsers == "" {
 		errs = append(errs, access.Unguarded("admin-listen", adminListen, "admin-users, or tls=mutual behind it", access.OpenAdmin, c.AllowOpen))
@@ -101,6 +104,7 @@ type Access struct {
 	log   *slog.Logger
 	tls   *access.TLS // nil: no address has the option
 	audit *access.Audit
+	users *users.Users // of the address for clients; nil: everybody may come
 	login access.Login
 }
 
@@ -111,7 +115,14 @@ func (c *AccessConfig) Open(logger *slog.Logger) (_ *Access, err error) {
 		return nil, err
 	}
 	a.login.Audit, a.login.MetricsOpen = a.audit, c.MetricsOpen
-	if c.AdminUsers != "" {
+	if c.Users != "" {
+		a.users, err = users.Open(c.Users, logger)
+	}
+	switch {
+	case err != nil || c.AdminUsers == "":
+	case c.AdminUsers == c.Users:
+		a.login.Users = a.users // so that guesses at both addresses count together
+	default:
 		a.login.Users, err = users.Open(c.AdminUsers, logger)
 	}
 	if err == nil && c.TLS.Cert != "" {
@@ -123,12 +134,26 @@ func (c *AccessConfig) Open(logger *slog.Logger) (_ *Access, err error) {
 	return a, nil
 }
 
+// Users are those of the address for clients; nil where everybody may come.
+func (a *Access) Users() *users.Users { return a.users }
+
+// files returns the files of users that are open, each once.
+func (a *Access) files() (all []*users.Users) {
+	for _, u := range []*users.Users{a.users, a.login.Users} {
+		if u != nil && !slices.Contains(all, u) {
+			all = append(all, u)
+		}
+	}
+	return all
+}
+
 // Collectors are the metrics of the users.
 func (a *Access) Collectors() []prometheus.Collector {
-	if a.login.Users == nil {
+	all := a.files()
+	if len(all) == 0 {
 		return nil
 	}
-	return []prometheus.Collector{a.login.Users}
+	return []prometheus.Collector{users.Sum(all)}
 }
 
 // Guard lets only those pass to the operators' pages who may.
@@ -159,8 +184,8 @@ func (a *Access) ListenAdmin(text string) (net.Listener, error) {
 
 // Reload reads the files again. What is wrong is logged, and stays what it was.
 func (a *Access) Reload() {
-	if a.login.Users != nil {
-		if err := a.login.Users.Reload(); err != nil {
+	for _, u := range a.files() {
+		if err := u.Reload(); err != nil {
 			a.log.Error("users stay what they were", "err", err)
 		}
 	}

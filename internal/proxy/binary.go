@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/permit"
+	"github.com/futago/futago/internal/users"
 )
 
 const (
@@ -31,13 +33,15 @@ func (c *client) decodeBinary(b []byte) bool {
 		c.read += n
 		return true
 	}
+	d.Locked = c.locked()
 	n, need, err := d.Decode(b, r)
 	if err != nil {
 		c.read += n
 		c.need = max(need, binaryHeader)
 		return false
 	}
-	if r.Op == memcache.OpcodeFlush && r.Status == memcache.BinaryOK && len(c.calls) > 0 {
+	alone := r.Op == memcache.OpcodeFlush || isLogin(r.Op)
+	if alone && r.Status == memcache.BinaryOK && len(c.calls) > 0 {
 		c.stop = true // what came before must be done first; then the frame is decoded again
 		return false
 	}
@@ -46,6 +50,9 @@ func (c *client) decodeBinary(b []byte) bool {
 	switch {
 	case r.Close || r.Status != memcache.BinaryOK:
 		c.refuseFrame(r)
+	case c.users != nil && !d.Locked && !permit.Binary(c.user, r):
+		k := c.add()
+		k.reply = memcache.AppendBinaryError(k.reply, r.Echo, permit.StatusDenied, permit.BinaryDenied)
 	case passes(r.Op):
 		c.frame(r, b[:n])
 	default:
@@ -90,7 +97,7 @@ func safeBinary(r *memcache.BinaryRequest) bool {
 
 // refuseFrame answers what is no valid command. It never reaches an upstream, which would close the shared connection.
 func (c *client) refuseFrame(r *memcache.BinaryRequest) {
-	if r.Drop {
+	if r.Drop && (c.users == nil || c.user.May(users.Write, r.Key)) {
 		// A value too large must not leave the old one readable.
 		at := len(c.enc)
 		c.enc = appendFrame(c.enc, memcache.OpcodeDelete, string(r.Key), "")
@@ -105,7 +112,7 @@ func (c *client) refuseFrame(r *memcache.BinaryRequest) {
 	c.closing = r.Close
 }
 
-// ownBinary answers what is no matter of an upstream. The proxy has no users, so it does not know SASL.
+// ownBinary answers what is no matter of an upstream.
 func (c *client) ownBinary(r *memcache.BinaryRequest) {
 	c.closing = r.Op == memcache.OpcodeQuit
 	if r.Quiet {
@@ -125,7 +132,7 @@ func (c *client) ownBinary(r *memcache.BinaryRequest) {
 		c.p.eachStat(string(r.Key), func(name, value string) { k.reply = memcache.AppendBinaryText(k.reply, r.Echo, name, value) })
 		k.reply = memcache.AppendBinaryDone(k.reply, r.Echo, 0)
 	default:
-		k.reply = memcache.AppendBinaryError(k.reply, r.Echo, memcache.BinaryUnknown, "")
+		k.reply = c.authenticate(k.reply, r)
 	}
 }
 

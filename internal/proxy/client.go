@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/permit"
+	"github.com/futago/futago/internal/users"
 )
 
 const (
@@ -46,6 +48,11 @@ type client struct {
 	decoder memcache.Decoder
 	request memcache.Request
 
+	users *users.Users // nil: everybody may do everything
+	host  string       // where the client comes from, as users take it; "" without users
+	user  *users.User  // nil: the client must authenticate, where there are users
+	sasl  permit.SASL
+
 	binaryDecoder memcache.BinaryDecoder
 	binaryRequest memcache.BinaryRequest
 
@@ -68,6 +75,9 @@ func newClient(p *Proxy, nc net.Conn, number uint64) *client {
 		decoder: memcache.Decoder{MaxValue: p.cfg.MaxValue}, binaryDecoder: memcache.BinaryDecoder{MaxValue: p.cfg.MaxValue}, links: make([]*link, len(p.upstreams)), limit: firstCalls,
 	}
 	c.round.wake = make(chan struct{}, 1)
+	if c.users = p.guard.Users(); c.users != nil && nc != nil {
+		c.host = p.hostOf(nc)
+	}
 	return c
 }
 

@@ -43,8 +43,8 @@ type Config struct {
 	// Choice is ChoosePrimary or ChooseConsistent.
 	Choice string
 
-	// User and Password authenticate at upstreams that ask for it, with both protocols. The proxy's own port has no users:
-	// who reaches it acts as this user. An empty User has none.
+	// User and Password authenticate at upstreams that ask for it, with both protocols: there all clients are this user. An
+	// empty User has none.
 	User, Password string
 	// TLS is spoken with upstreams; nil speaks plain. CheckTLS is for checks whose address begins with https://.
 	TLS, CheckTLS *access.ClientTLS

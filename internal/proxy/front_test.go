@@ -98,9 +98,19 @@ func FuzzFront(f *testing.F) {
 	}
 	plain := offlineProxy(f, nil)
 	spread := offlineProxy(f, func(c *Config) { c.Choice = ChooseConsistent })
+	change, _ := withUsers(f, "foo")
+	guarded := offlineProxy(f, change)
 	f.Fuzz(func(t *testing.T, input []byte, step uint8) {
 		if len(input) > 2000 {
 			return // the limit of a line depends on how it comes, as in memcached
+		}
+		locked := newClient(guarded, nil, 0)
+		locked.in, locked.have = append([]byte(nil), input...), len(input)
+		locked.decode()
+		for i := range locked.calls {
+			if k := &locked.calls[i]; locked.user == nil && k.shape != shapeLocal {
+				t.Fatalf("a client that has not authenticated sends %q to a node", k.appendTo(nil))
+			}
 		}
 		for _, p := range []*Proxy{plain, spread} {
 			whole, closedWhole := frontCalls(p, input, func(left int) int { return left })

@@ -429,6 +429,14 @@ func runProxy(t *testing.T, change func(*Config), nodes ...*fakeNode) *testProxy
 	return &testProxy{Proxy: p, t: t, stop: stop}
 }
 
+// metrics is the page of /metrics.
+func (p *testProxy) metrics() string {
+	p.t.Helper()
+	w := httptest.NewRecorder()
+	p.AdminHandler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return w.Body.String()
+}
+
 // waitUp waits until so many upstreams are up.
 func (p *testProxy) waitUp(want int) {
 	p.t.Helper()

@@ -17,7 +17,7 @@ func (p *Proxy) register() (err error) {
 	for _, u := range p.upstreams {
 		u.latency = latency.WithLabelValues(u.Addr)
 	}
-	p.gatherer, err = front.Register(p.cfg.Registerer, latency, &collector{p})
+	p.gatherer, err = front.Register(p.cfg.Registerer, append(p.guard.Collectors(), latency, &collector{p})...)
 	return err
 }
 

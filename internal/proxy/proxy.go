@@ -30,6 +30,8 @@ type Proxy struct {
 	guard     *front.Access
 	up        atomic.Uint64 // the set of upstreams that requests go to, by number
 	gatherer  prometheus.Gatherer
+	logins    context.Context // ends when passwords are no longer looked at
+	endLogins context.CancelFunc
 	started   time.Time
 	running   atomic.Bool
 	draining  atomic.Bool
@@ -57,6 +59,7 @@ func New(cfg Config) (*Proxy, error) {
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
+	p.logins, p.endLogins = context.WithCancel(context.Background())
 	var err error
 	if p.selector, err = cfg.selector(); err != nil {
 		return nil, err
@@ -300,10 +303,12 @@ func (p *Proxy) drain() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.log.Warn("requests cut at shutdown", "clients", len(p.clients))
+		p.endLogins()
 		for nc := range p.clients {
 			nc.Close()
 		}
 	})
 	p.serving.Wait()
 	cut.Stop()
+	p.endLogins()
 }

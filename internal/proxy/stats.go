@@ -30,6 +30,12 @@ func (p *Proxy) eachStat(arg string, fn func(name, value string)) {
 		num("maxconns", uint64(p.cfg.MaxConns))
 		num("item_size_max", uint64(p.cfg.MaxValue))
 		fn("choice", p.cfg.Choice)
+		users := "no"
+		if p.guard.Users() != nil {
+			users = "yes"
+		}
+		fn("auth_enabled_sasl", users)
+		fn("auth_enabled_ascii", users)
 		return
 	default:
 		return

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/permit"
 )
 
 // decodeText makes calls of the request at the front of b. false: it is not complete, or the connection ends.
@@ -14,6 +15,9 @@ func (c *client) decodeText(b []byte) bool {
 		c.decoder.Decode(b[:n], r)
 		c.read += n
 		return true
+	}
+	if c.locked() {
+		return c.decodeLogin(b)
 	}
 	n, need, err := c.decoder.Decode(b, r)
 	if err != nil {
@@ -31,6 +35,12 @@ func (c *client) decodeText(b []byte) bool {
 		// memcached 1.6.18 takes it for the end of the line, and the data behind it for commands.
 		if !r.Noreply {
 			c.say(memcache.ReplyBadFormat)
+		}
+		return true
+	}
+	if c.users != nil && !permit.Text(c.user, r) {
+		if !r.Noreply {
+			c.say(permit.ReplyDenied)
 		}
 		return true
 	}
@@ -102,8 +112,9 @@ func (c *client) get(g pendingGet) {
 		if home >= 0 && (at != home || full) {
 			emit(true)
 			if parts++; full || parts == roundCalls {
-				g.keys = left
-				c.rest, c.stop = &g, true
+				rest := g // a copy: g must stay off the heap
+				rest.keys = left
+				c.rest, c.stop = &rest, true
 				return
 			}
 		}

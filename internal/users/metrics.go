@@ -12,13 +12,27 @@ var (
 )
 
 // Describe is prometheus.Collector's.
-func (u *Users) Describe(ch chan<- *prometheus.Desc) {
+func (u *Users) Describe(ch chan<- *prometheus.Desc) { Sum{u}.Describe(ch) }
+
+// Collect is prometheus.Collector's.
+func (u *Users) Collect(ch chan<- prometheus.Metric) { Sum{u}.Collect(ch) }
+
+// Sum has the metrics of several files of users together.
+type Sum []*Users
+
+// Describe is prometheus.Collector's.
+func (s Sum) Describe(ch chan<- *prometheus.Desc) {
 	ch <- failedDesc
 	ch <- limitedDesc
 }
 
 // Collect is prometheus.Collector's.
-func (u *Users) Collect(ch chan<- prometheus.Metric) {
-	ch <- prometheus.MustNewConstMetric(failedDesc, prometheus.CounterValue, float64(u.failures.Load()))
-	ch <- prometheus.MustNewConstMetric(limitedDesc, prometheus.CounterValue, float64(u.limited.Load()))
+func (s Sum) Collect(ch chan<- prometheus.Metric) {
+	var failures, limited uint64
+	for _, u := range s {
+		failures += u.failures.Load()
+		limited += u.limited.Load()
+	}
+	ch <- prometheus.MustNewConstMetric(failedDesc, prometheus.CounterValue, float64(failures))
+	ch <- prometheus.MustNewConstMetric(limitedDesc, prometheus.CounterValue, float64(limited))
 }
