@@ -31,6 +31,7 @@ var layers = map[string]layer{
 	"internal/httphead": {level: -3},
 	"internal/profile":  {level: -3},
 	"internal/guard":    {level: -3},
+	"internal/reload":   {level: -3},
 	"internal/observe":  {level: -2},
 
 	"internal/users":             {level: -3},

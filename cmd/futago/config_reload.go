@@ -10,8 +10,10 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/futago/futago/internal/node"
 	"github.com/spf13/cobra"
+
+	"github.com/futago/futago/internal/node"
+	"github.com/futago/futago/internal/reload"
 )
 
 func newConfigReloadCommand() *cobra.Command {
@@ -76,7 +78,7 @@ func printReload(w io.Writer, r *node.ReloadReport, addr string) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, group := range []struct {
 		title   string
-		changes []node.Change
+		changes []reload.Change
 	}{{"changed", r.Changed}, {"needs a restart", r.Restart}} {
 		for _, c := range group.changes {
 			from, to := "hidden", "hidden"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/node"
+	"github.com/futago/futago/internal/reload"
 )
 
 // TestConfigReload changes the file of a node that runs, and has it read by command and by signal.
@@ -24,7 +25,7 @@ func TestConfigReload(t *testing.T) {
 	}
 	write("log-level = 'warn'\n")
 	n := startServe(t, "--config", path, "--data", "none", "--listen", "unix:"+filepath.Join(dir, "client"), "--admin-listen", admin, "--request-timeout", "20s")
-	reload := func(code int, args ...string) (stdout, stderr string) {
+	again := func(code int, args ...string) (stdout, stderr string) {
 		t.Helper()
 		got, stdout, stderr := command(append([]string{"config", "reload", "--admin", admin}, args...)...)
 		if got != code {
@@ -32,30 +33,30 @@ func TestConfigReload(t *testing.T) {
 		}
 		return stdout, stderr
 	}
-	if out, _ := reload(exitOK); out != "node 1 ("+admin+")\n  no setting has another value\n" {
+	if out, _ := again(exitOK); out != "node 1 ("+admin+")\n  no setting has another value\n" {
 		t.Errorf("nothing is new: got %q", out)
 	}
 	// The flag stays stronger than the file.
 	write("log-level = 'info'\nidle-timeout = '2m'\nrequest-timeout = '5s'\nmax-value = '1MiB'\n")
-	out, _ := reload(exitOK)
+	out, _ := again(exitOK)
 	want := "node 1 (" + admin + ")\n changed idle-timeout 0s -> 2m from " + path + "\n changed log-level warn -> info from " + path +
 		"\n needs a restart max-value 64MiB -> 1MiB from " + path + "\n"
 	if squeeze(out) != squeeze(want) {
 		t.Errorf("got\n%s\nwant\n%s", out, want)
 	}
-	out, _ = reload(exitOK, "--json")
+	out, _ = again(exitOK, "--json")
 	var report node.ReloadReport
 	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Changed) != 0 || len(report.Restart) != 1 || report.Restart[0].Name != "max-value" {
 		t.Errorf("JSON: got %v, %s", err, out)
 	}
 	write("idle-timeuot = '2m'\nmax-conns = 0\n")
-	if _, errOut := reload(exitFailure); !strings.Contains(errOut, "unknown key idle-timeuot (did you mean idle-timeout?); max-conns 0: allowed is more than 0") {
+	if _, errOut := again(exitFailure); !strings.Contains(errOut, "unknown key idle-timeuot (did you mean idle-timeout?); max-conns 0: allowed is more than 0") {
 		t.Errorf("mistakes: got %q", errOut)
 	}
 	write("idle-timeout = '3m'\n")
 	n.cmd.Process.Signal(syscall.SIGHUP)
 	inForce := func() string {
-		var d struct{ Settings []node.Setting }
+		var d struct{ Settings []reload.Setting }
 		nodes, err := (&adminConfig{Admin: []string{admin}, Timeout: 5 * time.Second}).nodes()
 		if err != nil {
 			t.Fatal(err)

@@ -9,9 +9,10 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
-	"github.com/futago/futago/internal/node"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/futago/futago/internal/reload"
 )
 
 // envPrefix begins the name of every environment variable that futago reads.
@@ -123,10 +124,10 @@ func (s *settings) givenAs(other *settings) {
 }
 
 // inForce lists the settings as the node tells them. Secrets have no value.
-func (s *settings) inForce() []node.Setting {
-	list := make([]node.Setting, 0, len(s.list))
+func (s *settings) inForce() []reload.Setting {
+	list := make([]reload.Setting, 0, len(s.list))
 	for _, st := range s.list {
-		shown := node.Setting{Name: st.name, Values: []string{}, Source: st.source, Secret: st.secret}
+		shown := reload.Setting{Name: st.name, Values: []string{}, Source: st.source, Secret: st.secret}
 		if st.secret {
 			shown.Hidden = st.value.words()
 		} else {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+
+	"github.com/futago/futago/internal/reload"
 )
 
 // maxClients is how many machines GET /clients names.
@@ -40,5 +42,5 @@ func (n *Node) serveSegments(w http.ResponseWriter, r *http.Request) error {
 
 // serveSettings lists the settings in force.
 func (n *Node) serveSettings(w http.ResponseWriter, r *http.Request) error {
-	return writeJSON(w, map[string]any{"node": n.cfg.Node, "settings": append([]Setting{}, n.present().Settings...)})
+	return writeJSON(w, map[string]any{"node": n.cfg.Node, "settings": append([]reload.Setting{}, n.present().Settings...)})
 }

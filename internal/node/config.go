@@ -13,6 +13,7 @@ import (
 
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/profile"
+	"github.com/futago/futago/internal/reload"
 	"github.com/futago/futago/internal/server"
 	"github.com/futago/futago/internal/tyrant"
 )
@@ -146,7 +147,7 @@ type Config struct {
 	// Sockets are listeners that the service manager has opened for some of the addresses in Listen; a node that runs closes them.
 	Sockets []net.Listener
 	// Settings are all settings in force in words, for those who ask the admin port; without secrets.
-	Settings []Setting
+	Settings []reload.Setting
 	// Reread returns what the sources of the settings say now, complete and valid, for a reload, or everything that is wrong
 	// with it; nil: a reload reads only files that settings name.
 	Reread func() (Config, error)
@@ -158,15 +159,6 @@ type Config struct {
 	LogLevel *slog.LevelVar
 	// Now is the wall clock; nil means time.Now.
 	Now func() time.Time
-}
-
-// Setting is one value in force.
-type Setting struct {
-	Name   string   `json:"name"`
-	Values []string `json:"values"` // more than one only of a list; empty of a secret
-	Source string   `json:"source"` // default, a file, variable or flag
-	Secret bool     `json:"secret,omitempty"`
-	Hidden []string `json:"-"` // of a secret: never told, only compared
 }
 
 // DefaultConfig returns the configuration of a single node on loopback.

@@ -5,6 +5,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/futago/futago/internal/reload"
 )
 
 // A node that is drained by hand is not ready and has no clients, follows all the same, and serves again afterwards.
@@ -83,7 +85,7 @@ func TestVerifyNow(t *testing.T) {
 // Settings have no secrets, clients are counted by machine.
 func TestDocuments(t *testing.T) {
 	c := testConfig(t, 1)
-	c.Settings = []Setting{{Name: "data", Values: []string{"x"}, Source: "default"}}
+	c.Settings = []reload.Setting{{Name: "data", Values: []string{"x"}, Source: "default"}}
 	r := start(t, c)
 	r.waitReady(t)
 	for range 3 {

@@ -4,35 +4,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
 
+	"github.com/futago/futago/internal/reload"
 	"github.com/futago/futago/internal/server"
 	"github.com/futago/futago/internal/store"
 )
 
-// ReloadReport is what a reload did.
+// ReloadReport is what a reload did. Of files it reads users, certificates, admin certificates and script.
 type ReloadReport struct {
-	Node    int      `json:"node"`
-	Changed []Change `json:"changed"`       // in force now
-	Restart []Change `json:"needs_restart"` // as before until then
-	Read    []string `json:"read_again"`    // of users, certificates, admin certificates, script
-}
-
-// Change is a setting that has another value than the one in force.
-type Change struct {
-	Name   string   `json:"name"`
-	Old    []string `json:"old"` // empty of a secret, as new is
-	New    []string `json:"new"`
-	Source string   `json:"source"` // of the new one: default, a file, variable or flag
-	Secret bool     `json:"secret,omitempty"`
+	Node int `json:"node"`
+	reload.Report
 }
 
 // changeable are the settings that a reload puts in force, each with how it is taken over.
-var changeable = map[string]func(to, from *Config){
+var changeable = reload.Table[Config]{
 	"compact-rate":       func(to, from *Config) { to.CompactRate = from.CompactRate },
 	"drain-timeout":      func(to, from *Config) { to.DrainTimeout = from.DrainTimeout },
 	"first-byte-timeout": func(to, from *Config) { to.FirstByteTimeout = from.FirstByteTimeout },
@@ -50,7 +36,7 @@ var changeable = map[string]func(to, from *Config){
 }
 
 // Changeable are the names of the settings that a reload puts in force, in order.
-func Changeable() []string { return slices.Sorted(maps.Keys(changeable)) }
+func Changeable() []string { return changeable.Names() }
 
 // clientLimits and storeLimits are those of their packages that a reload may change.
 func (c *Config) clientLimits() server.Limits {
@@ -76,109 +62,55 @@ func (n *Node) Reload() (ReloadReport, error) {
 	defer n.rereads.Unlock()
 	r, err := n.reload()
 	if err != nil {
-		n.logger.Error("reload refused, everything stays what it was", "err", strings.ReplaceAll(err.Error(), "\n", "; "))
-		return r, err
+		reload.Refused(n.logger, err)
+		return ReloadReport{Node: n.cfg.Node}, err
 	}
-	for _, c := range r.Changed {
-		n.logger.Info("setting changed", c.attrs()...)
-	}
-	for _, c := range r.Restart {
-		n.logger.Warn("setting needs a restart", c.attrs()...)
-	}
-	n.logger.Info("reload done", "changed", len(r.Changed), "needs_restart", len(r.Restart), "read_again", strings.Join(r.Read, ","))
-	return r, nil
+	r.Log(n.logger)
+	return ReloadReport{n.cfg.Node, r}, nil
 }
 
-func (n *Node) reload() (ReloadReport, error) {
-	r := ReloadReport{Node: n.cfg.Node, Changed: []Change{}, Restart: []Change{}, Read: []string{}}
+func (n *Node) reload() (r reload.Report, err error) {
 	if !n.opened.Load() {
 		return r, errors.New("the log is being read: ask again")
 	}
-	next, fresh := *n.present(), Config{}
-	next.Settings = slices.Clone(next.Settings)
-	var problems []error
+	var reread func() (Config, []reload.Setting, error)
 	if n.cfg.Reread != nil {
-		var err error
-		fresh, err = n.cfg.Reread()
-		problems = append(problems, err)
-		r.compare(next.Settings, fresh.Settings)
+		reread = func() (Config, []reload.Setting, error) {
+			fresh, err := n.cfg.Reread()
+			return fresh, fresh.Settings, err
+		}
 	}
-	var taking []func()
-	for _, f := range n.files() {
-		take, err := f.read()
-		problems = append(problems, err)
-		taking = append(taking, take)
-		r.Read = append(r.Read, f.name)
-	}
-	problems = append(problems, n.audit.Reopen()) // which may have been moved away, whatever else is wrong
-	if err := errors.Join(problems...); err != nil {
-		return ReloadReport{Node: n.cfg.Node}, err
+	present := n.present()
+	plan, err := changeable.Plan(*present, present.Settings, reread, n.files())
+	if err := errors.Join(err, n.audit.Reopen()); err != nil { // the audit log may have been moved away, whatever else is wrong
+		return r, err
 	}
 	// The script last: reading it is taking it.
 	if n.listening.Load() && n.script != nil {
 		if err := n.script.Reload(); err != nil {
-			return ReloadReport{Node: n.cfg.Node}, fmt.Errorf("read script: %w", err)
+			return r, fmt.Errorf("read script: %w", err)
 		}
-		r.Read = append(r.Read, "script")
+		plan.Report.Read = append(plan.Report.Read, "script")
 	}
-	for _, take := range taking {
-		take()
-	}
-	for _, c := range r.Changed {
-		changeable[c.Name](&next, &fresh)
-	}
+	next := plan.Take()
+	next.Settings = plan.Settings
 	n.latest.Store(&next)
 	n.server.SetLimits(next.clientLimits())
 	n.store.SetLimits(next.storeLimits())
 	n.server.SlowLog().SetThreshold(next.SlowThreshold)
-	return r, nil
-}
-
-// compare sorts what differs in fresh, and puts into settings what is to be in force.
-func (r *ReloadReport) compare(settings, fresh []Setting) {
-	for _, to := range fresh {
-		at := slices.IndexFunc(settings, func(s Setting) bool { return s.Name == to.Name })
-		if at < 0 {
-			continue
-		}
-		from := &settings[at]
-		if slices.Equal(from.Values, to.Values) && slices.Equal(from.Hidden, to.Hidden) {
-			continue
-		}
-		c := Change{to.Name, from.Values, to.Values, to.Source, to.Secret}
-		if changeable[to.Name] == nil {
-			r.Restart = append(r.Restart, c)
-			continue
-		}
-		r.Changed = append(r.Changed, c)
-		*from = to
-	}
-}
-
-// attrs are the change as the log tells it.
-func (c *Change) attrs() []any {
-	if c.Secret {
-		return []any{slog.String("setting", c.Name), slog.String("source", c.Source)}
-	}
-	return []any{slog.String("setting", c.Name), slog.String("old", strings.Join(c.Old, " ")), slog.String("new", strings.Join(c.New, " ")), slog.String("source", c.Source)}
-}
-
-// file is one that is read again: read returns how to take what it says.
-type file struct {
-	name string
-	read func() (take func(), err error)
+	return plan.Report, nil
 }
 
 // files are those of what protects the client and admin addresses.
-func (n *Node) files() (all []file) {
+func (n *Node) files() (all []reload.File) {
 	if n.users != nil {
-		all = append(all, file{"users", n.users.Prepare})
+		all = append(all, reload.File{Name: "users", Read: n.users.Prepare})
 	}
 	if n.tls != nil {
-		all = append(all, file{"certificates", n.tls.Prepare})
+		all = append(all, reload.File{Name: "certificates", Read: n.tls.Prepare})
 	}
 	if n.adminTLS != nil {
-		all = append(all, file{"admin certificates", n.adminTLS.Prepare})
+		all = append(all, reload.File{Name: "admin certificates", Read: n.adminTLS.Prepare})
 	}
 	return all
 }
@@ -188,7 +120,7 @@ func (n *Node) serveReload(w http.ResponseWriter, r *http.Request) error {
 	n.logger.Warn("an operator's action", "action", "reload", "remote", r.RemoteAddr)
 	report, err := n.Reload()
 	if err != nil {
-		return httpError{http.StatusConflict, errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))}
+		return httpError{http.StatusConflict, errors.New(reload.Line(err))}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

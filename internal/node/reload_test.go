@@ -11,15 +11,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/futago/futago/internal/users"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/futago/futago/internal/reload"
+	"github.com/futago/futago/internal/users"
 )
 
 // reloading is a node whose configuration a test changes under it.
 func reloading(t *testing.T, change func(c *Config)) (r *running, source *Config, problem *error) {
 	c := testConfig(t, 4)
 	c.LogLevel = new(slog.LevelVar)
-	c.Settings = []Setting{
+	c.Settings = []reload.Setting{
 		{Name: "log-level", Values: []string{"INFO"}, Source: "default"}, {Name: "idle-timeout", Values: []string{"0s"}, Source: "default"},
 		{Name: "max-conns", Values: []string{"20000"}, Source: "default"}, {Name: "min-free", Values: []string{"0"}, Source: "f"},
 		{Name: "max-value", Values: []string{"64MiB"}, Source: "default"}, {Name: "secret", Values: []string{}, Hidden: []string{"old"}, Secret: true},
@@ -37,7 +39,7 @@ func reloading(t *testing.T, change func(c *Config)) (r *running, source *Config
 // TestReload: what may change does, what may not is named at each reload, and nothing changes where anything is wrong.
 func TestReload(t *testing.T) {
 	r, source, problem := reloading(t, func(*Config) {})
-	reload := func() (d ReloadReport) {
+	again := func() (d ReloadReport) {
 		t.Helper()
 		resp, body := send(t, r, "POST", "/reload", asOperator)
 		if resp.StatusCode != 200 {
@@ -48,10 +50,10 @@ func TestReload(t *testing.T) {
 		}
 		return d
 	}
-	if d := reload(); d.Node != 4 || len(d.Changed)+len(d.Restart)+len(d.Read) != 0 {
+	if d := again(); d.Node != 4 || len(d.Changed)+len(d.Restart)+len(d.Read) != 0 {
 		t.Errorf("nothing is new: got %+v", d)
 	}
-	source.Settings = []Setting{
+	source.Settings = []reload.Setting{
 		{Name: "log-level", Values: []string{"DEBUG"}, Source: "f"}, {Name: "idle-timeout", Values: []string{"1m30s"}, Source: "f"},
 		{Name: "max-conns", Values: []string{"3"}, Source: "f"}, {Name: "min-free", Values: []string{"1TiB"}, Source: "f"},
 		{Name: "max-value", Values: []string{"1MiB"}, Source: "f"}, {Name: "secret", Values: []string{}, Hidden: []string{"new"}, Secret: true, Source: "f"},
@@ -68,16 +70,16 @@ func TestReload(t *testing.T) {
 	}
 
 	*problem = nil
-	want := ReloadReport{Node: 4, Read: []string{},
-		Changed: []Change{
+	want := ReloadReport{Node: 4, Report: reload.Report{Read: []string{},
+		Changed: []reload.Change{
 			{Name: "log-level", Old: []string{"INFO"}, New: []string{"DEBUG"}, Source: "f"}, {Name: "idle-timeout", Old: []string{"0s"}, New: []string{"1m30s"}, Source: "f"},
 			{Name: "max-conns", Old: []string{"20000"}, New: []string{"3"}, Source: "f"}, {Name: "min-free", Old: []string{"0"}, New: []string{"1TiB"}, Source: "f"},
 		},
-		Restart: []Change{
+		Restart: []reload.Change{
 			{Name: "max-value", Old: []string{"64MiB"}, New: []string{"1MiB"}, Source: "f"}, {Name: "secret", Old: []string{}, New: []string{}, Source: "f", Secret: true},
 		},
-	}
-	if diff := cmp.Diff(want, reload()); diff != "" {
+	}}
+	if diff := cmp.Diff(want, again()); diff != "" {
 		t.Errorf("report differs (-want +got):\n%s", diff)
 	}
 	if r.cfg.LogLevel.Level() != slog.LevelDebug {
@@ -93,8 +95,8 @@ func TestReload(t *testing.T) {
 		t.Errorf("space that must stay free: got %+v", got)
 	}
 	eventually(t, "writes are refused for want of space", func() bool { return r.Status().Store.Refusal != "" })
-	want.Changed = []Change{}
-	if diff := cmp.Diff(want, reload()); diff != "" {
+	want.Changed = []reload.Change{}
+	if diff := cmp.Diff(want, again()); diff != "" {
 		t.Errorf("second report differs (-want +got):\n%s", diff)
 	}
 	var told []string
@@ -144,7 +146,7 @@ func TestReloadIsWhole(t *testing.T) {
 	}
 	write("a:" + hash + "\n")
 	r, source, _ := reloading(t, func(c *Config) { c.Users = path })
-	source.Settings = []Setting{{Name: "idle-timeout", Values: []string{"5s"}}}
+	source.Settings = []reload.Setting{{Name: "idle-timeout", Values: []string{"5s"}}}
 	source.IdleTimeout = 5 * time.Second
 	write("nonsense\n")
 	if _, err := r.Reload(); err == nil || !strings.Contains(err.Error(), "users:1: ") {
