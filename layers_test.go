@@ -72,7 +72,7 @@ var layers = map[string]layer{
 
 	"internal/node":  {level: 6},
 	"internal/bench": {level: 6, may: []string{".", "internal/memcache", "internal/tyrant"}},
-	"internal/proxy": {level: 6, may: []string{".", "internal/access", "internal/access/accesstest", "internal/addr", "internal/front", "internal/profile", "internal/memcache", "internal/permit", "internal/tyrant", "internal/users"}},
+	"internal/proxy": {level: 6, may: []string{".", "internal/access", "internal/access/accesstest", "internal/addr", "internal/front", "internal/profile", "internal/memcache", "internal/permit", "internal/reload", "internal/tyrant", "internal/users"}},
 
 	"cmd/futago": {level: 7},
 

@@ -12,7 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/futago/futago/internal/gateway"
 	"github.com/futago/futago/internal/node"
+	"github.com/futago/futago/internal/proxy"
 	"github.com/futago/futago/internal/reload"
 )
 
@@ -20,33 +22,36 @@ func newConfigReloadCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reload",
-		Short: "Have running nodes read their configuration again",
-		Long: `Have running nodes read their configuration again: the file, users, certificates for clients and the script, as
-SIGHUP does. Each tells what has changed, and which settings take effect only when it is restarted. If anything
-is wrong with the configuration of a node, all stays there what it was, and the exit code is 1.
+		Short: "Have running nodes, gateways and proxies read their configuration again",
+		Long: `Have running nodes, gateways and proxies read their configuration again: the file, users, certificates and the
+script, as SIGHUP does. Each tells what has changed, and which settings take effect only when it is restarted.
+If anything is wrong with the configuration of one, all stays there what it was, and the exit code is 1.
 
 While a node runs these settings can change: ` + strings.Join(node.Changeable(), ", ") + `.
-Flags and variables of a node are those of its start, and stronger than the file.`,
+Of a gateway: ` + strings.Join(gateway.Changeable(), ", ") + `.
+Of a proxy: ` + strings.Join(proxy.Changeable(), ", ") + `.
+Flags and variables of a process are those of its start, and stronger than the file.`,
 		Example: `  futago config reload
   futago config reload --admin 10.0.0.1:11280,10.0.0.2:11280
+  futago config reload --admin 127.0.0.1:11283
   futago config reload --json`,
 		Args: noWords,
 	}
 	config := newAdminConfig(cmd, 10*time.Second)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report of each node on a line, as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report of each on a line, as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		nodes, err := config.load(cmd)
 		if err != nil {
 			return err
 		}
-		reports, problem := askAll(nodes, func(_ int, n *adminNode) (report node.ReloadReport, err error) {
+		reports, problem := askAll(nodes, func(_ int, n *adminNode) (report reloadReport, err error) {
 			err = n.ask(cmd.Context(), "a reload", http.MethodPost, "/reload", nil, func(r io.Reader) error {
 				return json.NewDecoder(io.LimitReader(r, maxStatus)).Decode(&report)
 			})
 			return report, err
 		})
 		for i := range reports {
-			if reports[i].Node == 0 {
+			if reports[i].of() == "" {
 				continue // it did not answer, or refused
 			}
 			if asJSON {
@@ -73,8 +78,23 @@ func reloadHint(code int) string {
 	return refusalHint(code)
 }
 
-func printReload(w io.Writer, r *node.ReloadReport, addr string) error {
-	fmt.Fprintf(w, "node %d (%s)\n", r.Node, addr)
+// reloadReport is that of a node, or of a gateway or a proxy.
+type reloadReport struct {
+	Node  int    `json:"node,omitempty"`
+	Front string `json:"front,omitempty"`
+	reload.Report
+}
+
+// of says who reports; "" is nobody.
+func (r *reloadReport) of() string {
+	if r.Node != 0 {
+		return fmt.Sprintf("node %d", r.Node)
+	}
+	return plain(r.Front)
+}
+
+func printReload(w io.Writer, r *reloadReport, addr string) error {
+	fmt.Fprintf(w, "%s (%s)\n", r.of(), addr)
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, group := range []struct {
 		title   string

@@ -7,8 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/futago/futago/internal/node"
 	"github.com/spf13/cobra"
+
+	"github.com/futago/futago/internal/gateway"
+	"github.com/futago/futago/internal/node"
+	"github.com/futago/futago/internal/proxy"
 )
 
 const cliPage = "../../docs/cli.md"
@@ -62,12 +65,14 @@ func TestChangeableIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, list, _ := strings.Cut(string(page), "While a node runs ")
-	list, _, _ = strings.Cut(list, " can change")
-	if got := quotedNames(list); !slices.Equal(got, node.Changeable()) {
-		t.Errorf("%s: settings that can change: got %q, want %q", cliPage, got, node.Changeable())
+	for who, want := range map[string][]string{"node": node.Changeable(), "gateway": gateway.Changeable(), "proxy": proxy.Changeable()} {
+		_, list, _ := strings.Cut(string(page), "While a "+who+" runs ")
+		list, _, _ = strings.Cut(list, " can change")
+		if got := quotedNames(list); !slices.Equal(got, want) {
+			t.Errorf("%s: settings of a %s that can change: got %q, want %q", cliPage, who, got, want)
+		}
 	}
-	_, list, _ = strings.Cut(string(page), "Its keys are the flags ")
+	_, list, _ := strings.Cut(string(page), "Its keys are the flags ")
 	list, _, _ = strings.Cut(list, ";")
 	var s settings
 	s.withClientFile()

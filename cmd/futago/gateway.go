@@ -77,7 +77,9 @@ weight; one that an upstream fails is tried at the next, and an upstream that do
 gets none. Upstreams are checked at check=, a node's admin address, with GET /readyz; without it the
 client port is asked OPTIONS *, which a node answers once it is ready.
 
-Strangers may reach --listen: nodes ask them who they are. SIGHUP reads certificates and --admin-users again.`,
+Strangers may reach --listen: nodes ask them who they are. SIGHUP, or 'futago config reload',
+reads the configuration file, users, certificates and --upstream-user-file again; the log says what changed and
+what needs a restart, and if anything is wrong nothing changes.`,
 		Example: `  futago gateway --upstream 10.0.0.1:11211,check=10.0.0.1:11280 --upstream 10.0.0.2:11211,check=10.0.0.2:11280
   futago gateway --listen :80 --allow-path '~/count_[A-Za-z0-9_.-]+' --upstream a:11211,weight=5 --upstream b:11211
   futago gateway --listen :443,tls --tls-cert cert.pem --tls-key key.pem --upstream-tls-ca ca.pem --upstream a:11213 --upstream b:11213
@@ -85,6 +87,8 @@ Strangers may reach --listen: nodes ask them who they are. SIGHUP reads certific
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loadErr := table.load(cmd)
+			config.Gateway.Settings = table.inForce()
+			config.Gateway.Reread = func() (gateway.Config, error) { return rereadGateway(cmd, table, config) }
 			if config.Gateway.AccessLogPath == "-" {
 				config.Gateway.AccessLogPath, config.Gateway.AccessLog = "", cmd.OutOrStdout()
 			}
@@ -98,9 +102,26 @@ Strangers may reach --listen: nodes ask them who they are. SIGHUP reads certific
 	return cmd
 }
 
+// rereadGateway is rereadProxy for a gateway.
+func rereadGateway(cmd *cobra.Command, began *settings, with *gatewayConfig) (gateway.Config, error) {
+	config := defaultGatewayConfig()
+	table := gatewaySettings(config)
+	table.givenAs(began)
+	c := &config.Gateway
+	loadErr := table.load(cmd)
+	var userErr error
+	c.User, c.Password, userErr = readUser(config.UserFile)
+	c.TLS, c.CheckTLS = with.Gateway.TLS, with.Gateway.CheckTLS
+	if err := errors.Join(loadErr, userErr, c.Validate()); err != nil {
+		return gateway.Config{}, err
+	}
+	c.Settings, c.LogLevel = table.inForce(), config.Log.level()
+	return *c, nil
+}
+
 // runGateway serves until a signal, or the end of the command's context.
 func runGateway(cmd *cobra.Command, config *gatewayConfig) error {
-	config.Gateway.Logger, _ = config.Log.newLogger(cmd.ErrOrStderr())
+	config.Gateway.Logger, config.Gateway.LogLevel = config.Log.newLogger(cmd.ErrOrStderr())
 	config.Gateway.Registerer = newRegistry()
 	g, err := gateway.New(config.Gateway)
 	if err != nil {
@@ -108,6 +129,6 @@ func runGateway(cmd *cobra.Command, config *gatewayConfig) error {
 	}
 	ctx, stop := untilSignal(cmd.Context(), config.Gateway.Logger, os.Exit)
 	defer stop()
-	defer onReload(g.Reload)()
+	defer onReload(func() { _, _ = g.Reload() })() // it logs what came of it
 	return g.Run(ctx)
 }

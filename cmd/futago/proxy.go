@@ -82,7 +82,9 @@ GET /readyz and the client port a version command; without check= the latter alo
 Without --users whoever reaches --listen acts as the user of --upstream-user-file. With it clients log in as
 at a node (text: a first set with NAME PASSWORD; binary: SASL PLAIN), and the proxy judges each command by the
 rights and prefixes of its user. An address that strangers reach wants --users, tls=mutual or --allow-open
-clients. SIGHUP reads certificates, --users and --admin-users again.`,
+clients. SIGHUP, or 'futago config reload', reads the configuration file, users, certificates and
+--upstream-user-file again; the log says what changed and what needs a restart, and if anything is wrong nothing
+changes.`,
 		Example: `  futago proxy --upstream 10.0.0.1:11211,check=10.0.0.1:11280 --upstream 10.0.0.2:11211,check=10.0.0.2:11280
   futago proxy --listen unix:/run/futago-proxy/clients --timeout 300ms --upstream a:11211 --upstream b:11211
   futago proxy --choice consistent --upstream a:11211,weight=2 --upstream b:11211
@@ -94,6 +96,8 @@ clients. SIGHUP reads certificates, --users and --admin-users again.`,
 			if err := errors.Join(table.load(cmd), config.readFiles(), config.Proxy.Validate()); err != nil {
 				return usageError{err}
 			}
+			config.Proxy.Settings = table.inForce()
+			config.Proxy.Reread = func() (proxy.Config, error) { return rereadProxy(cmd, table, config) }
 			return runProxy(cmd, config)
 		},
 	}
@@ -101,9 +105,26 @@ clients. SIGHUP reads certificates, --users and --admin-users again.`,
 	return cmd
 }
 
+// rereadProxy is rereadServe for a proxy that began so. Certificates for upstreams are read again by the proxy itself.
+func rereadProxy(cmd *cobra.Command, began *settings, with *proxyConfig) (proxy.Config, error) {
+	config := defaultProxyConfig()
+	table := proxySettings(config)
+	table.givenAs(began)
+	c := &config.Proxy
+	loadErr := table.load(cmd)
+	var userErr error
+	c.User, c.Password, userErr = readUser(config.UserFile)
+	c.TLS, c.CheckTLS = with.Proxy.TLS, with.Proxy.CheckTLS
+	if err := errors.Join(loadErr, userErr, c.Validate()); err != nil {
+		return proxy.Config{}, err
+	}
+	c.Settings, c.LogLevel = table.inForce(), config.Log.level()
+	return *c, nil
+}
+
 // runProxy serves until a signal, or the end of the command's context.
 func runProxy(cmd *cobra.Command, config *proxyConfig) error {
-	config.Proxy.Logger, _ = config.Log.newLogger(cmd.ErrOrStderr())
+	config.Proxy.Logger, config.Proxy.LogLevel = config.Log.newLogger(cmd.ErrOrStderr())
 	config.Proxy.Registerer = newRegistry()
 	p, err := proxy.New(config.Proxy)
 	if err != nil {
@@ -111,6 +132,6 @@ func runProxy(cmd *cobra.Command, config *proxyConfig) error {
 	}
 	ctx, stop := untilSignal(cmd.Context(), config.Proxy.Logger, os.Exit)
 	defer stop()
-	defer onReload(p.Reload)()
+	defer onReload(func() { _, _ = p.Reload() })() // it logs what came of it
 	return listenError(p.Run(ctx), "--listen or --admin-listen")
 }

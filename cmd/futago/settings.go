@@ -123,7 +123,7 @@ func (s *settings) givenAs(other *settings) {
 	}
 }
 
-// inForce lists the settings as the node tells them. Secrets have no value.
+// inForce lists the settings as a process tells them. Secrets have no value.
 func (s *settings) inForce() []reload.Setting {
 	list := make([]reload.Setting, 0, len(s.list))
 	for _, st := range s.list {

@@ -32,6 +32,9 @@ func OpenClientTLS(files ClientFiles) (*ClientTLS, error) {
 	return t, err
 }
 
+// Reads reports whether there are files to read again.
+func (t *ClientTLS) Reads() bool { return t.files != ClientFiles{} }
+
 // Reload reads the files again, for the connections to come. On an error everything stays what it was.
 func (t *ClientTLS) Reload() error {
 	take, err := t.Prepare()

@@ -10,11 +10,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/nearest"
+	"github.com/futago/futago/internal/reload"
 	"github.com/futago/futago/internal/users"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // AccessConfig says what protects the two addresses of a front.
@@ -137,23 +139,18 @@ func (c *AccessConfig) Open(logger *slog.Logger) (_ *Access, err error) {
 // Users are those of the address for clients; nil where everybody may come.
 func (a *Access) Users() *users.Users { return a.users }
 
-// files returns the files of users that are open, each once.
-func (a *Access) files() (all []*users.Users) {
+// Collectors are the metrics of the users.
+func (a *Access) Collectors() []prometheus.Collector {
+	var all users.Sum
 	for _, u := range []*users.Users{a.users, a.login.Users} {
 		if u != nil && !slices.Contains(all, u) {
 			all = append(all, u)
 		}
 	}
-	return all
-}
-
-// Collectors are the metrics of the users.
-func (a *Access) Collectors() []prometheus.Collector {
-	all := a.files()
 	if len(all) == 0 {
 		return nil
 	}
-	return []prometheus.Collector{users.Sum(all)}
+	return []prometheus.Collector{all}
 }
 
 // Guard lets only those pass to the operators' pages who may.
@@ -182,21 +179,18 @@ func (a *Access) ListenAdmin(text string) (net.Listener, error) {
 	return tls.NewListener(l, config), nil
 }
 
-// Reload reads the files again. What is wrong is logged, and stays what it was.
-func (a *Access) Reload() {
-	for _, u := range a.files() {
-		if err := u.Reload(); err != nil {
-			a.log.Error("users stay what they were", "err", err)
-		}
+// files are those that a reload reads again.
+func (a *Access) files() (all []reload.File) {
+	if a.users != nil {
+		all = append(all, reload.File{Name: "users", Read: a.users.Prepare})
+	}
+	if a.login.Users != nil && a.login.Users != a.users {
+		all = append(all, reload.File{Name: "admin users", Read: a.login.Users.Prepare})
 	}
 	if a.tls != nil {
-		if err := a.tls.Reload(); err != nil {
-			a.log.Error("certificates stay what they were", "err", err)
-		}
+		all = append(all, reload.File{Name: "certificates", Read: a.tls.Prepare})
 	}
-	if err := a.audit.Reopen(); err != nil {
-		a.log.Error("audit log stays where it was", "err", err)
-	}
+	return all
 }
 
 // Close closes the audit log.

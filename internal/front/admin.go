@@ -8,12 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/profile"
 )
 
 // AdminHandler serves the operators' pages: /healthz, /readyz, which answers 200 in state "ready" and else 503, /status,
-// the document that status returns as JSON, /metrics, and the profiles. The functions are called for each request.
-func AdminHandler(state func() (state, reason string), status func() any, metrics prometheus.Gatherer, profiles profile.Config) http.Handler {
+// the document that status returns as JSON, /metrics, the profiles, and POST /reload. The functions are called for each request.
+// listen is the setting of their address.
+func AdminHandler(listen string, state func() (state, reason string), status func() any, reloads *Reloads, metrics prometheus.Gatherer, profiles profile.Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeState(w, http.StatusOK, "ok", "process lives")
@@ -33,6 +35,7 @@ func AdminHandler(state func() (state, reason string), status func() any, metric
 		encoder.SetIndent("", "  ")
 		encoder.Encode(status()) // the only error is a reader that is gone
 	})
+	mux.Handle("POST /reload", access.OwnPages(listen, reloads))
 	profiles.Handle(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	return mux

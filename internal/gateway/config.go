@@ -8,10 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/profile"
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/futago/futago/internal/reload"
 )
 
 // upstreamsMax is the width of the set of tried upstreams.
@@ -68,6 +70,12 @@ type Config struct {
 	// not close it. AccessLogPath names a file to append to instead; it is opened by Listen and closed by Run.
 	AccessLog     io.Writer
 	AccessLogPath string
+	// Settings are those of this configuration. Reread returns the configuration as its sources have it now, with its Settings, for
+	// Reload; it has passed Validate, or the error says what is wrong. nil: only files are read again.
+	Settings []reload.Setting
+	Reread   func() (Config, error)
+	// LogLevel is that of Logger, which a reload may change; nil: it cannot.
+	LogLevel *slog.LevelVar
 	// Logger gets state changes; nil discards.
 	Logger *slog.Logger
 	// Registerer gets the metrics as well; nil leaves them to /metrics alone. When it is also a Gatherer, as

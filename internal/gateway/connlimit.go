@@ -10,7 +10,7 @@ import (
 
 // connLimit counts the connections of clients and turns away those above max.
 type connLimit struct {
-	max           int64
+	max           atomic.Int64
 	open, refused atomic.Int64
 }
 
@@ -33,7 +33,7 @@ func (l *limitedListener) Accept() (*countedConn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.limit.open.Add(1) <= l.limit.max {
+		if l.limit.open.Add(1) <= l.limit.max.Load() {
 			return &countedConn{Conn: conn, limit: l.limit}, nil
 		}
 		l.limit.open.Add(-1)

@@ -28,7 +28,7 @@ type carrier interface {
 
 // admit answers a request that the rules refuse.
 func (g *Gateway) admit(c carrier, ex *exchange, host string, hasBody bool) (t target, ok bool) {
-	t, refused := g.rules.judge(ex.method, ex.uri, hasBody)
+	t, refused := g.conf().rules.judge(ex.method, ex.uri, hasBody)
 	if refused == nil && !validHost(host) {
 		refused = refusedHost
 	}
@@ -90,7 +90,7 @@ func (g *Gateway) attempt(c carrier, u *upstream, ex *exchange) (status int, err
 		u.retries.Add(1)
 		begin = time.Now()
 	}
-	limit := min(g.cfg.RetryBudget-begin.Sub(ex.start), g.cfg.UpstreamTimeout)
+	limit := min(g.cfg.RetryBudget-begin.Sub(ex.start), g.conf().UpstreamTimeout)
 	status, err = c.try(u, limit)
 	took := time.Since(begin)
 	logged := status

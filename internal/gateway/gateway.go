@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,18 +14,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/futago/futago/internal/access"
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/httphead"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Gateway is the proxy. Use New, optionally Listen, then Run once.
 type Gateway struct {
-	cfg       Config
+	cfg       Config                  // of the start
+	latest    atomic.Pointer[inForce] // with what reloads have changed
+	reloads   *front.Reloads
 	log       *slog.Logger
-	rules     *rules
 	upstreams []*upstream
 	balancer  *balancer
 	metrics   *metrics
@@ -35,9 +35,8 @@ type Gateway struct {
 	access    *accessLog // nil: none
 	guard     *front.Access
 
-	plain         plainConns
-	handoff       *httphead.Handoff // connections for net/http
-	authorization []byte            // line for clients without one of their own; empty for none
+	plain   plainConns
+	handoff *httphead.Handoff // connections for net/http
 
 	started  time.Time
 	running  atomic.Bool
@@ -56,23 +55,20 @@ func New(cfg Config) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	rules, err := newRules(cfg.AllowPaths)
+	first, err := newInForce(cfg)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, rules: rules, started: time.Now()}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, started: time.Now()}
+	g.latest.Store(first)
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
-	g.conns.max = int64(cfg.MaxConns)
+	g.conns.max.Store(int64(cfg.MaxConns))
 	g.plain.open = make(map[*plainConn]struct{})
 	g.handoff = httphead.NewHandoff()
-	if cfg.User != "" {
-		credentials := base64.StdEncoding.EncodeToString([]byte(cfg.User + ":" + cfg.Password))
-		g.authorization = []byte("Authorization: Basic " + credentials + "\r\n")
-	}
 	for _, u := range cfg.Upstreams {
-		g.upstreams = append(g.upstreams, newUpstream(u, &g.cfg))
+		g.upstreams = append(g.upstreams, newUpstream(u, g.conf))
 	}
 	g.balancer = newBalancer(cfg.Upstreams, time.Now)
 	if cfg.AccessLog != nil {
@@ -82,6 +78,7 @@ func New(cfg Config) (*Gateway, error) {
 	if g.guard, err = cfg.Access.Open(g.log); err != nil {
 		return nil, err
 	}
+	g.reloads = front.NewReloads("gateway", g.log, g.guard, g.reload)
 	if g.gatherer, err = front.Register(cfg.Registerer, append(g.metrics.collectors(), g.guard.Collectors()...)...); err != nil {
 		return nil, errors.Join(err, g.guard.Close())
 	}
@@ -91,10 +88,10 @@ func New(cfg Config) (*Gateway, error) {
 // Handler returns the handler for clients, for use in a server of the caller's. Active checks run only in Run.
 func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }
 
-// AdminHandler returns the handler of /healthz, /readyz, /metrics and /status.
+// AdminHandler returns the handler of /healthz, /readyz, /metrics, /status and /reload.
 func (g *Gateway) AdminHandler() http.Handler {
 	state := func() (state, reason string) { return g.stateOf(g.balancer.view()) }
-	return g.guard.Guard(front.AdminHandler(state, func() any { return g.Status() }, g.gatherer, g.cfg.Profile))
+	return g.guard.Guard(front.AdminHandler(g.cfg.AdminListen, state, func() any { return g.Status() }, g.reloads, g.gatherer, g.cfg.Profile))
 }
 
 // Addr is the address for clients, with the real port, in the form of Config.Listen; "" before Listen.
@@ -144,20 +141,6 @@ func (g *Gateway) Listen() (err error) {
 	g.listener, g.adminListener = listener, admin
 	g.tls = secure
 	return nil
-}
-
-// Reload reads users and certificates again, for what comes from now on, and opens the audit log again. What is wrong is logged,
-// and stays what it was.
-func (g *Gateway) Reload() {
-	g.guard.Reload()
-	for _, t := range []*access.ClientTLS{g.cfg.TLS, g.cfg.CheckTLS} {
-		if t == nil {
-			continue
-		}
-		if err := t.Reload(); err != nil {
-			g.log.Error("certificates for upstreams stay what they were", "err", err)
-		}
-	}
 }
 
 // Run serves until ctx ends, then stops accepting, lets requests in progress end (at most Config.ShutdownTimeout)
@@ -242,7 +225,7 @@ func (g *Gateway) servers() (clients, admin *http.Server) {
 // shutdown ends the clients' server first: operators can watch it drain.
 func (g *Gateway) shutdown(clients, admin *http.Server) {
 	g.draining.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), g.conf().ShutdownTimeout)
 	defer cancel()
 	g.listener.Close()
 	clients.SetKeepAlivesEnabled(false)

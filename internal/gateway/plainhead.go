@@ -44,7 +44,7 @@ func (c *plainConn) appendHead() bool {
 		b = append(b, "\r\n"...)
 	}
 	if c.req.Flags&httphead.Authorized == 0 {
-		b = append(b, c.g.authorization...)
+		b = append(b, c.g.conf().authorization...)
 	}
 	if c.ex.remote != "" {
 		b = append(b, "X-Forwarded-For: "...)

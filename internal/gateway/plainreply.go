@@ -53,7 +53,7 @@ func (c *plainConn) pass() (whole bool) {
 		}
 		var err error
 		room := out[len(out):min(int64(cap(out)), int64(len(out))+left)]
-		if n, err = up.conn.read(room, time.Now().Add(c.g.cfg.BodyTimeout)); n == 0 && err != nil {
+		if n, err = up.conn.read(room, time.Now().Add(c.g.conf().BodyTimeout)); n == 0 && err != nil {
 			c.Write(out) // what came is the client's, as with nginx
 			c.g.noteCut(err, &c.ex)
 			return false
@@ -91,7 +91,7 @@ func (c *plainConn) passWeb() (whole bool) {
 	buf := copyBuffers.Get().(*[copyBufferSize]byte)
 	defer copyBuffers.Put(buf)
 	for {
-		up.until = time.Now().Add(c.g.cfg.BodyTimeout)
+		up.until = time.Now().Add(c.g.conf().BodyTimeout)
 		n, err := web.Body.Read(buf[:])
 		framed := len(out)
 		if streamed && n > 0 {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/futago/futago/internal/front"
 )
 
 // Status is the document of /status.
@@ -16,6 +18,8 @@ type Status struct {
 	AdminListen   string           `json:"admin_listen"`
 	Connections   int64            `json:"connections"` // of clients, at present
 	Upstreams     []UpstreamStatus `json:"upstreams"`
+
+	LastReload *front.LastReload `json:"last_reload"` // null before the first
 }
 
 // UpstreamStatus is the part of Status about one upstream.
@@ -46,7 +50,7 @@ type CheckStatus struct {
 func (g *Gateway) Status() Status {
 	s := Status{
 		Version: g.cfg.Version, UptimeSeconds: time.Since(g.started).Seconds(), Listen: g.Addr(), AdminListen: g.AdminAddr(),
-		Connections: g.conns.open.Load(), Upstreams: make([]UpstreamStatus, len(g.upstreams)),
+		Connections: g.conns.open.Load(), Upstreams: make([]UpstreamStatus, len(g.upstreams)), LastReload: g.reloads.Last(),
 	}
 	views := g.balancer.view()
 	s.State, s.Reason = g.stateOf(views)

@@ -34,14 +34,15 @@ type upstream struct {
 	requests, failures, retries, checkFailures atomic.Uint64
 }
 
-func newUpstream(u Upstream, cfg *Config) *upstream {
+func newUpstream(u Upstream, conf func() *inForce) *upstream {
+	cfg := conf()
 	up := &upstream{Upstream: u, urlHost: "localhost"}
 	if network, address, _ := addr.Split(u.Addr); network == "tcp" {
 		up.urlHost = address
 	}
-	up.client = newTransport(u.Addr, cfg.TLS, cfg)
+	up.client = newTransport(u.Addr, cfg.TLS, conf)
 	up.conns = newPool(u.Addr)
-	up.once = newTransport(u.Addr, cfg.TLS, cfg)
+	up.once = newTransport(u.Addr, cfg.TLS, conf)
 	up.once.DisableKeepAlives = true
 	if u.Check != "" {
 		check, secure := front.CheckAddr(u.Check)
@@ -49,24 +50,24 @@ func newUpstream(u Upstream, cfg *Config) *upstream {
 		if !secure {
 			trust = nil
 		}
-		up.admin = newTransport(check, trust, cfg)
+		up.admin = newTransport(check, trust, conf)
 		up.admin.DisableKeepAlives = true
 	}
 	return up
 }
 
 // newTransport returns a transport whose every connection goes to at, whatever the URL says, by TLS unless trust is nil.
-func newTransport(at string, trust *access.ClientTLS, cfg *Config) *http.Transport {
+func newTransport(at string, trust *access.ClientTLS, conf func() *inForce) *http.Transport {
 	network, address, _ := addr.Split(at) // Config.Validate has passed
-	// A dial may outlive the request that began it, so it needs a limit of its own.
-	dialer := &net.Dialer{Timeout: cfg.UpstreamTimeout}
 	return &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, address)
+			// A dial may outlive the request that began it, so it needs a limit of its own.
+			limit := conf().UpstreamTimeout
+			c, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, network, address)
 			if err != nil || trust == nil {
 				return c, err
 			}
-			ctx, cancel := context.WithTimeout(ctx, cfg.UpstreamTimeout)
+			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			return trust.Client(ctx, c, address)
 		},
@@ -74,7 +75,7 @@ func newTransport(at string, trust *access.ClientTLS, cfg *Config) *http.Transpo
 		MaxIdleConns:           idleConnsMax,
 		MaxIdleConnsPerHost:    idleConnsMax,
 		IdleConnTimeout:        idleConnTimeout,
-		MaxResponseHeaderBytes: int64(cfg.MaxHeaderBytes),
+		MaxResponseHeaderBytes: int64(conf().MaxHeaderBytes),
 		WriteBufferSize:        4 << 10,
 		ReadBufferSize:         4 << 10,
 	}

@@ -17,7 +17,7 @@ func TestBothWays(t *testing.T) {
 		for name, test := range map[string]func(*testing.T){
 			"rules": testRulesOverHTTP, "retry": testRetry, "passed through": testPassedThrough, "cut in the body": testCutInTheBody,
 			"all fail": testAllFail, "back at once": testBackAtOnceWhenAllWereOut, "client gone": testClientGoneDoesNotCount,
-			"reply": testReplyIsNotAltered, "stale connections": testStaleConnections, "user": testUpstreamUser,
+			"reply": testReplyIsNotAltered, "stale connections": testStaleConnections, "user": testUpstreamUser, "reload": testReload,
 			"shutdown": testShutdown, "unix socket": testUpstreamAtUnixSocket,
 		} {
 			t.Run(way+"/"+name, test)

@@ -42,8 +42,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.out = outgoing(r, t)
-	if _, own := x.out.Header["Authorization"]; !own && g.cfg.User != "" {
-		x.out.SetBasicAuth(g.cfg.User, g.cfg.Password)
+	conf := g.conf()
+	if _, own := x.out.Header["Authorization"]; !own && conf.User != "" {
+		x.out.SetBasicAuth(conf.User, conf.Password)
 	}
 	if !g.forward(x, ex) {
 		panic(http.ErrAbortHandler)
@@ -55,7 +56,7 @@ func (x *webExchange) try(u *upstream, limit time.Duration) (status int, err err
 	address := *x.out.URL
 	address.Host = u.urlHost
 	req.URL = &address
-	x.rep, err = u.try(req, limit, x.g.cfg.BodyTimeout)
+	x.rep, err = u.try(req, limit, x.g.conf().BodyTimeout)
 	if x.ctx.Err() != nil {
 		x.drop()
 		return 0, errClientGone

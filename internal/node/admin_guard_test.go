@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/futago/futago/internal/access"
 )
 
 // send asks the admin port and returns the answer with its body read.
@@ -31,7 +33,7 @@ func send(t *testing.T, r *running, method, path string, change func(*http.Reque
 }
 
 // asOperator is what the page and the command line put on an action.
-func asOperator(r *http.Request) { r.Header.Set(actionHeader, "1") }
+func asOperator(r *http.Request) { r.Header.Set(access.ActionHeader, "1") }
 
 // startPair returns two nodes that are ready and follow each other.
 func startPair(t *testing.T) (a, b *running) {
@@ -67,13 +69,13 @@ func TestAdminGuard(t *testing.T) {
 		{"read", "GET", "/status", nil, 200},
 		{"read by name", "GET", "/status", head("Host", "localhost:"+port), 200},
 		{"name that was made to lead here", "GET", "/key?key=a", head("Host", "evil.example:"+port), 421},
-		{"the same with the header", "POST", "/sync", head("Host", "evil.example:"+port, actionHeader, "1", "Origin", "http://evil.example:"+port), 421},
+		{"the same with the header", "POST", "/sync", head("Host", "evil.example:"+port, access.ActionHeader, "1", "Origin", "http://evil.example:"+port), 421},
 		{"action", "POST", "/sync", asOperator, 200},
-		{"action of the page", "POST", "/sync", head(actionHeader, "1", "Origin", "http://"+r.admin.addr(), "Sec-Fetch-Site", "same-origin"), 200},
+		{"action of the page", "POST", "/sync", head(access.ActionHeader, "1", "Origin", "http://"+r.admin.addr(), "Sec-Fetch-Site", "same-origin"), 200},
 		{"action without header", "POST", "/sync", nil, 403},
-		{"action with another value", "POST", "/sync", head(actionHeader, "yes"), 403},
-		{"action of another origin", "POST", "/sync", head(actionHeader, "1", "Origin", "http://evil.example"), 403},
-		{"action of another site", "POST", "/sync", head(actionHeader, "1", "Sec-Fetch-Site", "cross-site"), 403},
+		{"action with another value", "POST", "/sync", head(access.ActionHeader, "yes"), 403},
+		{"action of another origin", "POST", "/sync", head(access.ActionHeader, "1", "Origin", "http://evil.example"), 403},
+		{"action of another site", "POST", "/sync", head(access.ActionHeader, "1", "Sec-Fetch-Site", "cross-site"), 403},
 		{"drain without header", "POST", "/drain?force=1", nil, 403},
 		{"undrain without header", "POST", "/undrain", nil, 403},
 		{"verify without header", "POST", "/verify", nil, 403},

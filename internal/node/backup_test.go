@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/backup"
 	"github.com/futago/futago/internal/users"
 )
@@ -21,7 +22,7 @@ func (r *running) postBackup(t *testing.T, login, query string, header bool) (co
 		t.Fatal(err)
 	}
 	if header {
-		req.Header.Set(actionHeader, "1")
+		req.Header.Set(access.ActionHeader, "1")
 	}
 	if name, password, ok := strings.Cut(login, ":"); ok {
 		req.SetBasicAuth(name, password)

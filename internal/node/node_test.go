@@ -494,7 +494,7 @@ func (r *running) act(t *testing.T, path string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set(actionHeader, "1")
+	req.Header.Set(access.ActionHeader, "1")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -73,14 +73,8 @@ func (n *Node) reload() (r reload.Report, err error) {
 	if !n.opened.Load() {
 		return r, errors.New("the log is being read: ask again")
 	}
-	var reread func() (Config, []reload.Setting, error)
-	if n.cfg.Reread != nil {
-		reread = func() (Config, []reload.Setting, error) {
-			fresh, err := n.cfg.Reread()
-			return fresh, fresh.Settings, err
-		}
-	}
 	present := n.present()
+	reread := reload.Sources(n.cfg.Reread, func(c *Config) []reload.Setting { return c.Settings })
 	plan, err := changeable.Plan(*present, present.Settings, reread, n.files())
 	if err := errors.Join(err, n.audit.Reopen()); err != nil { // the audit log may have been moved away, whatever else is wrong
 		return r, err

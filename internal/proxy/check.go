@@ -63,7 +63,7 @@ func (u *upstream) checkLoop(ctx context.Context, checked func()) {
 		if first {
 			checked()
 		}
-		period := u.proxy.cfg.CheckInterval
+		period := u.proxy.conf().CheckInterval
 		if !up {
 			period = min(period, checkAgain)
 		}
@@ -100,7 +100,7 @@ func (u *upstream) checkOnce(ctx context.Context) (up bool) {
 	u.mu.Lock()
 	was := u.up
 	u.mu.Unlock()
-	limited, cancel := context.WithTimeout(ctx, min(max(u.proxy.cfg.CheckInterval, checkTimeoutMin), checkTimeoutMax))
+	limited, cancel := context.WithTimeout(ctx, min(max(u.proxy.conf().CheckInterval, checkTimeoutMin), checkTimeoutMax))
 	defer cancel()
 	answer, err := u.ask(limited, was)
 	if ctx.Err() != nil {

@@ -112,9 +112,9 @@ func (c *client) fill() error {
 	if c.p.draining.Load() && c.have == 0 {
 		return errStopped
 	}
-	limit := c.p.cfg.IdleTimeout
+	limit := c.p.conf().IdleTimeout
 	if c.have > 0 { // the rest of a request: others may wait for the memory that it takes
-		limit = c.p.cfg.WriteTimeout
+		limit = c.p.conf().WriteTimeout
 	}
 	if limit > 0 || c.timed {
 		var end time.Time
@@ -155,7 +155,7 @@ func (c *client) grow() bool {
 
 // sendError tells the client why its connection is closed.
 func (c *client) sendError(reason string) {
-	c.nc.SetWriteDeadline(time.Now().Add(c.p.cfg.WriteTimeout))
+	c.nc.SetWriteDeadline(time.Now().Add(c.p.conf().WriteTimeout))
 	if c.binary {
 		c.nc.Write(memcache.AppendBinaryError(nil, memcache.Echo{}, memcache.BinaryOutOfMemory, reason))
 		return

@@ -13,6 +13,7 @@ import (
 	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/profile"
+	"github.com/futago/futago/internal/reload"
 )
 
 // upstreamsMax is the width of a set of upstreams.
@@ -72,6 +73,12 @@ type Config struct {
 	// DrainTimeout bounds how long Run waits for requests in progress after its context ended.
 	DrainTimeout time.Duration
 
+	// Settings are those of this configuration. Reread returns the configuration as its sources have it now, with its Settings, for
+	// Reload; it has passed Validate, or the error says what is wrong. nil: only files are read again.
+	Settings []reload.Setting
+	Reread   func() (Config, error)
+	// LogLevel is that of Logger, which a reload may change; nil: it cannot.
+	LogLevel *slog.LevelVar
 	// Logger gets state changes; nil discards.
 	Logger *slog.Logger
 	// Registerer gets the metrics as well; nil leaves them to /metrics alone. When it is also a Gatherer, as

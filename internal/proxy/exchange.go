@@ -53,7 +53,7 @@ func (c *client) adapt(asked, done int) {
 // try sends what is to do, at another upstream where one fails, until each call has its reply, was cut or has failed for
 // good.
 func (c *client) try(calls []call) {
-	answerBy := c.p.clock() + int64(c.p.cfg.Timeout) - 2*int64(c.p.tick())
+	answerBy := c.p.clock() + int64(c.p.conf().Timeout) - 2*int64(c.p.tick())
 	for c.tryOnce(calls, answerBy) {
 	}
 }
@@ -215,7 +215,7 @@ func (w *clientWriter) send(b []byte) {
 	if len(b) == 0 || w.err != nil {
 		return
 	}
-	w.c.nc.SetWriteDeadline(time.Now().Add(w.c.p.cfg.WriteTimeout))
+	w.c.nc.SetWriteDeadline(time.Now().Add(w.c.p.conf().WriteTimeout))
 	_, w.err = w.c.nc.Write(b)
 }
 

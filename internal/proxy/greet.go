@@ -49,7 +49,8 @@ func (u *upstream) hail(nc net.Conn, b []byte) (line string, err error) {
 	if err != nil || line != memcache.ReplyUnauthenticated {
 		return line, err
 	}
-	user, password := u.proxy.cfg.User, u.proxy.cfg.Password
+	conf := u.proxy.conf()
+	user, password := conf.User, conf.Password
 	if user == "" {
 		return "", errNoUser
 	}
@@ -83,8 +84,8 @@ func askLine(nc net.Conn, request string, b []byte) (line string, err error) {
 
 // greetBinary is greet for the binary protocol. SASL comes first: before it a server with users hangs up on anything else.
 func (u *upstream) greetBinary(nc net.Conn, b []byte) error {
-	if user := u.proxy.cfg.User; user != "" {
-		plain := "\x00" + user + "\x00" + u.proxy.cfg.Password
+	if conf := u.proxy.conf(); conf.User != "" {
+		plain := "\x00" + conf.User + "\x00" + conf.Password
 		switch status, err := askFrame(nc, appendFrame(nil, memcache.OpcodeSASLAuth, memcache.SASLPlain, plain), b); {
 		case err != nil:
 			return fmt.Errorf("authenticate: %w", err)

@@ -184,7 +184,7 @@ func (l *link) run() {
 
 // connect dials, greets, and hands the calls that came meanwhile to the output.
 func (l *link) connect(b []byte) (dialled bool, err error) {
-	ctx, cancel := context.WithTimeout(l.ctx, l.up.proxy.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(l.ctx, l.up.proxy.conf().Timeout)
 	defer cancel()
 	nc, err := l.up.dial(ctx)
 	if err != nil {
@@ -197,7 +197,7 @@ func (l *link) connect(b []byte) (dialled bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	nc.SetDeadline(time.Now().Add(l.up.proxy.cfg.Timeout))
+	nc.SetDeadline(time.Now().Add(l.up.proxy.conf().Timeout))
 	meta, err := l.up.greet(nc, l.protocol, b)
 	if err != nil {
 		return true, err

@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/futago/futago"
-	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/memcache"
@@ -23,7 +22,9 @@ import (
 
 // Proxy is the port and what is behind it. Use New, optionally Listen, then Run once.
 type Proxy struct {
-	cfg       Config
+	cfg       Config                 // of the start
+	latest    atomic.Pointer[Config] // with what reloads have changed
+	reloads   *front.Reloads
 	log       *slog.Logger
 	selector  futago.Selector // nil: keys do not matter
 	upstreams []*upstream
@@ -70,35 +71,23 @@ func New(cfg Config) (*Proxy, error) {
 	if p.guard, err = cfg.Access.Open(p.log); err != nil {
 		return nil, err
 	}
+	p.latest.Store(&cfg)
+	p.reloads = front.NewReloads("proxy", p.log, p.guard, p.reload)
 	if err := p.register(); err != nil {
 		return nil, errors.Join(err, p.guard.Close())
 	}
 	return p, nil
 }
 
-// Reload reads users and certificates again, for what comes from now on, and opens the audit log again. What is wrong is logged,
-// and stays what it was.
-func (p *Proxy) Reload() {
-	p.guard.Reload()
-	for _, t := range []*access.ClientTLS{p.cfg.TLS, p.cfg.CheckTLS} {
-		if t == nil {
-			continue
-		}
-		if err := t.Reload(); err != nil {
-			p.log.Error("certificates for upstreams stay what they were", "err", err)
-		}
-	}
-}
-
 // clock returns nanoseconds since the proxy was made; it never goes back.
 func (p *Proxy) clock() int64 { return int64(time.Since(p.started)) }
 
 // tick is the time between two looks of the watch.
-func (p *Proxy) tick() time.Duration { return max(p.cfg.Timeout/40, time.Millisecond) }
+func (p *Proxy) tick() time.Duration { return max(p.conf().Timeout/40, time.Millisecond) }
 
 // reserve takes n bytes of the memory for large requests and replies, or with n < 0 gives them back. false: it is used up.
 func (p *Proxy) reserve(n int64) bool {
-	if p.pending.Add(n) <= p.cfg.MaxPending || n <= 0 {
+	if p.pending.Add(n) <= p.conf().MaxPending || n <= 0 {
 		return true
 	}
 	p.pending.Add(-n)
@@ -203,14 +192,15 @@ func (p *Proxy) Run(ctx context.Context) error {
 
 // watch ends the links that let a request wait too long.
 func (p *Proxy) watch(ctx context.Context) {
-	ticker := time.NewTicker(p.tick())
-	defer ticker.Stop()
+	timer := time.NewTimer(p.tick())
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
+		timer.Reset(p.tick())
 		now := p.clock()
 		for _, u := range p.upstreams {
 			u.each(func(l *link) {
@@ -240,7 +230,7 @@ func (p *Proxy) accept() error {
 			time.Sleep(acceptPause)
 			continue
 		}
-		if p.open.Load() >= uint64(p.cfg.MaxConns) {
+		if p.open.Load() >= uint64(p.conf().MaxConns) {
 			p.refused.Add(1)
 			// A fresh socket takes these bytes without blocking; the deadline is for the case that it does not.
 			nc.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
@@ -299,7 +289,7 @@ func (p *Proxy) drain() {
 		nc.SetReadDeadline(time.Now().Add(drainPatience))
 	}
 	p.mu.Unlock()
-	cut := time.AfterFunc(p.cfg.DrainTimeout, func() {
+	cut := time.AfterFunc(p.conf().DrainTimeout, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.log.Warn("requests cut at shutdown", "clients", len(p.clients))

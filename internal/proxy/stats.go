@@ -27,7 +27,7 @@ func (p *Proxy) eachStat(arg string, fn func(name, value string)) {
 	switch arg {
 	case "":
 	case "settings":
-		num("maxconns", uint64(p.cfg.MaxConns))
+		num("maxconns", uint64(p.conf().MaxConns))
 		num("item_size_max", uint64(p.cfg.MaxValue))
 		fn("choice", p.cfg.Choice)
 		users := "no"
@@ -45,7 +45,7 @@ func (p *Proxy) eachStat(arg string, fn func(name, value string)) {
 	num("uptime", uint64(s.UptimeSeconds))
 	num("time", uint64(time.Now().Unix()))
 	fn("version", p.clientVersion())
-	num("max_connections", uint64(p.cfg.MaxConns))
+	num("max_connections", uint64(p.conf().MaxConns))
 	num("curr_connections", uint64(s.Connections))
 	num("total_connections", p.accepted.Load())
 	num("rejected_connections", p.refused.Load())

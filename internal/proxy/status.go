@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"strings"
 	"time"
+
+	"github.com/futago/futago/internal/front"
 )
 
 // Status is the document of /status.
@@ -18,6 +20,8 @@ type Status struct {
 	Choice        string           `json:"choice"`
 	Connections   uint64           `json:"connections"` // of clients, at present
 	Upstreams     []UpstreamStatus `json:"upstreams"`
+
+	LastReload *front.LastReload `json:"last_reload"` // null before the first
 }
 
 // UpstreamStatus is the part of Status about one upstream.
@@ -47,7 +51,7 @@ type CheckStatus struct {
 func (p *Proxy) Status() Status {
 	s := Status{
 		Version: p.cfg.Version, UptimeSeconds: time.Since(p.started).Seconds(), Listen: p.Addr(), AdminListen: p.AdminAddr(),
-		Choice: p.cfg.Choice, Connections: p.open.Load(),
+		Choice: p.cfg.Choice, Connections: p.open.Load(), LastReload: p.reloads.Last(),
 	}
 	s.State, s.Reason = p.state()
 	for _, u := range p.upstreams {

@@ -74,6 +74,17 @@ type Table[C any] map[string]func(to, from *C)
 // Names are those of the settings, in order.
 func (t Table[C]) Names() []string { return slices.Sorted(maps.Keys(t)) }
 
+// Sources is a function for Table.Plan of one that returns a configuration, and of where this has its settings. nil stays nil.
+func Sources[C any](reread func() (C, error), settings func(*C) []Setting) func() (C, []Setting, error) {
+	if reread == nil {
+		return nil
+	}
+	return func() (C, []Setting, error) {
+		fresh, err := reread()
+		return fresh, settings(&fresh), err
+	}
+}
+
 // Plan is a reload in which nothing is wrong and nothing has happened yet.
 type Plan[C any] struct {
 	Report   Report
