@@ -393,3 +393,71 @@ func TestProxyWithUsers(t *testing.T) {
 		t.Errorf("an open address: got %v, %s", err, out)
 	}
 }
+
+// The user of a proxy changes on the node and in the proxy's file, without a restart, and its clients notice nothing. A file with a
+// mistake changes nothing.
+func TestProxyChangesItsUser(t *testing.T) {
+	dir := t.TempDir()
+	file, own, config := filepath.Join(dir, "users"), filepath.Join(dir, "own"), filepath.Join(dir, "proxy.toml")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addUser(t, file, "old", "sesame")
+	n := startSingle(t, "--users="+file)
+	write(own, "old:sesame\n")
+	write(config, "upstream-user-file = '"+own+"'\nlog-level = 'info'\n")
+	f := startProxy(t, "--upstream="+n.client+",check="+n.admin, "--config="+config)
+	c, err := dial(f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.set(t, "n", "0")
+	counted := 0
+	count := func() {
+		t.Helper()
+		counted++
+		c.expect(t, "incr n 1\r\n", fmt.Sprint(counted))
+	}
+	count()
+	reload := func() (out string, code int) { return n.tool(t, nil, "config", "reload", "--admin", f.admin) }
+
+	write(config, "upstream-user-file = '"+own+"'\nlog-level = 'loud'\n")
+	if out, code := reload(); code != 1 || !strings.Contains(out, "log-level") || !strings.Contains(out, "Nothing has changed there.") {
+		t.Errorf("a mistake: code %d, %s", code, out)
+	}
+	addUser(t, file, "new", "second word")
+	n.proc.signal(t, syscall.SIGHUP)
+	eventually(t, "the node has the new user", 10*time.Second, func() bool { return strings.Contains(n.output.String(), "users=2") })
+	write(own, "new:second word\n")
+	write(config, "upstream-user-file = '"+own+"'\nlog-level = 'debug'\npool = 4\n")
+	out, code := reload()
+	for _, part := range []string{"proxy (" + f.admin + ")", "info -> debug", "needs a restart", "2 -> 4", "read again: upstream user"} {
+		if code != 0 || !strings.Contains(out, part) {
+			t.Errorf("code %d, no %q in %s", code, part, out)
+		}
+	}
+	count()
+	if out, err := exec.Command(futagoProgram, "users", "remove", file, "old").CombinedOutput(); err != nil {
+		t.Fatalf("remove user: %v: %s", err, out)
+	}
+	n.proc.signal(t, syscall.SIGHUP)
+	eventually(t, "the node has forgotten the old user", 10*time.Second, func() bool {
+		count()
+		return strings.Count(n.output.String(), "users were read again") >= 2
+	})
+	for range 3 {
+		count()
+	}
+	// The same by signal, and told in the status.
+	write(config, "upstream-user-file = '"+own+"'\nlog-level = 'warn'\n")
+	f.proc.signal(t, syscall.SIGHUP)
+	eventually(t, "the status tells of the reload", 10*time.Second, func() bool {
+		_, body, err := httpGet(t.Context(), "http://"+f.admin+"/status")
+		return err == nil && strings.Contains(body, `"last_reload"`) && strings.Contains(body, `"warn"`)
+	})
+	count()
+}

@@ -23,7 +23,7 @@ func frame(code byte, opaque, extras, key, value string, cas uint64) string {
 
 // binarySession is the binary side of a fake node: get, set, add, delete, increment and noop.
 func (n *fakeNode) binarySession(r *bufio.Reader, nc net.Conn) {
-	for authenticated := false; ; {
+	for authenticated, logouts := false, 0; ; {
 		header := make([]byte, binaryHeader)
 		if _, err := io.ReadFull(r, header); err != nil {
 			return
@@ -35,8 +35,11 @@ func (n *fakeNode) binarySession(r *bufio.Reader, nc net.Conn) {
 		keyAt := int(header[4])
 		valueAt := keyAt + int(binary.BigEndian.Uint16(header[2:]))
 		key, value := string(body[keyAt:valueAt]), string(body[valueAt:])
+		if n.loggedOut(&logouts) {
+			authenticated = false
+		}
 		n.mu.Lock()
-		if header[1] != byte(memcache.OpcodeNoop) && header[1] != byte(memcache.OpcodeSASLAuth) {
+		if header[1] != byte(memcache.OpcodeNoop) && (n.login == "" || authenticated) && header[1] != byte(memcache.OpcodeSASLAuth) {
 			n.seen = append(n.seen, fmt.Sprintf("%#x %s", header[1], key))
 			if n.conduct == forget || n.conduct == vanish {
 				n.mu.Unlock()

@@ -22,6 +22,9 @@ var (
 	errAuth     = errors.New("authentication failure")
 	errPassword = fmt.Errorf("%w: check the proxy's upstream-user-file and the node's users", errAuth)
 	errNoUser   = fmt.Errorf("%w: the node asks for a user: set upstream-user-file", errAuth)
+	// errLoggedOut says that a node which took the proxy's password asks for one again: its users have changed. It has executed
+	// nothing from there on.
+	errLoggedOut = errors.New("the node asks for a login again")
 	// errLinkEnded says that a connection ended before a request was handed to it.
 	errLinkEnded = errors.New("connection ended")
 	// errStopped ends the links of a proxy that stops.

@@ -26,6 +26,33 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// A node whose users have changed asks for a login again. It has executed nothing, so no client hears of it, not even of an increment;
+// and when it does not take the password any more it is out.
+func TestLoggedOut(t *testing.T) {
+	first, second := newFakeNode(t), newFakeNode(t)
+	for _, n := range []*fakeNode{first, second} {
+		n.asks("u old")
+		n.put("n", "1")
+	}
+	p := startProxy(t, func(c *Config) { c.User, c.Password = "u", "old" }, first, second)
+	c, b := p.dial(), p.dial()
+	c.talk("incr n 1\r\nms k 1 q\r\nx\r\nmn\r\n", "2\r\nMN\r\n")
+	b.talk(frame(0x01, "op01", setExtras, "b", "1", 0), reply(0x01, "op01", memcache.BinaryOK, "", ""))
+	first.logOut()
+	c.talk("incr n 1\r\nincr n 1\r\nget n\r\n", "3\r\n4\r\nVALUE n 0 1\r\n4\r\nEND\r\n")
+	b.talk(frame(0x02, "op02", setExtras, "c", "1", 0), reply(0x02, "op02", memcache.BinaryOK, "", ""))
+	if s := p.Status(); s.Upstreams[0].State != "up" || s.Upstreams[0].UnknownEffects+s.Upstreams[1].Requests != 0 {
+		t.Errorf("the right password: got %+v", s.Upstreams)
+	}
+	first.asks("u new")
+	first.logOut()
+	c.talk("incr n 1\r\n", "2\r\n") // by the second
+	b.talk(frame(0x02, "op03", setExtras, "c", "1", 0), reply(0x02, "op03", memcache.BinaryOK, "", ""))
+	if u := p.Status().Upstreams[0]; u.State != "down" || !strings.Contains(u.Reason, "authentication failure") {
+		t.Errorf("another password: the upstream is %s, %s", u.State, u.Reason)
+	}
+}
+
 // An upstream that does not take the password is down, and says why, once; it is asked seldom, however many requests come.
 func TestWrongLogin(t *testing.T) {
 	for name, user := range map[string]string{"wrong password": "u", "no user": ""} {

@@ -63,6 +63,7 @@ type fakeNode struct {
 	noMeta   bool
 	login    string // user and password, with a space between; "" asks for none
 	wrong    int    // logins refused
+	logouts  int    // how often everybody had to log in anew
 }
 
 // ownHost is a loopback address of this process alone, where the system has them all: nobody else takes the port of a node that
@@ -183,7 +184,7 @@ func (n *fakeNode) session(nc net.Conn) {
 		n.binarySession(r, nc)
 		return
 	}
-	for authenticated := false; ; {
+	for authenticated, logouts := false, 0; ; {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			return
@@ -212,6 +213,9 @@ func (n *fakeNode) session(nc net.Conn) {
 				return
 			}
 			data = string(b[:size])
+		}
+		if n.loggedOut(&logouts) {
+			authenticated = false
 		}
 		if !authenticated {
 			var reply string
@@ -260,6 +264,22 @@ func (n *fakeNode) asks(login string) (wrong int) {
 	defer n.mu.Unlock()
 	n.login = login
 	return n.wrong
+}
+
+// logOut makes everybody log in anew.
+func (n *fakeNode) logOut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.logouts++
+}
+
+// loggedOut says whether there was a logOut since the session looked last.
+func (n *fakeNode) loggedOut(seen *int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	before := *seen
+	*seen = n.logouts
+	return before != *seen
 }
 
 // diskFull is the answer of a node whose conduct is full.

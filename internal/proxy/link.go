@@ -292,6 +292,9 @@ func (l *link) end(dialled bool, err error) {
 		abort(l.nc)
 	}
 	stale := false
+	if errors.Is(err, errLoggedOut) {
+		taken = 0
+	}
 	switch {
 	case errors.Is(err, errStopped), errors.Is(err, errSlow):
 	case l.protocol == binaryProtocol && dialled && !opened && !errors.Is(err, errAuth):

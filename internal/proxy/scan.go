@@ -103,6 +103,9 @@ func (l *link) takeLine(c *call, b []byte) (used int, err error) {
 	if !ok {
 		return 0, &replyError{"line without CRLF", b[:i+1]}
 	}
+	if string(b[:i+1]) == memcache.ReplyUnauthenticated {
+		return 0, errLoggedOut
+	}
 	switch c.shape {
 	case shapeValues:
 		err = l.valuesLine(c, line, b[:i+1])
@@ -281,6 +284,9 @@ func (l *link) takeFrame(c *call, b []byte) (used int, err error) {
 	size := int(binary.BigEndian.Uint32(b[8:]))
 	if b[0] != binaryReply || b[1] != c.head[1] || size > replyValueMax {
 		return 0, &replyError{"bad frame header", b[:binaryHeader]}
+	}
+	if frameStatus(b) == memcache.BinaryAuthError {
+		return 0, errLoggedOut
 	}
 	keep := l.room(c, size)
 	if keep {
