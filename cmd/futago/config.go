@@ -55,7 +55,7 @@ func serveSettings(c *serveConfig) *settings {
 	s.add("admin-listen", textValue(&n.AdminListen), "serve the dashboard, /healthz /readyz /metrics /status at `ADDR`[,tls|tls=mutual], or none; with --users it asks who is there")
 	s.add("admin-tls-ca", textValue(&n.AdminTLSCA), "with TLS there, trust the authorities in this PEM `FILE` for the admin addresses of other nodes instead of the system's")
 	s.add("metrics-open", boolValue(&n.MetricsOpen), "serve /metrics there to everybody, also with --users")
-	s.add("audit-log", textValue(&n.AuditLog), "append a line for each login and action at the admin address to this `FILE` as well; SIGHUP opens it again")
+	s.add("audit-log", textValue(&n.AuditLog), "append a line for each login and action at the admin address, and each action of clients such as flush_all, to this `FILE` as well; SIGHUP opens it again")
 	addProfileSettings(s, &n.Profile)
 
 	s.add("fsync", choiceValue(&n.Fsync, "never", "interval", "always"), "what a positive reply to a write means: written to the system, synced soon, synced")

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// Audit is the log of who did what at an operators' address: lines of the process's log that have audit=true, and JSON lines in
-// a file of their own where there is one. It may be used by several goroutines at once.
+// Audit is the log of who did what at an operators' address, and to the node or all records at a client address: lines of the
+// process's log that have audit=true, and JSON lines in a file of their own where there is one. It may be used by several goroutines at once.
 type Audit struct {
 	logger *slog.Logger
 	file   *slog.Logger // nil: none

@@ -81,7 +81,8 @@ type Config struct {
 	AdminTLSCA string
 	// MetricsOpen serves /metrics to everybody where Users says who may use AdminListen.
 	MetricsOpen bool
-	// AuditLog is a file that gets a line for each login and action at AdminListen; empty leaves them to the log.
+	// AuditLog is a file that gets a line for each login and action at AdminListen, and for what clients do to the node or to all records;
+	// empty leaves them to the log.
 	AuditLog string
 	// AllowOpen are addresses that may be open to strangers without users or certificates, by access.OpenWords.
 	AllowOpen []string

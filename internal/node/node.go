@@ -253,7 +253,7 @@ func (n *Node) newServer() (_ *server.Server, err error) {
 	c.FirstByteTimeout, c.IdleTimeout, c.RequestTimeout = n.cfg.FirstByteTimeout, n.cfg.IdleTimeout, n.cfg.RequestTimeout
 	c.MaxPending, c.MaxPendingTotal = n.cfg.MaxPending, n.cfg.MaxPendingTotal
 	c.Evict, c.SlowThreshold, c.SampleRequests = n.cfg.Evict, n.cfg.SlowThreshold, n.cfg.SampleRequests
-	c.Users, c.TLS = n.users, n.tls
+	c.Users, c.TLS, c.Audit = n.users, n.tls, n.audit
 	c.Node, c.Look = n.cfg.Node, n.noticeFreeze
 	if n.cfg.Script != "" {
 		c.Script = n.callScript

@@ -50,8 +50,10 @@ func (s *session) executeBinary(w *worker) {
 		s.refusePacket(w)
 		return
 	}
-	if w.srv.cfg.Users != nil && !s.bin.Locked && !permit.Binary(s.user, r) || w.srv.cfg.Mask != 0 && w.srv.masksBinary(r) {
+	masked := w.srv.cfg.Mask != 0 && w.srv.masksBinary(r)
+	if masked || w.srv.cfg.Users != nil && !s.bin.Locked && !permit.Binary(s.user, r) {
 		w.tally[cmdDenied]++
+		s.audit(w, refusal(masked))
 		s.out = memcache.AppendBinaryError(s.out, r.Echo, permit.StatusDenied, permit.BinaryDenied)
 		return
 	}
@@ -86,6 +88,7 @@ func (s *session) binaryAdmin(w *worker) {
 	case memcache.OpcodeVersion:
 		s.out = memcache.AppendBinaryText(s.out, r.Echo, "", w.srv.cfg.Version)
 	case memcache.OpcodeStat:
+		s.audit(w, nil)
 		s.out = w.appendBinaryStats(s.out, r)
 	case memcache.OpcodeSASLList, memcache.OpcodeSASLAuth, memcache.OpcodeSASLStep:
 		s.authenticate(w)

@@ -70,6 +70,8 @@ type Config struct {
 	// Look is called, by any goroutine, before requests are executed after a pause of the process or the client. It may call
 	// Suspend, and must be quick. nil: nobody would.
 	Look func()
+	// Audit is told what clients do to the node or to all records at once; nil: the log alone is.
+	Audit *access.Audit
 	// Logger receives the log; nil discards it.
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil means none.

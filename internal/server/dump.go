@@ -30,6 +30,7 @@ type dump struct {
 
 // dumpKeys answers lru_crawler metadump and mgdump.
 func (s *session) dumpKeys(w *worker) {
+	s.audit(w, nil)
 	s.dump = &dump{format: w.mreq.Dump, user: s.user}
 	s.dumpOn(w)
 }
@@ -48,6 +49,7 @@ func (s *session) cachedump(w *worker, arg []byte) (goOn bool) {
 	if items == 0 {
 		items-- // all
 	}
+	s.audit(w, nil)
 	s.dump = &dump{
 		format: memcache.DumpItems, user: s.user, items: items, room: cachedumpSize - len(memcache.ReplyEnd) - 1,
 	}

@@ -144,7 +144,11 @@ func (h webHandler) postMisc(w http.ResponseWriter, r *http.Request, user *users
 		answer(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if h.srv.masksMisc(name, tyrant.ViaHTTP) || h.srv.cfg.Users != nil && !h.srv.allowedMisc(user, name, args) {
+	what := miscAction(name)
+	what.user, what.remote = auditName(user), r.RemoteAddr
+	masked := h.srv.masksMisc(name, tyrant.ViaHTTP)
+	if masked || h.srv.cfg.Users != nil && !h.srv.allowedMisc(user, name, args) {
+		h.srv.audit.note(what, refusal(masked))
 		h.denied(w)
 		return
 	}
@@ -152,6 +156,7 @@ func (h webHandler) postMisc(w http.ResponseWriter, r *http.Request, user *users
 	if !h.heavy(w, r, func(ctx context.Context) { list, err = c.Misc(ctx, name, args) }) {
 		return
 	}
+	h.srv.audit.note(what, err)
 	if err != nil {
 		answer(w, http.StatusInternalServerError, err.Error())
 		return

@@ -19,15 +19,20 @@ func (s *session) memLimit(w *worker) {
 	switch {
 	case r.Delta > mostMemLimit:
 		s.reply(r, memcache.ReplyMemLimitBytes)
+		return
 	case r.Delta < least:
 		if !r.Noreply {
 			s.out = memcache.AppendMemLimitTooSmall(s.out, least)
 		}
-	case st.SetMaxMemory(int64(r.Delta)<<20) != nil:
-		s.reply(r, memcache.ReplyMemLimitFailed)
-	default:
-		s.reply(r, memcache.ReplyOK)
+		return
 	}
+	err := st.SetMaxMemory(int64(r.Delta) << 20)
+	s.audit(w, err)
+	if err != nil {
+		s.reply(r, memcache.ReplyMemLimitFailed)
+		return
+	}
+	s.reply(r, memcache.ReplyOK)
 }
 
 // shutdown answers the command; false when the node stops. Graceful or not, it drains.
@@ -35,13 +40,14 @@ func (s *session) shutdown(w *worker) (goOn bool) {
 	mode := bytes.Fields(w.mreq.Arg)
 	switch {
 	case w.srv.cfg.Stop == nil:
+		s.audit(w, errOff)
 		s.out = append(s.out, memcache.ReplyShutdownDisabled...)
 		return true
 	case len(mode) > 1 || len(mode) == 1 && string(mode[0]) != "graceful":
 		s.out = append(s.out, memcache.ReplyShutdownMode...)
 		return true
 	}
-	w.srv.logger.Info("a client asked the node to stop", "remote", s.peer.remote)
+	s.audit(w, nil)
 	w.srv.cfg.Stop()
 	s.closing = true
 	return false

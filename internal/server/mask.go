@@ -75,6 +75,11 @@ func (s *Server) masksBinary(r *memcache.BinaryRequest) bool {
 	return forbids(tyrant.Stat)
 }
 
+// masksTyrant reports whether the mask forbids a command of Tokyo Tyrant's protocol.
+func (s *Server) masksTyrant(r *tyrant.Request) bool {
+	return s.cfg.Mask.Forbids(r.Command, tyrant.ViaTyrant) || r.Command == tyrant.Misc && s.masksMisc(string(r.Name), tyrant.ViaTyrant)
+}
+
 // httpCommands are the commands that methods stand for.
 var httpCommands = map[string]tyrant.Command{
 	http.MethodGet: tyrant.Get, http.MethodHead: tyrant.VSiz, http.MethodPut: tyrant.Put, http.MethodDelete: tyrant.Out, http.MethodOptions: tyrant.Stat,

@@ -28,12 +28,14 @@ func (s *session) execute(w *worker, start int) bool {
 		}
 		if !permit.Text(s.user, r) {
 			w.tally[cmdDenied]++
+			s.audit(w, errNoRight)
 			s.reply(r, permit.ReplyDenied)
 			return true
 		}
 	}
 	if w.srv.cfg.Mask != 0 && w.srv.masksText(r) {
 		w.tally[cmdDenied]++
+		s.audit(w, errMasked)
 		s.reply(r, replyForbidden)
 		return true
 	}
@@ -324,6 +326,7 @@ func (w *worker) flushAll(s *session, delay int64) error {
 	if err == nil && seq != 0 {
 		w.hold(s, seq)
 	}
+	s.audit(w, err)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/cabinet"
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/httphead"
@@ -40,6 +41,7 @@ type Server struct {
 	streams   streams // of the goroutine carrier
 	prefixes  prefixes
 	slow      observe.SlowLog
+	audit     auditor
 	dumping   sync.Mutex // held while a step of a dump is made
 	cabinet   *cabinet.Cabinet
 	pulse     pulse
@@ -92,6 +94,9 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 		totals: []*totals{new(totals)}, cabinet: cabinet.New(st, int(cfg.MaxPending)),
 	}
 	s.slow.SetThreshold(cfg.SlowThreshold)
+	if s.audit.log = cfg.Audit; s.audit.log == nil {
+		s.audit.log, _ = access.OpenAudit("", cfg.Logger) // without a file nothing can fail
+	}
 	s.turns = make(chan struct{}, heavyTurns(s.threads()))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.lasting, s.endLasting = context.WithCancel(s.ctx)
@@ -249,6 +254,7 @@ func (s *Server) Close() {
 
 func (s *Server) finish() {
 	s.cancel()
+	s.audit.flush()
 	if s.cfg.Registerer != nil {
 		s.cfg.Registerer.Unregister(&collector{s})
 	}

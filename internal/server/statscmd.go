@@ -38,9 +38,11 @@ func (s *session) stats(w *worker) (goOn bool) {
 		w.srv.peers.appendStats(&l, w.store.Now())
 	case "reset":
 		w.srv.resetCounters()
+		s.audit(w, nil)
 		s.out = append(s.out, memcache.ReplyReset...)
 		return true
 	case "detail":
+		s.audit(w, nil)
 		s.out = w.srv.statsDetail(s.out, rest)
 		return true
 	case "cachedump":

@@ -75,10 +75,12 @@ func (s *session) refreshCerts(w *worker) bool {
 		s.out = append(s.out, replyNoTLS...)
 		return true
 	}
+	srv, what := w.srv, s.action(w)
 	s.slow = func(context.Context) func(*session, *worker) {
 		err := t.Reload()
+		srv.audit.note(what, err)
 		if err != nil {
-			w.srv.logger.Error("certificates stay what they were", "err", err)
+			srv.logger.Error("certificates stay what they were", "err", err)
 		}
 		return func(s *session, _ *worker) {
 			if err != nil {

@@ -76,8 +76,10 @@ func (s *session) executeTyrant(w *worker) {
 		s.failTyrant(r.Command)
 		return
 	}
-	if w.srv.cfg.Mask.Forbids(r.Command, tyrant.ViaTyrant) || !s.permittedTyrant(w) {
+	masked := w.srv.cfg.Mask != 0 && w.srv.masksTyrant(r)
+	if masked || !s.permittedTyrant(w) {
 		w.tally[cmdDenied]++
+		s.audit(w, refusal(masked))
 		s.failTyrant(r.Command)
 		return
 	}

@@ -77,6 +77,14 @@ func (s *session) tyrantRest(w *worker) {
 			return tyrant.AppendStatus(nil, job(ctx, c) == nil)
 		})
 	}
+	told := func(job func(ctx context.Context, c *cabinet.Client) error) {
+		srv, what := w.srv, s.action(w)
+		status(func(ctx context.Context, c *cabinet.Client) error {
+			err := job(ctx, c)
+			srv.audit.note(what, err)
+			return err
+		})
+	}
 	switch r.Command {
 	case tyrant.Misc:
 		s.tyrantMisc(w)
@@ -93,44 +101,38 @@ func (s *session) tyrantRest(w *worker) {
 		})
 	case tyrant.Vanish:
 		w.tally[cmdFlush]++
-		status(func(_ context.Context, c *cabinet.Client) error { return c.Vanish() })
+		told(func(_ context.Context, c *cabinet.Client) error { return c.Vanish() })
 	case tyrant.Sync:
 		status(func(_ context.Context, c *cabinet.Client) error { return c.Sync() })
 	case tyrant.Optimize:
-		status(func(ctx context.Context, c *cabinet.Client) error { return c.Optimize(ctx) })
+		told(func(ctx context.Context, c *cabinet.Client) error { return c.Optimize(ctx) })
 	default:
-		s.tyrantAdmin(w, status)
+		s.tyrantAdmin(w, told)
 	}
 }
 
-// tyrantAdmin executes what is off unless the configuration allows it.
-func (s *session) tyrantAdmin(w *worker, status func(job func(ctx context.Context, c *cabinet.Client) error)) {
+// tyrantAdmin executes what is off unless the configuration allows it. told answers with what comes of a job, and notes it.
+func (s *session) tyrantAdmin(w *worker, told func(job func(ctx context.Context, c *cabinet.Client) error)) {
 	r, cfg := &w.treq, &w.srv.cfg
 	text, from, check := string(r.Text), r.Time, r.Options&tyrant.CheckResults != 0
-	told := func(name string, do func(ctx context.Context, c *cabinet.Client) error) {
-		status(func(ctx context.Context, c *cabinet.Client) error {
-			err := do(ctx, c)
-			w.srv.logger.Info("a client asked for "+name, "remote", s.peer.remote, "of", text, "err", err)
-			return err
-		})
-	}
 	switch {
 	case r.Command == tyrant.Copy && cfg.Copy != nil:
-		told("a copy", func(context.Context, *cabinet.Client) error { return cfg.Copy(w.srv.lasting, text) })
+		told(func(context.Context, *cabinet.Client) error { return cfg.Copy(w.srv.lasting, text) })
 	case r.Command == tyrant.Restore && cfg.Restore != nil:
-		told("a restore", func(ctx context.Context, c *cabinet.Client) (err error) {
+		told(func(ctx context.Context, c *cabinet.Client) (err error) {
 			w.srv.awaitAll(c, func() { err = cfg.Restore(ctx, text, from, check) })
 			return err
 		})
 	case r.Command == tyrant.SetMst && cfg.SetMaster != nil:
 		port := int(r.Port)
-		told("another master", func(context.Context, *cabinet.Client) error { return cfg.SetMaster(text, port, from, check) })
+		told(func(context.Context, *cabinet.Client) error { return cfg.SetMaster(text, port, from, check) })
 	case r.Command == tyrant.Repl && cfg.Repl != nil && len(s.out) == 0:
 		sid := r.SID
+		s.audit(w, nil)
 		s.takeover = func(c net.Conn) { cfg.Repl(w.srv.lasting, c, from, sid) }
 		s.closing = true
 	default:
-		w.srv.logger.Info("a command of Tokyo Tyrant is not allowed: see --allow", "command", r.Command.String(), "remote", s.peer.remote)
+		s.audit(w, errOff)
 		s.failTyrant(r.Command)
 	}
 }
@@ -180,13 +182,27 @@ func (s *session) tyrantMisc(w *worker) {
 		return
 	}
 	slow := cabinet.IsWalk(name, r.Args) || name == "iternext" && !s.tt.client.Ready()
+	if srv, what := w.srv, s.action(w); what.command != "" {
+		s.tyrantList(w, slow, r.Args, func(ctx context.Context, c *cabinet.Client, dst []byte, args [][]byte) []byte {
+			reply, err := appendMisc(ctx, c, dst, name, args)
+			srv.audit.note(what, err)
+			return reply
+		})
+		return
+	}
 	s.tyrantList(w, slow, r.Args, func(ctx context.Context, c *cabinet.Client, dst []byte, args [][]byte) []byte {
-		list, err := c.Misc(ctx, name, args)
-		if err != nil {
-			return nil
-		}
-		return appendElements(dst, list)
+		reply, _ := appendMisc(ctx, c, dst, name, args)
+		return reply
 	})
+}
+
+// appendMisc appends the reply of a function of misc; nil if it failed.
+func appendMisc(ctx context.Context, c *cabinet.Client, dst []byte, name string, args [][]byte) ([]byte, error) {
+	list, err := c.Misc(ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+	return appendElements(dst, list), nil
 }
 
 // tyrantLogin answers the function that says who the client is. Where everybody may do everything there are no users.
@@ -212,9 +228,6 @@ func (s *session) reads(srv *Server, key []byte) bool { return srv.allowed(s.use
 // permittedTyrant reports whether the session's user may run the request in w.treq.
 func (s *session) permittedTyrant(w *worker) bool {
 	r, srv := &w.treq, w.srv
-	if r.Command == tyrant.Misc && srv.cfg.Mask != 0 && srv.masksMisc(string(r.Name), tyrant.ViaTyrant) {
-		return false
-	}
 	if srv.cfg.Users == nil {
 		return true
 	}
