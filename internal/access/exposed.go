@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -26,23 +27,38 @@ var shared = netip.MustParsePrefix("100.64.0.0/10")
 // comma do not count. Loopback, sockets of this machine, and addresses of private networks (RFC 1918, RFC 4193, RFC 6598,
 // link-local) are not exposed; all interfaces at once are, and so is a name, of which nobody knows what it will mean.
 func Exposed(address string) bool {
+	ip, local := resolve(address)
+	return !local && !ip.IsPrivate() && !ip.IsLinkLocalUnicast() && !shared.Contains(ip)
+}
+
+// resolve returns the IP of an address, invalid for a name, and whether it does not leave this machine.
+func resolve(address string) (ip netip.Addr, local bool) {
 	address, _, _ = strings.Cut(address, ",")
 	if strings.HasPrefix(address, "unix:") {
-		return false
+		return ip, true
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return false // the address is refused for that
+		return ip, true // the address is refused for that
 	}
 	if host = strings.ToLower(host); host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return false
+		return ip, true
 	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return true
+	if ip, err = netip.ParseAddr(host); err != nil {
+		return netip.Addr{}, false
 	}
 	ip = ip.Unmap()
-	return !ip.IsLoopback() && !ip.IsPrivate() && !ip.IsLinkLocalUnicast() && !shared.Contains(ip)
+	return ip, ip.IsLoopback()
+}
+
+// WarnInClear logs once which of the addresses, at which users log in and which do not insist on TLS, are reached from other
+// machines: passwords and tokens can be read on the way.
+func WarnInClear(logger *slog.Logger, addresses ...string) {
+	addresses = slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { _, local := resolve(a); return local })
+	if len(addresses) > 0 {
+		logger.Warn("passwords cross the network in the clear: users log in without TLS", "addresses", strings.Join(addresses, " "),
+			"do", "put ,tls behind each address and set tls-cert and tls-key, or listen on loopback alone")
+	}
 }
 
 // Unguarded returns why an address must not be listened at: strangers reach it, nobody is asked who he is, and open, the words

@@ -1,6 +1,8 @@
 package access
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -16,6 +18,21 @@ func TestExposed(t *testing.T) {
 		if got := Exposed(address); got != want {
 			t.Errorf("Exposed(%q): got %v, want %v", address, got, want)
 		}
+	}
+}
+
+func TestWarnInClear(t *testing.T) {
+	var out bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&out, nil))
+	WarnInClear(logger, "127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/run/x", "nonsense")
+	WarnInClear(logger)
+	if out.Len() > 0 {
+		t.Errorf("addresses of this machine: %s", &out)
+	}
+	WarnInClear(logger, "127.0.0.1:1", "10.0.0.1:2", ":3,protocols=http", "cache.example:4", "[fe80::1]:5,tls=optional")
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=WARN") || !strings.Contains(got, "tls-cert") ||
+		!strings.Contains(got, `addresses="10.0.0.1:2 :3,protocols=http cache.example:4 [fe80::1]:5,tls=optional"`) {
+		t.Errorf("addresses of the network: %s", got)
 	}
 }
 

@@ -172,6 +172,9 @@ func (a *Access) Listen(text string) (net.Listener, *tls.Config, error) {
 
 // ListenAdmin opens an address whose connections have TLS already where it has the option.
 func (a *Access) ListenAdmin(text string) (net.Listener, error) {
+	if _, mode, err := splitListen(text); err == nil && mode == noTLS && a.login.Users != nil {
+		access.WarnInClear(a.log, text)
+	}
 	l, config, err := a.Listen(text)
 	if err != nil || config == nil {
 		return l, err

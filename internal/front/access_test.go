@@ -52,6 +52,30 @@ func TestAccessProblems(t *testing.T) {
 	}
 }
 
+// An address of no machine is warned of as one of this machine would be.
+func TestAccessWarnsOfLoginsInClear(t *testing.T) {
+	people := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(people, []byte("root:! rights=admin token=sha256:"+strings.Repeat("0", 64)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]int{people: 1, "": 0} {
+		var log bytes.Buffer
+		a, err := (&AccessConfig{AdminUsers: file}).Open(slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		for _, text := range []string{"192.0.2.1:1", "127.0.0.1:0"} {
+			if l, err := a.ListenAdmin(text); err == nil {
+				l.Close()
+			}
+		}
+		if got := strings.Count(log.String(), "passwords cross the network in the clear"); got != want {
+			t.Errorf("with users %q: got %d warnings, want %d: %s", file, got, want, &log)
+		}
+	}
+}
+
 // Certificates are read again for the connections to come; what cannot be read changes nothing.
 func TestAccessReload(t *testing.T) {
 	ca, dir := accesstest.New(t), t.TempDir()

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,6 +47,52 @@ func as(name, token string) func(*http.Request) {
 		if token != "" {
 			r.Header.Set("Authorization", "Bearer "+token)
 		}
+	}
+}
+
+// A start says once at which addresses passwords can be read on the way.
+func TestWarnsOfLoginsInClear(t *testing.T) {
+	ca, dir := accesstest.New(t), t.TempDir()
+	files := ca.Issue(t, dir, 1)
+	for _, x := range []struct {
+		name, admin, want string
+		listen            []string
+		users             bool
+	}{
+		{"in the clear", "10.0.0.1:3", `addresses="10.0.0.1:1 10.0.0.1:2,tls=optional 10.0.0.1:3"`, []string{"10.0.0.1:1", "127.0.0.1:1", "10.0.0.1:2,tls=optional"}, true},
+		{"the admin port alone", "10.0.0.1:3", "addresses=10.0.0.1:3", []string{"10.0.0.1:1,tls"}, true},
+		{"TLS", "10.0.0.1:3,tls", "", []string{"10.0.0.1:1,tls", "10.0.0.1:4,tls=mutual", "unix:/none"}, true},
+		{"no admin port", "none", "", []string{"10.0.0.1:1,tls"}, true},
+		{"nobody logs in", "10.0.0.1:3", "", []string{"10.0.0.1:1", "10.0.0.1:2,tls"}, false},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			var out bytes.Buffer
+			c := testConfig(t, 1)
+			c.Listen, c.AdminListen, c.Logger = x.listen, x.admin, slog.New(slog.NewTextHandler(&out, nil))
+			c.TLSCert, c.TLSKey, c.TLSClientCA = files.Cert, files.Key, ""
+			if strings.Contains(strings.Join(x.listen, " "), "mutual") {
+				c.TLSClientCA = files.ClientCA
+			}
+			if x.users {
+				c.Users = usersFile(t, "root rights=admin")
+			}
+			n, err := New(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := n.openAccess(); err != nil {
+				t.Fatal(err)
+			}
+			defer n.audit.Close()
+			const line = "passwords cross the network in the clear"
+			want := 1
+			if x.want == "" {
+				want = 0
+			}
+			if got := out.String(); strings.Count(got, line) != want || !strings.Contains(got, x.want) {
+				t.Errorf("got %q, want %d warning of %s", got, want, x.want)
+			}
+		})
 	}
 }
 

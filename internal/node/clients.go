@@ -16,6 +16,7 @@ func (n *Node) openAccess() (err error) {
 			return err
 		}
 		n.registry.MustRegister(n.users)
+		access.WarnInClear(n.logger, n.cfg.loginsInClear()...)
 	}
 	files := access.TLSFiles{Cert: n.cfg.TLSCert, Key: n.cfg.TLSKey, ClientCA: n.cfg.TLSClientCA}
 	if files.Cert != "" {

@@ -53,6 +53,19 @@ func (c *Config) adminTLS() server.TLSMode {
 	return l.TLS
 }
 
+// loginsInClear are the addresses at which users may log in without TLS.
+func (c *Config) loginsInClear() (list []string) {
+	for _, text := range c.Listen {
+		if l, _ := server.ParseListen(text); l.TLS == server.NoTLS || l.TLS == server.OptionalTLS {
+			list = append(list, text)
+		}
+	}
+	if c.AdminListen != "none" && c.adminTLS() == server.NoTLS {
+		list = append(list, c.AdminListen)
+	}
+	return list
+}
+
 // accessProblems returns which addresses strangers would reach without being asked who they are, and what is wrong beside.
 func (c *Config) accessProblems() []error {
 	errs := access.OpenProblems(c.AllowOpen)
