@@ -5,6 +5,8 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -241,6 +243,50 @@ func TestImportFromRedis(t *testing.T) {
 	out, err := exec.Command(futagoProgram, "import", "redis://:wrong@"+addr, "--addr", n.client).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "WRONGPASS") || strings.Contains(string(out), ":wrong@") {
 		t.Errorf("with a wrong password: %v\n%s", err, out)
+	}
+}
+
+// TestImportFromRedisTLS copies from a real Redis that wants certificates.
+func TestImportFromRedisTLS(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t, newHost())
+	host, port, _ := net.SplitHostPort(addr)
+	if out, err := exec.Command(futagoProgram, "peer", "certs", "--dir", dir, "--host", host).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	file := func(name string) string { return filepath.Join(dir, name) }
+	ca, cert, key := file("ca.pem"), file(host+".pem"), file(host+"-key.pem")
+	startForeign(t, addr, "redis-server", "--bind", host, "--port", "0", "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca,
+		"--save", "", "--requirepass", "secret", "--dir", dir)
+	n := startSingle(t)
+	url, with := "rediss://:secret@"+addr, []string{"--addr", n.client, "--source-tls-ca", ca, "--source-tls-client-cert", cert, "--source-tls-client-key", key}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := os.ReadFile(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	c, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Minute))
+	io.WriteString(c, "AUTH secret\r\nSET k v\r\n")
+	if reply, err := io.ReadAll(io.LimitReader(c, int64(len("+OK\r\n+OK\r\n")))); err != nil || string(reply) != "+OK\r\n+OK\r\n" {
+		t.Fatalf("Redis says %q, %v", reply, err)
+	}
+	if s := importJSON(t, 0, append([]string{url}, with...)...); s.Stored != 1 {
+		t.Errorf("got %+v", s)
+	}
+	if all := exportedRecords(t, n); all["k"].Value != "v" {
+		t.Errorf("the node has %+v", all)
+	}
+	if s := importJSON(t, 1, append([]string{url}, with[:4]...)...); s.Read != 0 {
+		t.Errorf("without a certificate: got %+v", s)
 	}
 }
 

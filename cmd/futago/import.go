@@ -24,7 +24,8 @@ func newImportCommand() *cobra.Command {
 
 memcache:// is memcached 1.6 or later: keys are listed by 'lru_crawler metadump all', or mgdump; values, flags and the
 remaining time to live are kept. redis:// is Redis, Valkey or KeyDB, redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]: strings
-with their time to live; keys of other types are counted and named. Records that the node cannot take, such as too large a
+with their time to live; keys of other types are counted and named. rediss:// is the same with TLS: the host in the URL must
+be in the certificate, which the system trusts or --source-tls-ca. Records that the node cannot take, such as too large a
 value, are counted and named, too, and make the exit code 1. What changes in the source during the copy may be missed.
 Run it again at any time: it stores everything once more. With --state FILE an import from redis:// goes on where it was.
 
@@ -41,6 +42,7 @@ a hash database for each list. Exit code 1 also says that an entry of the log wa
 Files: see 'futago import jsonl --help', 'futago import tsv --help' and 'futago import ulog --help'.`,
 		Example: `  futago import memcache://10.0.0.9:11211 --addr 10.0.0.1:11211
   futago import redis://10.0.0.9:6379/0 --source-password-file redis.password --state redis.state
+  futago import rediss://cache.example:6380 --source-tls-ca ca.pem --source-password-file redis.password
   futago import redis://10.0.0.9 --prefix session: --rate 5000 --dry-run
   futago import tyrant://10.0.0.9:1978 --addr 10.0.0.1:11211 --state /var/tmp/import.state
   futago import tyrant://10.0.0.9 --until-caught-up
@@ -52,12 +54,15 @@ Files: see 'futago import jsonl --help', 'futago import tsv --help' and 'futago 
 	c.addTransfer(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&c.sourcePassword, "source-password-file", "", "redis: the first line of this `FILE` is the password, which others on this machine would see in the URL")
+	flags.StringVar(&c.sourceTLS.CA, "source-tls-ca", "", "rediss: trust the authorities in this PEM `FILE` instead of the system's")
+	flags.StringVar(&c.sourceTLS.Cert, "source-tls-client-cert", "", "rediss: show the source the certificate in this PEM `FILE`")
+	flags.StringVar(&c.sourceTLS.Key, "source-tls-client-key", "", "rediss: the key of that certificate, a PEM `FILE`")
 	flags.BoolVar(&untilCaughtUp, "until-caught-up", false, "tyrant: end as soon as the node has what the server has")
 	flags.BoolVar(&byPrefix, "by-prefix", false, "tyrant: list keys by prefixes, without the server's cursor")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		tyrantOnly := []string{"until-caught-up", "by-prefix"}
 		if strings.HasPrefix(args[0], tyrantScheme) || !strings.Contains(args[0], "://") {
-			if err := notGiven(cmd, tyrantScheme, "prefix", "keep", "dry-run", "rate", "source-password-file"); err != nil {
+			if err := notGiven(cmd, tyrantScheme, "prefix", "keep", "dry-run", "rate", "source-password-file", "source-tls-ca", "source-tls-client-cert", "source-tls-client-key"); err != nil {
 				return err
 			}
 			return importTyrant(cmd, config, args[0], &c, byPrefix, untilCaughtUp)

@@ -139,9 +139,17 @@ func importHint(err error, state string) error {
 	if state != "" {
 		again = "Run the same command again: it goes on where " + state + " says. If the node speaks TLS there, add --tls or --tls-ca FILE."
 	}
+	_, wrongCert := errors.AsType[*tls.CertificateVerificationError](err)
+	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	switch {
 	case err == nil:
 		return nil
+	case wrongCert:
+		return withHint(err, "Name the authority of the certificate, --source-tls-ca or --tls-ca FILE, and the server as its certificate does.")
+	case isAlert(err):
+		return withHint(err, "The server may want a certificate: --source-tls-client-cert and --source-tls-client-key, or --tls-client-cert and --tls-client-key.")
+	case noTLS:
+		return withHint(err, "That port speaks no TLS: name another one, or do without TLS (redis:// instead of rediss://).")
 	case errors.Is(err, migrate.ErrShared):
 		return withHint(err, "Use --by-prefix, which needs no cursor, or stop the client that iterates. Then run it again.")
 	case errors.Is(err, migrate.ErrGap):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/migrate"
 	"github.com/futago/futago/internal/tyrant"
@@ -27,7 +29,8 @@ type transferConfig struct {
 	keep, dryRun   bool
 	asJSON         bool
 	rate           int
-	sourcePassword string // name of a file
+	sourcePassword string             // name of a file
+	sourceTLS      access.ClientFiles // of rediss://
 }
 
 // addTransfer gives cmd the flags of a transfer, but those that an import from Tokyo Tyrant has as well.
@@ -178,10 +181,10 @@ func (c *transferConfig) sourceOf(text string, config *nodeConfig) (source migra
 	switch u.Scheme {
 	case "memcache", "memcached":
 		return c.memcached(u, config)
-	case "redis":
+	case "redis", "rediss":
 		return c.redis(u, config)
 	}
-	return nil, "", fmt.Errorf("want tyrant://, memcache:// or redis://HOST:PORT%s", didYouMean("", u.Scheme+"://", []string{"tyrant://", "memcache://", "redis://"}))
+	return nil, "", fmt.Errorf("want tyrant://, memcache://, redis:// or rediss://HOST:PORT%s", didYouMean("", u.Scheme+"://", []string{"tyrant://", "memcache://", "redis://"}))
 }
 
 // hostPort is the address in a URL.
@@ -240,16 +243,46 @@ func (c *transferConfig) redis(u *url.URL, config *nodeConfig) (migrate.Source, 
 			return nil, "", err
 		}
 	}
+	secure, err := c.redisTLS(u.Scheme)
+	if err != nil {
+		return nil, "", err
+	}
 	options := []redis.DialOption{
+		redis.DialUseTLS(secure != nil), redis.DialTLSConfig(secure), redis.DialTLSHandshakeTimeout(dialTimeout),
 		redis.DialUsername(u.User.Username()), redis.DialPassword(password), redis.DialDatabase(database),
 		redis.DialConnectTimeout(dialTimeout), redis.DialReadTimeout(config.Timeout), redis.DialWriteTimeout(config.Timeout),
 	}
 	dial := func(ctx context.Context) (redis.Conn, error) {
 		conn, err := redis.DialContext(ctx, "tcp", address, options...)
-		if _, isNet := errors.AsType[net.Error](err); isNet {
+		if _, isNet := errors.AsType[net.Error](err); isNet && !isAlert(err) {
 			err = &tyrant.Error{Doing: "connect to " + address, Code: tyrant.CodeRefused, Err: err}
 		}
 		return conn, err
 	}
-	return &migrate.Redis{Dial: dial}, fmt.Sprintf("redis://%s/%d", address, database), nil
+	return &migrate.Redis{Dial: dial}, fmt.Sprintf("%s://%s/%d", u.Scheme, address, database), nil
+}
+
+// isAlert reports whether the other side has ended TLS with a reason.
+func isAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" // the alert itself has a type that crypto/tls keeps to itself
+}
+
+// redisTLS is the TLS of a URL's scheme; nil: none. The name in the URL must be in the certificate.
+func (c *transferConfig) redisTLS(scheme string) (*tls.Config, error) {
+	files := c.sourceTLS
+	if scheme != "rediss" {
+		if files != (access.ClientFiles{}) {
+			return nil, errors.New("--source-tls-ca, --source-tls-client-cert and --source-tls-client-key are for rediss://, which speaks TLS")
+		}
+		return nil, nil
+	}
+	if (files.Cert == "") != (files.Key == "") {
+		return nil, fmt.Errorf("--source-tls-client-cert %q, --source-tls-client-key %q: allowed is both or none", files.Cert, files.Key)
+	}
+	t, err := access.OpenClientTLS(files)
+	if err != nil {
+		return nil, err
+	}
+	return t.Config(""), nil // the client takes the name from the address
 }

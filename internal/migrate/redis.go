@@ -31,6 +31,9 @@ func (s *Redis) Read(ctx context.Context, place string, to *Sink) error {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	run := runID(c)
+	if err := c.Err(); err != nil { // with TLS 1.3 a server that refuses a certificate says so only now
+		return fmt.Errorf("ask the source: %w", reason(ctx, err))
+	}
 	cursor, done := "0", int64(0)
 	if place != "" {
 		p, err := parseRedisPlace(place)
