@@ -129,6 +129,15 @@ func writeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
+// printDone prints what came of something, as JSON or as text.
+func printDone(w io.Writer, asJSON bool, done any, text string) error {
+	if asJSON {
+		return writeJSON(w, done)
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
 // writeJSONLine writes v on a line of its own.
 func writeJSONLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
 

@@ -15,6 +15,7 @@ import (
 
 // newBenchHitRateCommand is for developers and hidden: it needs memcached on this machine.
 func newBenchHitRateCommand() *cobra.Command {
+	var asJSON bool
 	config := bench.DefaultHitRateConfig()
 	mib := config.Memory >> 20
 	cmd := &cobra.Command{
@@ -32,6 +33,9 @@ docs/performance.md explains the table.`,
 			return measure(cmd, &config.Futago, &config, func(ctx context.Context) error {
 				config.Log = cmd.ErrOrStderr()
 				results, err := bench.CompareHitRates(ctx, config)
+				if asJSON {
+					return errors.Join(err, writeJSON(cmd.OutOrStdout(), results))
+				}
 				return errors.Join(err, writeHitRates(cmd.OutOrStdout(), results))
 			})
 		},
@@ -42,6 +46,7 @@ docs/performance.md explains the table.`,
 	f.IntVar(&config.Keys, "keys", config.Keys, "number of different keys")
 	f.IntVar(&config.Requests, "requests", config.Requests, "gets of each case; the second half counts")
 	f.Float64SliceVar(&config.Skews, "skew", config.Skews, "exponents of the Zipf distribution")
+	f.BoolVar(&asJSON, "json", false, "print the results as JSON")
 	f.Uint64Var(&config.Seed, "seed", config.Seed, "start of the random order of keys")
 	return cmd
 }

@@ -39,6 +39,7 @@ what to do about it.`,
 }
 
 func newClockAdmitCommand() *cobra.Command {
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "admit",
 		Short: "Have a node take stamps that are too far ahead of its clock",
@@ -54,23 +55,30 @@ ahead until the time has come. Where a clock is still wrong it must not be used.
 		Args: noWords,
 	}
 	config := newAdminConfig(cmd, 10*time.Second)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		admin, err := config.loadOne(cmd)
 		if err != nil {
 			return err
 		}
-		return admitClock(cmd.Context(), admin, cmd.OutOrStdout())
+		done, err := admitClock(cmd.Context(), admin)
+		if err != nil {
+			return err
+		}
+		return printDone(cmd.OutOrStdout(), asJSON, done, done.Result)
 	}
 	return cmd
 }
 
-func admitClock(ctx context.Context, admin *adminNode, out io.Writer) error {
+// clockAdmitted is what came of `futago clock admit`.
+type clockAdmitted struct {
+	Admin  string `json:"admin"`
+	Result string `json:"result"` // what the node says, with the time up to which stamps are taken
+}
+
+func admitClock(ctx context.Context, admin *adminNode) (*clockAdmitted, error) {
 	text, err := admin.do(ctx, "stamps to be taken", "/clock/admit")
-	if err != nil {
-		return withHint(err, "'futago clock' shows which node refuses stamps: it is the one to ask.")
-	}
-	_, err = fmt.Fprintln(out, text)
-	return err
+	return &clockAdmitted{admin.addr, text}, withHint(err, "'futago clock' shows which node refuses stamps: it is the one to ask.")
 }
 
 // clockView is what a node says of clocks.

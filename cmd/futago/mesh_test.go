@@ -97,6 +97,15 @@ func TestPeerForget(t *testing.T) {
 	if diff := cmp.Diff([]string{"/peers/forget?node=3"}, n.posted); diff != "" || code != 0 || out != "done\n" {
 		t.Errorf("exit code %d, output %q; requests differ (-want +got):\n%s", code, out, diff)
 	}
+	for words, want := range map[string]peerForgotten{
+		"3 --yes --json": {n.addr, 3, true, "done"}, "4 --yes --json": {n.addr, 4, false, "node 4 was removed before"},
+	} {
+		code, out, errOut := runFutago([]*fakeNode{n}, append([]string{"peer", "forget"}, strings.Fields(words)...)...)
+		var got peerForgotten
+		if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || got != want {
+			t.Errorf("peer forget %s: exit code %d, %+v and %v of %q, want %+v; %s", words, code, got, err, out, want, errOut)
+		}
+	}
 }
 
 // On a terminal the question says what it means, and only yes does it.
@@ -108,16 +117,15 @@ func TestPeerForgetAsks(t *testing.T) {
 	answer := func(yes bool, err error) func(string) (bool, error) {
 		return func(question string) (bool, error) { asked = question; return yes, err }
 	}
-	var out strings.Builder
-	if err := forgetPeer(t.Context(), admin, 3, answer(false, nil), &out); err == nil || len(n.posted) != 0 {
+	if _, err := forgetPeer(t.Context(), admin, 3, answer(false, nil)); err == nil || len(n.posted) != 0 {
 		t.Errorf("no: error %v, requests %q", err, n.posted)
 	}
 	expect(t, "question", asked, "Node 3 (10.0.0.3:11212)", "the mesh of nodes 1, 2, 3", "empty data folder", "are lost")
 	gone := errors.New("gone")
-	if err := forgetPeer(t.Context(), admin, 3, answer(true, gone), &out); !errors.Is(err, gone) || len(n.posted) != 0 {
+	if _, err := forgetPeer(t.Context(), admin, 3, answer(true, gone)); !errors.Is(err, gone) || len(n.posted) != 0 {
 		t.Errorf("no answer: error %v, requests %q", err, n.posted)
 	}
-	if err := forgetPeer(t.Context(), admin, 3, answer(true, nil), &out); err != nil || len(n.posted) != 1 {
+	if _, err := forgetPeer(t.Context(), admin, 3, answer(true, nil)); err != nil || len(n.posted) != 1 {
 		t.Errorf("yes: error %v, requests %q", err, n.posted)
 	}
 	for text, want := range map[string]bool{"yes\n": true, "Y\n": true, "no\n": false, "\n": false, "": false, "yesterday\n": false} {
@@ -155,6 +163,11 @@ func TestClock(t *testing.T) {
 	code, out, _ = runFutago([]*fakeNode{n}, "clock", "admit")
 	if code != 0 || out != "done\n" || len(n.posted) != 1 {
 		t.Errorf("admit: exit code %d, output %q, requests %q", code, out, n.posted)
+	}
+	code, out, _ = runFutago([]*fakeNode{n}, "clock", "admit", "--json")
+	var admitted clockAdmitted
+	if err := json.Unmarshal([]byte(out), &admitted); err != nil || code != 0 || admitted != (clockAdmitted{n.addr, "done"}) {
+		t.Errorf("admit as JSON: exit code %d, %v, %q", code, err, out)
 	}
 }
 

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"fmt"
-	"io"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +18,7 @@ func newPeerCommand() *cobra.Command {
 }
 
 func newPeerCertsCommand() *cobra.Command {
+	var asJSON bool
 	c := &peerCerts{dir: "futago-certs", days: 730}
 	cmd := &cobra.Command{
 		Use:   "certs",
@@ -36,20 +37,23 @@ that renews them. Running nodes take new files by themselves.`,
 			if err := c.check(); err != nil {
 				return usageError{err}
 			}
-			return c.run(cmd.OutOrStdout(), time.Now())
+			made, err := c.make(time.Now())
+			if asJSON || len(made) > 0 {
+				files := certFiles{Dir: c.dir, Files: append([]string{}, made...)}
+				err = errors.Join(err, printDone(cmd.OutOrStdout(), asJSON, files, strings.Join(made, "\n")))
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&c.dir, "dir", c.dir, "write the files into this `DIR`")
 	cmd.Flags().StringArrayVar(&c.hosts, "host", nil, "make a certificate for this `HOST`; may be repeated")
 	cmd.Flags().IntVar(&c.days, "days", c.days, "how many days the certificates of the hosts last; the authority lasts ten years")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
 
-// run writes the files and says what they are for.
-func (c *peerCerts) run(out io.Writer, now time.Time) error {
-	made, err := c.make(now)
-	for _, path := range made {
-		fmt.Fprintln(out, path)
-	}
-	return err
+// certFiles is what came of `futago peer certs`, also when it could not make all.
+type certFiles struct {
+	Dir   string   `json:"dir"`
+	Files []string `json:"files"` // that were written
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,6 +55,14 @@ func TestPeerCerts(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 6 {
 		t.Errorf("files %q", left)
+	}
+
+	var out bytes.Buffer
+	code := run([]string{"peer", "certs", "--dir", dir, "--host", "10.0.0.1", "--json"}, strings.NewReader(""), &out, io.Discard)
+	var printed certFiles
+	if err := json.Unmarshal(out.Bytes(), &printed); err != nil || code != exitOK || printed.Dir != dir ||
+		strings.Join(printed.Files, " ") != filepath.Join(dir, "10.0.0.1.pem")+" "+filepath.Join(dir, "10.0.0.1-key.pem") {
+		t.Errorf("as JSON: exit code %d, %v, %s", code, err, out.String())
 	}
 
 	// An old authority makes no certificates that outlive it.

@@ -19,7 +19,7 @@ import (
 )
 
 func newPeerForgetCommand() *cobra.Command {
-	var yes bool
+	var yes, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "forget NODE",
 		Short: "Remove a node that will not return from the mesh",
@@ -36,6 +36,7 @@ an empty data folder it joins again as a new one. Writes that no other node has 
 	}
 	config := newAdminConfig(cmd, 10*time.Second)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask; needed where no terminal is")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := strconv.Atoi(args[0])
 		if err != nil || id < 1 || id > hlc.MaxNode {
@@ -56,44 +57,51 @@ an empty data folder it joins again as a new one. Writes that no other node has 
 		if yes {
 			ask = nil
 		}
-		return forgetPeer(cmd.Context(), admin, id, ask, cmd.OutOrStdout())
+		done, err := forgetPeer(cmd.Context(), admin, id, ask)
+		if err != nil {
+			return err
+		}
+		return printDone(cmd.OutOrStdout(), asJSON, done, done.Result)
 	}
 	return cmd
 }
 
+// peerForgotten is what came of `futago peer forget`.
+type peerForgotten struct {
+	Admin   string `json:"admin"`
+	Node    int    `json:"node"`
+	Removed bool   `json:"removed"` // now; false: it was before
+	Result  string `json:"result"`
+}
+
 // forgetPeer removes a member after ask, if there is one, said yes to it.
-func forgetPeer(ctx context.Context, admin *adminNode, id int, ask func(question string) (bool, error), out io.Writer) error {
+func forgetPeer(ctx context.Context, admin *adminNode, id int, ask func(question string) (bool, error)) (*peerForgotten, error) {
 	s, err := admin.status(ctx)
 	if err != nil {
-		return withHint(err, adminHint)
+		return nil, withHint(err, adminHint)
 	}
 	at := slices.IndexFunc(s.Members, func(m node.Member) bool { return m.Node == id })
 	switch {
 	case id == s.Node:
-		return withHint(fmt.Errorf("node %d is the one at %s, and cannot remove itself", id, admin.addr), "Stop it and ask another member.")
+		return nil, withHint(fmt.Errorf("node %d is the one at %s, and cannot remove itself", id, admin.addr), "Stop it and ask another member.")
 	case at < 0:
-		return withHint(fmt.Errorf("node %d is no member of the mesh", id), "See 'futago peer list'.")
+		return nil, withHint(fmt.Errorf("node %d is no member of the mesh", id), "See 'futago peer list'.")
 	case s.Members[at].Gone:
-		fmt.Fprintf(out, "node %d was removed before\n", id)
-		return nil
+		return &peerForgotten{admin.addr, id, false, fmt.Sprintf("node %d was removed before", id)}, nil
 	}
 	if ask != nil {
 		ok, err := ask(fmt.Sprintf("Node %d (%s) will be removed from the mesh of %s.\n"+
 			"It can join again only with an empty data folder; writes that no other node has are lost. Remove it? [yes/no] ",
 			id, cmp.Or(s.Members[at].Addr, "address unknown"), membersText(&s)))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !ok {
-			return errors.New("nothing was removed")
+			return nil, errors.New("nothing was removed")
 		}
 	}
 	text, err := admin.do(ctx, "removal of a node", "/peers/forget?node="+url.QueryEscape(strconv.Itoa(id)))
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(out, text)
-	return nil
+	return &peerForgotten{admin.addr, id, true, text}, err
 }
 
 // membersText lists the present members.
