@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/mail"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -13,8 +14,10 @@ import (
 // TestPackage checks that the packages put things where the unit looks for them, and know every file that a release has.
 func TestPackage(t *testing.T) {
 	var file struct {
-		Version  string
-		Contents []struct {
+		Version string
+		// Debian wants a name and an address.
+		Maintainer string
+		Contents   []struct {
 			Src, Dst, Type, Packager string
 			Expand                   bool
 			Info                     struct{ Mode uint32 } `yaml:"file_info"`
@@ -24,6 +27,9 @@ func TestPackage(t *testing.T) {
 	text := readDeploy(t, "package/nfpm.yaml")
 	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
 		t.Fatal(err)
+	}
+	if who, err := mail.ParseAddress(file.Maintainer); err != nil || who.Name == "" {
+		t.Errorf("maintainer %q: %v, want NAME <ADDRESS>", file.Maintainer, err)
 	}
 	installed := map[string]string{}
 	for _, c := range file.Contents {
