@@ -37,7 +37,8 @@ exact, and --state FILE lets the command be ended in any way, kill -9 included, 
 the log is read from where it was, at most a minute of it twice. A server without an update log (-ulog and -sid) is copied
 only. Keys are listed with the server's cursor, which all its clients share: one that iterates at the same time is
 noticed, and the import fails. --by-prefix lists keys by prefixes instead, which disturbs nobody's cursor but holds up
-a hash database for each list. Exit code 1 also says that an entry of the log was not understood.
+a hash database for each list. --rate bounds the copy and what follows, each; with --dry-run the copy is read and checked, and
+neither side is changed. Exit code 1 also says that an entry of the log was not understood.
 
 Files: see 'futago import jsonl --help', 'futago import tsv --help' and 'futago import ulog --help'.`,
 		Example: `  futago import memcache://10.0.0.9:11211 --addr 10.0.0.1:11211
@@ -45,7 +46,8 @@ Files: see 'futago import jsonl --help', 'futago import tsv --help' and 'futago 
   futago import rediss://cache.example:6380 --source-tls-ca ca.pem --source-password-file redis.password
   futago import redis://10.0.0.9 --prefix session: --rate 5000 --dry-run
   futago import tyrant://10.0.0.9:1978 --addr 10.0.0.1:11211 --state /var/tmp/import.state
-  futago import tyrant://10.0.0.9 --until-caught-up
+  futago import tyrant://10.0.0.9 --dry-run
+  futago import tyrant://10.0.0.9 --until-caught-up --rate 20000
   futago import jsonl records.jsonl`,
 		Args: words(1, 1),
 	}
@@ -62,7 +64,7 @@ Files: see 'futago import jsonl --help', 'futago import tsv --help' and 'futago 
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		tyrantOnly := []string{"until-caught-up", "by-prefix"}
 		if strings.HasPrefix(args[0], tyrantScheme) || !strings.Contains(args[0], "://") {
-			if err := notGiven(cmd, tyrantScheme, "prefix", "keep", "dry-run", "rate", "source-password-file", "source-tls-ca", "source-tls-client-cert", "source-tls-client-key"); err != nil {
+			if err := notGiven(cmd, tyrantScheme, "prefix", "keep", "source-password-file", "source-tls-ca", "source-tls-client-cert", "source-tls-client-key"); err != nil {
 				return err
 			}
 			return importTyrant(cmd, config, args[0], &c, byPrefix, untilCaughtUp)
@@ -100,7 +102,7 @@ func importTyrant(cmd *cobra.Command, config *nodeConfig, text string, c *transf
 	if err != nil {
 		return usageError{fmt.Errorf("%q: %w", text, err)}
 	}
-	target, err := config.load(cmd)
+	target, err := c.load(cmd, config)
 	if err != nil {
 		return err
 	}
@@ -112,7 +114,7 @@ func importTyrant(cmd *cobra.Command, config *nodeConfig, text string, c *transf
 	defer stop()
 	progress, notice, end := importProgress(cmd.ErrOrStderr())
 	done, problem := migrate.Import(cmd.Context(), migrate.ImportConfig{
-		Source: dialTyrant(source, config.Timeout), Target: target, State: state,
+		Source: dialTyrant(source, config.Timeout), Target: target, DryRun: c.dryRun, Rate: c.rate, State: state,
 		ByPrefix: byPrefix, UntilCaughtUp: untilCaughtUp, CutOver: told.Done(), Progress: progress, Notice: notice,
 	})
 	end()
@@ -123,11 +125,10 @@ func importTyrant(cmd *cobra.Command, config *nodeConfig, text string, c *transf
 	if err := print(); err != nil {
 		return fmt.Errorf("print result: %w", err)
 	}
-	tellRefused(cmd.ErrOrStderr(), done.Refusals)
 	if problem != nil {
 		return importHint(fmt.Errorf("import %s: %w", text, problem), c.state)
 	}
-	return notAll(done.Refused, done.Unknown)
+	return notUnderstood(notAll(&done.Summary), done.Unknown)
 }
 
 // dialTyrant connects to the source.
@@ -141,14 +142,10 @@ func dialTyrant(address string, timeout time.Duration) migrate.Dial {
 	}
 }
 
-// notAll is the error for what was left out.
-func notAll(refused, unknown int64) error {
-	switch {
-	case refused > 0:
-		return withHint(errors.New("not everything was imported: the node refused records"),
-			"Keys longer than 65,535 bytes and values above the node's --max-value are refused, and all writes when it is full or may not be written to.")
-	case unknown > 0:
-		return errors.New("not everything was imported: entries of the log were not understood")
+// notUnderstood is the error for entries of a log, unless there is another one.
+func notUnderstood(err error, unknown int64) error {
+	if err == nil && unknown > 0 {
+		err = errors.New("not everything was imported: entries of the log were not understood")
 	}
-	return nil
+	return err
 }

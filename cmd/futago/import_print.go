@@ -50,18 +50,10 @@ func importProgress(w io.Writer) (progress func(migrate.Progress), notice func(t
 // printImported prints what an import has done.
 func printImported(w io.Writer, d *migrate.Imported) error {
 	var b strings.Builder
-	if d.Listed > 0 {
-		rate := ""
-		if d.Entries == 0 && d.Seconds > 0 {
-			rate = fmt.Sprintf(", %s records/s", grouped(int64(float64(d.Copied)/d.Seconds)))
-		}
-		fmt.Fprintf(&b, "copied    %s of %s that the source listed, %s%s\n", grouped(d.Copied), counted(d.Listed, "record"), counted(d.Bytes, "byte"), rate)
-		fmt.Fprintf(&b, "          %s gone before they were read, %s refused by the node\n", grouped(d.Gone), grouped(d.Listed-d.Copied-d.Gone))
-	}
-	if d.HasLog {
+	b.WriteString(summaryText(&d.Summary))
+	if d.HasLog && !d.DryRun {
 		fmt.Fprintf(&b, "followed  %s of the update log: %s named keys, %s cleared all, %s without effect, %s not understood\n",
 			counted(d.Entries, "entry"), grouped(d.Named), grouped(d.Cleared), grouped(d.NoEffect), grouped(d.Unknown))
-		fmt.Fprintf(&b, "          %s stored, %s removed\n", counted(d.Stored, "record"), grouped(d.Removed))
 	}
 	if !d.Position.IsZero() {
 		caughtUp := "not caught up"
@@ -76,13 +68,6 @@ func printImported(w io.Writer, d *migrate.Imported) error {
 	fmt.Fprintf(&b, "time      %s\n", roundSeconds(d.Seconds))
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// tellRefused names the keys that a node has refused, and how often it has.
-func tellRefused(w io.Writer, r migrate.Refusals) {
-	if r.Refused > 0 {
-		tellKeys(w, "the node has refused records "+counted(r.Refused, "time"), r.Keys)
-	}
 }
 
 // tellKeys names the first of some keys.

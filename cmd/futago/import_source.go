@@ -22,7 +22,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// transferConfig is what all imports but those from Tokyo Tyrant may be told.
+// transferConfig is what imports may be told; prefix and keep not those that follow or replay a log.
 type transferConfig struct {
 	prefix         string
 	state          string
@@ -33,19 +33,19 @@ type transferConfig struct {
 	sourceTLS      access.ClientFiles // of rediss://
 }
 
-// addTransfer gives cmd the flags of a transfer, but those that an import from Tokyo Tyrant has as well.
+// addTransfer gives cmd the flags of imports without a log.
 func (c *transferConfig) addTransfer(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&c.prefix, "prefix", "", "only records whose key begins with `TEXT`")
 	flags.BoolVar(&c.keep, "keep", false, "leave alone what the node has already under a key")
-	flags.BoolVar(&c.dryRun, "dry-run", false, "read and check everything, store nothing")
-	flags.IntVar(&c.rate, "rate", 0, "store at most so many records a second (default as fast as it goes)")
 }
 
 // addCommon gives cmd the flags that every import has.
 func (c *transferConfig) addCommon(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&c.state, "state", "", "keep in this `FILE` how far it is, and go on there")
+	flags.BoolVar(&c.dryRun, "dry-run", false, "read and check everything, store nothing")
+	flags.IntVar(&c.rate, "rate", 0, "store at most so many records a second (default as fast as it goes)")
 	flags.BoolVar(&c.asJSON, "json", false, "print the result as JSON")
 }
 
@@ -94,16 +94,25 @@ func (c *transferConfig) run(cmd *cobra.Command, target migrate.Dial, config *no
 	if problem != nil {
 		return importHint(fmt.Errorf("import %s: %w", name, problem), c.state)
 	}
-	if failed := done.AllFailed(); failed > 0 {
-		return withHint(fmt.Errorf("not everything was imported: %s failed", counted(failed, "record")), failedHint(done))
+	return notAll(done)
+}
+
+// notAll is the error for records that could not be stored.
+func notAll(done *migrate.Summary) error {
+	failed := done.AllFailed()
+	if failed == 0 {
+		return nil
 	}
-	return nil
+	return withHint(fmt.Errorf("not everything was imported: %s failed", counted(failed, "record")), failedHint(done))
 }
 
 // failedHint says what to do about records that could not be stored.
 func failedHint(done *migrate.Summary) string {
 	for _, r := range done.Failed {
-		if strings.Contains(r.Reason, "max-value") {
+		switch {
+		case strings.Contains(r.Reason, "refused"):
+			return "See whether you may write these keys: the node's --users and --mask. Then run it again, or do without what is named above."
+		case strings.Contains(r.Reason, "max-value"):
 			return "Start the node with a larger --max-value and run it again, or do without what is named above."
 		}
 	}
@@ -111,6 +120,12 @@ func failedHint(done *migrate.Summary) string {
 }
 
 func printTransferred(w io.Writer, d *migrate.Summary) error {
+	_, err := fmt.Fprintf(w, "%stime      %s\n", summaryText(d), roundSeconds(d.Seconds))
+	return err
+}
+
+// summaryText is what every import prints of its records.
+func summaryText(d *migrate.Summary) string {
 	var b strings.Builder
 	what, rate := "stored   ", ""
 	if d.DryRun {
@@ -120,6 +135,9 @@ func printTransferred(w io.Writer, d *migrate.Summary) error {
 		rate = fmt.Sprintf(", %s records/s", grouped(int64(float64(d.Read)/d.Seconds)))
 	}
 	fmt.Fprintf(&b, "%s %s of %s read, %s%s\n", what, grouped(d.Stored), counted(d.Read, "record"), counted(d.Bytes, "byte"), rate)
+	if d.Removed > 0 {
+		fmt.Fprintf(&b, "removed   %s that the source has deleted\n", counted(d.Removed, "record"))
+	}
 	for _, part := range []struct {
 		name string
 		list []migrate.Reason
@@ -135,9 +153,7 @@ func printTransferred(w io.Writer, d *migrate.Summary) error {
 			b.WriteByte('\n')
 		}
 	}
-	fmt.Fprintf(&b, "time      %s\n", roundSeconds(d.Seconds))
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 // newImportFileCommand is an import of lines.

@@ -205,11 +205,48 @@ func TestImportRefused(t *testing.T) {
 	}
 	var out, told bytes.Buffer
 	code := run([]string{"import", "tyrant://" + source.Addr, "--addr", target, "--until-caught-up", "--json"}, strings.NewReader(""), &out, &told)
-	if code != exitFailure || !strings.Contains(told.String(), `"large"`) || !strings.Contains(told.String(), "--max-value") || !strings.Contains(out.String(), `"copied": 1,`) {
+	if code != exitFailure || !strings.Contains(out.String(), `"\"large\""`) || !strings.Contains(told.String(), "--max-value") || !strings.Contains(out.String(), `"stored": 2,`) {
 		t.Errorf("code %d, printed %s, told %s", code, out.String(), told.String())
 	}
 	if diff := cmp.Diff(map[string]string{"small": "1"}, recordsOf(t, target)); diff != "" {
 		t.Errorf("the records differ (-want +got):\n%s", diff)
+	}
+}
+
+// TestImportTyrantDryRun asks what an import and a replay would do, and then has them do it slowly.
+func TestImportTyrantDryRun(t *testing.T) {
+	dir := t.TempDir()
+	source, target := startMaster(t, dir), startTarget(t)
+	for i := range 30 {
+		source.Do(tyrant.Request{Command: tyrant.Put, Key: fmt.Append(nil, i%20), Value: fmt.Append(nil, i)})
+	}
+	source.Do(tyrant.Request{Command: tyrant.Out, Key: []byte("19")})
+	command := func(want string, args ...string) {
+		t.Helper()
+		var out, told bytes.Buffer
+		code := run(append([]string{"import", "--addr", target, "--rate", "1000"}, args...), strings.NewReader(""), &out, &told)
+		if code != exitOK || !strings.Contains(out.String(), want) {
+			t.Errorf("%q: code %d, printed %s, told %s, want %q", args, code, out.String(), told.String(), want)
+		}
+	}
+	from := "tyrant://" + source.Addr
+	command("would store 19 of 19 records read", from, "--dry-run")
+	command("would store 19 of 20 records read", "ulog", dir, "--dry-run")
+	if got := recordsOf(t, target); len(got) > 0 {
+		t.Errorf("a dry run has stored %v", got)
+	}
+	command("stored    19 of 20 records read", "ulog", dir)
+	if diff := cmp.Diff(source.Records(), recordsOf(t, target)); diff != "" {
+		t.Errorf("the records differ (-source +node):\n%s", diff)
+	}
+	source.Do(tyrant.Request{Command: tyrant.Out, Key: []byte("18")})
+	command("removed   1 record that", from, "--until-caught-up")
+	if diff := cmp.Diff(source.Records(), recordsOf(t, target)); diff != "" {
+		t.Errorf("the records differ (-source +node):\n%s", diff)
+	}
+	var told bytes.Buffer
+	if code := run([]string{"import", from, "--rate", "-1"}, strings.NewReader(""), io.Discard, &told); code != exitUsage || !strings.Contains(told.String(), "--rate -1") {
+		t.Errorf("a rate below 0: code %d, %s", code, told.String())
 	}
 }
 

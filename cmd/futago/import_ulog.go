@@ -15,8 +15,9 @@ import (
 )
 
 func newImportUlogCommand() *cobra.Command {
-	var from, statePath string
-	var partial, asJSON bool
+	var from string
+	var partial bool
+	var c transferConfig
 	cmd := &cobra.Command{
 		Use:   "ulog DIR",
 		Short: "Replay the update log files of a Tokyo Tyrant server into a node",
@@ -29,24 +30,25 @@ FILE what the step begins with; run again after any end, kill -9 included, it re
 outcome and goes on, so that increments and appends count once. Run again later, it replays what the log has got since.
 
 Files that are missing and damage are named with file and offset, and end the command with exit code 4;
-what was read before stays applied. An incomplete entry at the very end is told, and replayed once it is complete.`,
+what was read before stays applied. With --dry-run everything is computed, in memory for all keys that the log changes, and
+checked by the node, and nothing is stored. An incomplete entry at the very end is told, and replayed once it is complete.`,
 		Example: `  futago import ulog /var/ttserver/ulog --state /var/tmp/ulog.state
-  futago import ulog /backup/ulog --from 2026-01-02T15:04:05Z --addr 10.0.0.1:11211
+  futago import ulog /backup/ulog --dry-run
+  futago import ulog /backup/ulog --rate 20000 --from 2026-01-02T15:04:05Z --addr 10.0.0.1:11211
   futago import ulog /backup/ulog --from 1767366245000000 --partial`,
 		Args: words(1, 1),
 	}
 	config := newNodeConfig(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&from, "from", "", "begin with the entries of this `TIME`: a date, how long ago, or microseconds since 1970 (default all)")
-	flags.StringVar(&statePath, "state", "", "keep in this `FILE` how far it is, and go on there")
+	c.addCommon(cmd)
 	flags.BoolVar(&partial, "partial", false, "begin behind a missing file")
-	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		micros, err := parseMicros(from, time.Now())
 		if err != nil {
 			return usageError{fmt.Errorf("--from %q: %w", from, err)}
 		}
-		target, err := config.load(cmd)
+		target, err := c.load(cmd, config)
 		if err != nil {
 			return err
 		}
@@ -54,7 +56,7 @@ what was read before stays applied. An incomplete entry at the very end is told,
 		if err != nil {
 			return err
 		}
-		state, err := migrate.OpenState(statePath, "ulog:"+dir, fmt.Sprint(config.Addr))
+		state, err := migrate.OpenState(c.state, "ulog:"+dir, fmt.Sprint(config.Addr))
 		if err != nil {
 			return withHint(err, "Give the same folder and addresses, or another --state FILE to begin anew.")
 		}
@@ -66,26 +68,25 @@ what was read before stays applied. An incomplete entry at the very end is told,
 		}
 		progress, end := progressBar(errOut, "replaying", true)
 		done, problem := migrate.Replay(cmd.Context(), migrate.ReplayConfig{
-			Dir: dir, Target: target, State: state, Partial: partial, Progress: progress,
+			Dir: dir, Target: target, DryRun: c.dryRun, Rate: c.rate, State: state, Partial: partial, Progress: progress,
 			Notice: func(text string) { fmt.Fprintf(errOut, "futago: %s\n", text) },
 		})
 		end()
 		print := func() error { return printReplayed(cmd.OutOrStdout(), done) }
-		if asJSON {
+		if c.asJSON {
 			print = func() error { return writeJSON(cmd.OutOrStdout(), done) }
 		}
 		if err := print(); err != nil {
 			return fmt.Errorf("print result: %w", err)
 		}
-		tellRefused(errOut, done.Refusals)
 		if problem != nil {
-			return replayProblem(fmt.Errorf("replay %s: %w", dir, problem), statePath)
+			return replayProblem(fmt.Errorf("replay %s: %w", dir, problem), c.state)
 		}
 		if done.Doubtful > 0 {
 			return withHint(fmt.Errorf("%s could not be replayed: %s", counted(done.Doubtful, "entry"), "an addition to what is no number here"),
 				"The node did not hold what the server held where the log begins.")
 		}
-		return notAll(done.Refused, done.Unknown)
+		return notUnderstood(notAll(&done.Summary), done.Unknown)
 	}
 	return cmd
 }
@@ -118,7 +119,7 @@ func printReplayed(w io.Writer, d *migrate.Replayed) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "replayed  %s: %s applied, %s cleared all, %s without effect, %s not understood, %s doubtful\n",
 		counted(d.Entries, "entry"), grouped(d.Applied), grouped(d.Cleared), grouped(d.NoEffect), grouped(d.Unknown), grouped(d.Doubtful))
-	fmt.Fprintf(&b, "          %s stored, %s removed\n", counted(d.Stored, "record"), grouped(d.Removed))
+	b.WriteString(summaryText(&d.Summary))
 	if d.Torn != "" {
 		fmt.Fprintf(&b, "end       %s\n", d.Torn)
 	}

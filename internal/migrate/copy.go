@@ -8,14 +8,23 @@ import (
 	"github.com/futago/futago/internal/tyrant"
 )
 
+// tyrantRecords is a Source: all records of a server of Tokyo Tyrant's protocol, as they are when they are read. There is no place to go
+// on from.
+type tyrantRecords struct {
+	dial Dial
+	// byPrefix lists the keys without the cursor of the server.
+	byPrefix bool
+	total    int64 // records, about
+}
+
 // group is some keys and what was read of them.
 type group struct {
-	keys    int
+	keys    [][]byte
 	records []tyrant.Record
 }
 
-// copy lists, reads and stores all records, each on a connection of its own, and writes down that it has.
-func (m *importer) copy(ctx context.Context, info *serverInfo) error {
+// Read lists keys, and reads and gives their records to the sink, each on a connection of its own.
+func (s *tyrantRecords) Read(ctx context.Context, _ string, to *Sink) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var stages sync.WaitGroup
 	defer stages.Wait()
@@ -23,60 +32,59 @@ func (m *importer) copy(ctx context.Context, info *serverInfo) error {
 	lists, groups := make(chan [][]byte, 4), make(chan group, 2)
 	stages.Go(func() {
 		defer close(lists)
-		if err := m.list(ctx, lists); err != nil {
+		if err := s.list(ctx, lists); err != nil {
 			cancel(fmt.Errorf("list keys: %w", err))
 		}
 	})
 	stages.Go(func() {
 		defer close(groups)
-		if err := m.read(ctx, lists, groups); err != nil {
+		if err := s.read(ctx, lists, groups); err != nil {
 			cancel(fmt.Errorf("read records: %w", err))
 		}
 	})
-	stop := make(chan struct{})
-	defer close(stop)
-	stages.Go(func() {
-		select {
-		case <-m.CutOver:
-			cancel(ErrInterrupted)
-		case <-stop:
+	done := int64(0)
+	for g := range groups {
+		for _, key := range absent(g.keys, g.records) {
+			to.Skip(reasonGone, keyName(key))
 		}
-	})
-	if err := m.store(ctx, groups, int64(info.records)); err != nil {
-		return reason(ctx, err)
+		for _, r := range g.records {
+			if err := to.Put(tyrant.Item{Key: r.Key, Value: r.Value}); err != nil {
+				return err
+			}
+		}
+		done += int64(len(g.keys))
+		if err := to.At("", done, s.total); err != nil {
+			return err
+		}
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	m.State.Copied = true
-	return m.State.Save()
+	return context.Cause(ctx)
 }
 
 // list sends all keys.
-func (m *importer) list(ctx context.Context, lists chan<- [][]byte) error {
-	c, err := connect(ctx, m.Source, 0)
+func (s *tyrantRecords) list(ctx context.Context, lists chan<- [][]byte) error {
+	c, err := connect(ctx, s.dial, 0)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	use := func(keys [][]byte) error { return send(ctx, lists, keys) }
-	if m.ByPrefix {
+	if s.byPrefix {
 		return prefixKeys(ctx, c, nil, sliceKeys, use)
 	}
 	return cursorKeys(ctx, c, use)
 }
 
-// read sends what the source has under the keys.
-func (m *importer) read(ctx context.Context, lists <-chan [][]byte, groups chan<- group) error {
-	r, err := openReader(ctx, m.Source)
+// read sends what the server has under the keys.
+func (s *tyrantRecords) read(ctx context.Context, lists <-chan [][]byte, groups chan<- group) error {
+	r, err := openReader(ctx, s.dial)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { r.Close() }()
 	for keys := range lists {
 		records, err := r.read(ctx, keys)
 		if err == nil {
-			err = send(ctx, groups, group{len(keys), records})
+			err = send(ctx, groups, group{keys, records})
 		}
 		if err != nil {
 			return err
@@ -85,32 +93,19 @@ func (m *importer) read(ctx context.Context, lists <-chan [][]byte, groups chan<
 	return nil
 }
 
-func (m *importer) store(ctx context.Context, groups <-chan group, total int64) error {
-	w, err := openWriter(ctx, m.Target)
-	if err != nil {
-		return fmt.Errorf("connect to the node: %w", err)
+// copy stores all records of the source as every transfer does, and writes down that it has.
+func (m *importer) copy(ctx context.Context, info *serverInfo) error {
+	done, err := Transfer(ctx, TransferConfig{
+		Source: &tyrantRecords{m.Source, m.ByPrefix, int64(info.records)}, Target: m.Target, Mode: storeMode(m.DryRun), Rate: m.Rate,
+		State: &StateFile{}, Stop: m.CutOver, Notice: m.Notice,
+		Progress: func(done, total int64) { m.Progress(Progress{Records: done, Total: total}) },
+	})
+	m.done.Summary = *done
+	if err != nil || m.DryRun {
+		return err
 	}
-	defer w.Close()
-	d := &m.done
-	w.Refusals = d.Refusals
-	for g := range groups {
-		stored, err := w.put(g.records)
-		d.Refusals = w.Refusals
-		if err != nil {
-			return fmt.Errorf("store records: %w", err)
-		}
-		d.Listed += int64(g.keys)
-		d.Gone += int64(g.keys - len(g.records))
-		d.Copied += stored
-		for _, r := range g.records {
-			d.Bytes += int64(len(r.Key) + len(r.Value))
-		}
-		if d.Copied == 0 && d.Refused > 0 {
-			return ErrRefused
-		}
-		m.Progress(Progress{Records: d.Listed, Total: max(total, d.Listed)})
-	}
-	return nil
+	m.State.Copied = true
+	return m.State.Save()
 }
 
 // send gives v to ch unless ctx ends first.

@@ -1,7 +1,10 @@
-// Package migrate brings the records of Tokyo Tyrant into another server that speaks its binary protocol, and back out as text.
+// Package migrate brings records from other servers and from files into a node, and out as lines.
 //
-// [Import] copies a live server and then follows its update log. What a log tells of is never executed: it only names the keys
-// that have changed. Their values are read again from the source, in groups, and stored as they are by then. This is right
+// [Transfer] stores the records of a [Source], whatever that is. All that stores or removes records in the node goes through one
+// target, which keeps to the rate, notes what came of each record, and replaces a connection that is lost.
+//
+// [Import] copies a live server of Tokyo Tyrant's protocol by a Transfer, and then follows its update log. What a log tells of is never
+// executed: it only names the keys that have changed. Their values are read again from the source, in groups, and stored as they are by then. This is right
 // whatever the copy held already, may be done again from any earlier place of the log, and does not mind entries that are out
 // of order: of a key that has changed, the last value that is stored was read after the last entry that names it.
 //

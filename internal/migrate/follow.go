@@ -63,7 +63,7 @@ func isLost(err error) bool {
 type follower struct {
 	*importer
 	r *reader
-	w *writer
+	w *target
 
 	// What has changed and was not stored yet.
 	pending [][]byte
@@ -96,11 +96,11 @@ func (m *importer) follow(ctx context.Context) error {
 	if f.r, err = openReader(ctx, m.Source); err != nil {
 		return fmt.Errorf("connect to the source: %w", err)
 	}
-	if f.w, err = openWriter(ctx, m.Target); err != nil {
-		return fmt.Errorf("connect to the node: %w", err)
+	if f.w, err = openTarget(ctx, targetConfig{dial: m.Target, mode: tyrant.StoreAll, rate: m.Rate, notice: m.Notice}); err != nil {
+		return err
 	}
-	f.w.Refusals = m.done.Refusals
-	defer func() { m.done.Refusals = f.w.Refusals }()
+	f.w.taken = true                                       // what the log names may be refused, and the rest not
+	defer func() { m.done.Read -= m.done.unaccounted() }() // what was on its way is read again
 	changes, err := m.stream(ctx, cancel)
 	if err != nil {
 		return err
@@ -219,7 +219,7 @@ func (f *follower) take(ctx context.Context, c change) error {
 		}
 	case unknownKeys:
 		d.Unknown++
-		if d.Unknown <= maxRefused {
+		if d.Unknown <= maxNotes {
 			f.Notice(fmt.Sprintf("%s at %v: what it changed is not known and not carried over", c.name, time.UnixMicro(c.at).UTC()))
 		}
 	case changesKeys:
@@ -233,8 +233,8 @@ func (f *follower) take(ctx context.Context, c change) error {
 	case clearsAll:
 		d.Cleared++
 		// What waits is read after this, and is what was stored since.
-		if err := f.w.c.Vanish(); err != nil {
-			return fmt.Errorf("remove all records of the node: %w", err)
+		if err := f.w.vanish(ctx); err != nil {
+			return err
 		}
 	}
 	f.time = max(f.time, c.at)
@@ -268,14 +268,10 @@ func (f *follower) flush(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read what has changed: %w", err)
 		}
-		stored, err := f.w.put(records)
-		f.done.Stored += stored
-		if err != nil {
+		if err := f.w.putRecords(ctx, records, &f.done.Summary); err != nil {
 			return fmt.Errorf("store what has changed: %w", err)
 		}
-		removed, err := f.w.out(absent(keys, records))
-		f.done.Removed += removed
-		if err != nil {
+		if err := f.w.out(ctx, absent(keys, records), &f.done.Summary); err != nil {
 			return fmt.Errorf("remove what is gone: %w", err)
 		}
 		f.pending = f.pending[len(keys):]

@@ -30,6 +30,10 @@ var (
 // ImportConfig says what to import.
 type ImportConfig struct {
 	Source, Target Dial
+	// DryRun says that the copy is checked, and that neither source nor node nor state are changed.
+	DryRun bool
+	// Rate is how many records a second are stored or removed at most, 0 for no bound.
+	Rate int
 	// State is where the import begins; it is saved as the import goes on.
 	State *StateFile
 	// ByPrefix lists the keys without the cursor of the source.
@@ -59,11 +63,8 @@ type Imported struct {
 	// HasLog says that the source has an update log.
 	HasLog bool `json:"has_log"`
 
-	// Of the keys that the source named, so many were copied, and gone before they were read. The rest was refused.
-	Listed int64 `json:"listed"`
-	Copied int64 `json:"copied"`
-	Gone   int64 `json:"gone"`
-	Bytes  int64 `json:"bytes"`
+	// Summary is of the records of the copy and of those that were read again because of the log.
+	Summary
 
 	// Entries of the log: those that named keys, those that cleared everything, those without an effect, and those whose keys
 	// are not known.
@@ -72,18 +73,13 @@ type Imported struct {
 	Cleared  int64 `json:"entries_vanish"`
 	NoEffect int64 `json:"entries_without_effect"`
 	Unknown  int64 `json:"entries_unknown"`
-	// Stored and Removed are the records that followed from that.
-	Stored  int64 `json:"stored"`
-	Removed int64 `json:"removed"`
 
-	Refusals
 	CaughtUp bool `json:"caught_up"`
 	// Position is the time of the newest entry that was carried over with all before it, by the source's clock.
 	Position time.Time `json:"position,omitzero"`
 
-	SourceRecords uint64  `json:"source_records"`
-	TargetRecords uint64  `json:"target_records"`
-	Seconds       float64 `json:"seconds"`
+	SourceRecords uint64 `json:"source_records"`
+	TargetRecords uint64 `json:"target_records"`
 }
 
 // importer is an import at work.
@@ -128,9 +124,12 @@ func (m *importer) run(ctx context.Context) (err error) {
 	if m.done.HasLog, err = m.findLog(ctx, &info); err != nil {
 		return err
 	}
-	if m.State.Begun() {
+	switch {
+	case m.DryRun:
+		return m.check(ctx, &info)
+	case m.State.Begun():
 		err = m.checkState(&info)
-	} else {
+	default:
 		err = m.begin(&info)
 	}
 	if err != nil {
@@ -145,6 +144,14 @@ func (m *importer) run(ctx context.Context) (err error) {
 		if err := m.keepFollowing(ctx); err != nil {
 			return fmt.Errorf("follow the update log: %w", err)
 		}
+	}
+	return m.count(ctx)
+}
+
+// check is a dry run: of the copy alone, for what the log will name is read again when it does.
+func (m *importer) check(ctx context.Context, info *serverInfo) error {
+	if err := m.copy(ctx, info); err != nil {
+		return fmt.Errorf("copy: %w", err)
 	}
 	return m.count(ctx)
 }

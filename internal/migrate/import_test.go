@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/futago/futago/internal/tyrant"
 	"github.com/futago/futago/internal/tyrant/tyranttest"
@@ -65,11 +66,7 @@ func TestImportUnderWrites(t *testing.T) {
 				_, err := Import(ctx, ImportConfig{
 					Source: dialer(source), Target: breaking(target, int64(r.IntN(300_000))+100, step), State: openState(t, path), ByPrefix: seed%2 == 1,
 					UntilCaughtUp: true,
-					Notice: func(text string) {
-						if strings.HasPrefix(text, "connecting again") { // a process that is killed does not
-							cancel()
-						}
-					},
+					Notice:        killed(cancel),
 				})
 				cancel()
 				if err != nil {
@@ -85,14 +82,23 @@ func TestImportUnderWrites(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !done.CaughtUp || done.Refused != 0 || done.Unknown != 0 {
+			if !done.CaughtUp || done.AllFailed() != 0 || done.Unknown != 0 {
 				t.Errorf("done: %+v", done)
 			}
-			if done.Entries != done.Named+done.Cleared+done.NoEffect+done.Unknown || done.Listed != done.Copied+done.Gone {
+			if done.Entries != done.Named+done.Cleared+done.NoEffect+done.Unknown || done.unaccounted() != 0 {
 				t.Errorf("the sums are wrong: %+v", done)
 			}
 			checkEqual(t, source, target)
 		})
+	}
+}
+
+// killed ends an import when it has lost the node, as a process that is killed does.
+func killed(cancel func()) func(text string) {
+	return func(text string) {
+		if strings.HasPrefix(text, "connecting again") || strings.HasPrefix(text, "lost the node") {
+			cancel()
+		}
 	}
 }
 
@@ -101,7 +107,11 @@ func TestImportDeletes(t *testing.T) {
 	source, target := listen(t, t.TempDir()), listen(t, "")
 	fill(source, 5000)
 	path := statePath(t)
-	if _, err := Import(t.Context(), ImportConfig{Source: dialer(source), Target: breaking(target, 50_000, func() {}), State: openState(t, path)}); err == nil {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if _, err := Import(ctx, ImportConfig{
+		Source: dialer(source), Target: breaking(target, 100_000, func() {}), State: openState(t, path), Notice: killed(cancel),
+	}); err == nil {
 		t.Fatal("the copy was not broken off")
 	}
 	copied := target.Records()
@@ -174,7 +184,7 @@ func TestImportWithoutLog(t *testing.T) {
 	done, err := Import(t.Context(), ImportConfig{
 		Source: dialer(source), Target: dialer(target), State: openState(t, ""), Notice: func(text string) { notices = append(notices, text) },
 	})
-	if err != nil || done.HasLog || done.Copied != 1000 {
+	if err != nil || done.HasLog || done.Stored != 1000 {
 		t.Fatalf("got %+v, %v", done, err)
 	}
 	if len(notices) != 1 || !strings.Contains(notices[0], "no update log") {
@@ -362,4 +372,69 @@ func TestImportVanish(t *testing.T) {
 		t.Fatalf("got %+v, %v", done, err)
 	}
 	checkEqual(t, source, target)
+}
+
+// A dry run reads and checks all, and changes neither end nor the state.
+func TestImportDryRun(t *testing.T) {
+	source, n := listen(t, t.TempDir()), startNode(t, 100)
+	fill(source, 3000)
+	source.Do(tyrant.Request{Command: tyrant.Put, Key: []byte("large"), Value: make([]byte, 101)})
+	path, marks := statePath(t), source.Count(tyrant.Misc)
+	done, err := Import(t.Context(), ImportConfig{Source: dialer(source), Target: n.dial, State: openState(t, path), DryRun: true})
+	if err != nil || !done.DryRun || done.Read != 3001 || done.Stored != 3000 || done.count(reasonValue) != 1 || done.SourceRecords != 3001 || done.TargetRecords != 0 {
+		t.Errorf("got %+v, %v", done, err)
+	}
+	if len(n.items(t)) > 0 || source.Count(tyrant.Misc) != marks || openState(t, path).Begun() {
+		t.Errorf("the node has %d records, the source got %d marks, and the state begun is %v", len(n.items(t)), source.Count(tyrant.Misc)-marks, openState(t, path).Begun())
+	}
+}
+
+// Copy and log keep to the rate: of each, what one request takes is free.
+func TestImportRate(t *testing.T) {
+	source, target := listen(t, t.TempDir()), listen(t, "")
+	fill(source, 60)
+	began := time.Now()
+	done, err := Import(t.Context(), ImportConfig{Source: dialer(source), Target: dialer(target), State: openState(t, ""), UntilCaughtUp: true, Rate: 100})
+	if took := time.Since(began); err != nil || !done.CaughtUp || done.Stored < 60 || took < 450*time.Millisecond {
+		t.Errorf("60 records at 100 a second: %+v, %v in %v", done, err, took)
+	}
+	checkEqual(t, source, target)
+}
+
+// TestImportToNode follows a source into a real node, which refuses what is too large again and again.
+func TestImportToNode(t *testing.T) {
+	source, n := listen(t, t.TempDir()), startNode(t, 100)
+	fill(source, 1000)
+	put := func(key string, size int) {
+		source.Do(tyrant.Request{Command: tyrant.Put, Key: []byte(key), Value: bytes.Repeat([]byte{'x'}, size)})
+	}
+	put("large", 101)
+	path := statePath(t)
+	run := func() *Imported {
+		t.Helper()
+		done, err := Import(t.Context(), ImportConfig{Source: dialer(source), Target: n.dial, State: openState(t, path), UntilCaughtUp: true})
+		if err != nil || done.unaccounted() != 0 {
+			t.Fatalf("got %+v, %v", done, err)
+		}
+		return done
+	}
+	if done := run(); done.count(reasonValue) == 0 || done.Stored < 1000 {
+		t.Errorf("the first time: %+v", done)
+	}
+	put("small", 1)
+	put("large", 102)
+	source.Do(tyrant.Request{Command: tyrant.Out, Key: []byte("key\xff7")})
+	if done := run(); done.Removed != 1 || done.count(reasonValue) == 0 {
+		t.Errorf("later: %+v", done)
+	}
+	all, want := n.items(t), source.Records()
+	delete(want, "large")
+	if len(all) != len(want) {
+		t.Errorf("the node has %d records, want %d", len(all), len(want))
+	}
+	for key, value := range want {
+		if string(all[key].Value) != value {
+			t.Errorf("%q: got %q, want %q", key, all[key].Value, value)
+		}
+	}
 }

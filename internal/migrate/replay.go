@@ -23,6 +23,11 @@ type ReplayConfig struct {
 	// Dir holds the files of the log.
 	Dir    string
 	Target Dial
+	// DryRun says that everything is computed and checked, and that neither node nor state are changed. It takes memory for all that the
+	// log changes.
+	DryRun bool
+	// Rate is how many records a second are stored or removed at most, 0 for no bound.
+	Rate int
 	// State is where it begins; it is saved as it goes on. Its time From is that of the first entry wanted.
 	State *StateFile
 	// Partial goes on where the log does not hold all that was asked for.
@@ -42,14 +47,12 @@ type Replayed struct {
 	Unknown  int64 `json:"entries_unknown"`
 	// Doubtful are those that have succeeded where the log was written, and could not have on what is here.
 	Doubtful int64 `json:"entries_doubtful"`
-	Stored   int64 `json:"stored"`
-	Removed  int64 `json:"removed"`
-	Refusals
+	// Summary is of the records that followed from that.
+	Summary
 	// Torn says where the last file ends within an entry, which is not replayed.
 	Torn     string             `json:"torn,omitempty"`
 	Position tyrant.LogPosition `json:"position"`
 	Time     time.Time          `json:"time,omitzero"` // of the newest entry
-	Seconds  float64            `json:"seconds"`
 }
 
 // ErrMissing says that files of a log are not there.
@@ -61,8 +64,11 @@ type replayer struct {
 	done  Replayed
 	log   *tyrant.LogReader
 	r     *reader
-	w     *writer
+	w     *target
 	total int64 // bytes of the log
+	// In a check: what the log has made of records so far, and whether nothing else is there.
+	made    cells
+	emptied bool
 }
 
 // Replay applies a log to a target. Where the log cannot be read on, it is a *tyrant.LogError, and all before it was applied.
@@ -78,9 +84,7 @@ func Replay(ctx context.Context, c ReplayConfig) (*Replayed, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err := p.run(ctx)
-	if p.w != nil {
-		p.done.Refusals = p.w.Refusals
-	}
+	p.done.Read -= p.done.unaccounted() // what was on its way is computed again
 	p.done.Position, p.done.Seconds = c.State.Log, time.Since(begin).Seconds()
 	if c.State.Time != 0 {
 		p.done.Time = time.UnixMicro(c.State.Time).UTC()
@@ -105,9 +109,10 @@ func (p *replayer) run(ctx context.Context) (err error) {
 	if p.r, err = openReader(ctx, p.Target); err != nil {
 		return fmt.Errorf("connect to the node: %w", err)
 	}
-	if p.w, err = openWriter(ctx, p.Target); err != nil {
-		return fmt.Errorf("connect to the node: %w", err)
+	if p.w, err = openTarget(ctx, targetConfig{dial: p.Target, mode: storeMode(p.ReplayConfig.DryRun), rate: p.Rate, notice: p.Notice}); err != nil {
+		return err
 	}
+	p.done.DryRun = p.ReplayConfig.DryRun
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -124,7 +129,7 @@ func (p *replayer) run(ctx context.Context) (err error) {
 		if end == nil {
 			continue
 		}
-		if err := p.State.Save(); err != nil {
+		if err := p.save(); err != nil {
 			return err
 		}
 		switch {
@@ -157,12 +162,12 @@ func (p *replayer) step(ctx context.Context) (end, err error) {
 			return nil, fmt.Errorf("read what is there: %w", err)
 		}
 		s.Step = &Step{Entries: len(entries), Before: before}
-		if err := s.Save(); err != nil {
+		if err := p.save(); err != nil {
 			return nil, err
 		}
 	}
 	t := computeStep(entries, s.Step.Before)
-	if err := p.store(t); err != nil {
+	if err := p.store(ctx, t); err != nil {
 		return nil, err
 	}
 	for i := range entries {
@@ -194,9 +199,28 @@ func (p *replayer) collect(most, size int) (entries []entry, end error) {
 	return entries, nil
 }
 
-// read returns what the target holds of the keys.
+// save writes the state, but in a check.
+func (p *replayer) save() error {
+	if p.done.DryRun {
+		return nil
+	}
+	return p.State.Save()
+}
+
+// read returns what the target holds of the keys, or would hold.
 func (p *replayer) read(ctx context.Context, keys [][]byte) (before []Before, err error) {
-	for group := range slices.Chunk(keys, batchKeys) {
+	var ask [][]byte
+	for _, key := range keys {
+		switch made := p.made[string(key)]; {
+		case made != nil:
+			before = append(before, Before{Key: key, Value: made.value, Exists: made.exists})
+		case p.emptied:
+			before = append(before, Before{Key: key})
+		default:
+			ask = append(ask, key)
+		}
+	}
+	for group := range slices.Chunk(ask, batchKeys) {
 		records, err := p.r.read(ctx, group)
 		if err != nil {
 			return nil, err
@@ -212,46 +236,61 @@ func (p *replayer) read(ctx context.Context, keys [][]byte) (before []Before, er
 }
 
 // store makes the target hold what was computed.
-func (p *replayer) store(t *computed) error {
+func (p *replayer) store(ctx context.Context, t *computed) error {
 	if t.clear {
-		if err := p.w.c.Vanish(); err != nil {
-			return fmt.Errorf("remove all records of the node: %w", err)
+		if err := p.w.vanish(ctx); err != nil {
+			return err
+		}
+		if p.done.DryRun {
+			p.made, p.emptied = nil, true
 		}
 	}
 	var puts []tyrant.Record
 	var outs [][]byte
-	size := 0
-	flush := func() error {
-		stored, err := p.w.put(puts)
-		p.done.Stored += stored
-		if err != nil {
-			return fmt.Errorf("store records: %w", err)
-		}
-		removed, err := p.w.out(outs)
-		p.done.Removed += removed
-		if err != nil {
-			return fmt.Errorf("remove records: %w", err)
-		}
-		puts, outs, size = puts[:0], outs[:0], 0
-		return nil
-	}
 	for key, c := range t.cells {
 		switch {
 		case !c.touched:
-			continue
 		case c.exists:
 			puts = append(puts, tyrant.Record{Key: []byte(key), Value: c.value})
-			size += len(c.value)
 		case !t.clear:
 			outs = append(outs, []byte(key))
 		}
-		if len(puts)+len(outs) >= batchKeys || size > batchReply {
-			if err := flush(); err != nil {
-				return err
-			}
+	}
+	if p.done.DryRun {
+		outs = p.pretend(t.cells, outs)
+	}
+	if err := p.w.putRecords(ctx, puts, &p.done.Summary); err != nil {
+		return fmt.Errorf("store records: %w", err)
+	}
+	if err := p.w.out(ctx, outs, &p.done.Summary); err != nil {
+		return fmt.Errorf("remove records: %w", err)
+	}
+	return nil
+}
+
+// pretend notes what a step of a check would have made, and returns those keys to be removed of which only the target knows.
+func (p *replayer) pretend(made cells, outs [][]byte) (ask [][]byte) {
+	for _, key := range outs {
+		switch old := p.made[string(key)]; {
+		case old == nil && !p.emptied:
+			ask = append(ask, key)
+			continue
+		case old != nil && old.exists:
+			p.done.Removed++
+		default:
+			p.done.skip(reasonAbsent, keyName(key))
+		}
+		p.done.Read++
+	}
+	if p.made == nil {
+		p.made = cells{}
+	}
+	for key, c := range made {
+		if c.touched {
+			p.made[key] = c
 		}
 	}
-	return flush()
+	return ask
 }
 
 // tell adds up what a step was.

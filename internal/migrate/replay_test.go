@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/futago/futago/internal/tyrant"
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestReplay replays a whole log, broken off at any place again and again.
@@ -28,7 +30,9 @@ func TestReplay(t *testing.T) {
 			path := statePath(t)
 			breaks := 0
 			replay := func(dial Dial) (*Replayed, error) {
-				return Replay(t.Context(), ReplayConfig{Dir: dir, Target: dial, State: openState(t, path)})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				return Replay(ctx, ReplayConfig{Dir: dir, Target: dial, State: openState(t, path), Notice: killed(cancel)})
 			}
 			for range 25 {
 				if _, err := replay(breaking(target, int64(r.IntN(15_000)), func() {})); err != nil {
@@ -39,7 +43,7 @@ func TestReplay(t *testing.T) {
 			if err != nil || breaks == 0 {
 				t.Fatalf("got %v, broken off %d times", err, breaks)
 			}
-			if done.Refused != 0 || done.Unknown != 0 || done.Doubtful != 0 || done.Torn != "" {
+			if done.AllFailed() != 0 || done.Unknown != 0 || done.Doubtful != 0 || done.Torn != "" {
 				t.Errorf("done: %+v", done)
 			}
 			checkEqual(t, source, target)
@@ -51,6 +55,39 @@ func TestReplay(t *testing.T) {
 			}
 			checkEqual(t, source, target)
 		})
+	}
+}
+
+// TestReplayDryRun computes a log, over several steps, without changing anything, and says what replaying it then does.
+func TestReplayDryRun(t *testing.T) {
+	for seed := range uint64(3) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		dir := t.TempDir()
+		source, target := listen(t, dir), listen(t, "")
+		for i := range 3 * stepEntries {
+			source.Do(randomRequest(r, 300))
+			if seed == 1 && i == stepEntries+100 {
+				source.Do(tyrant.Request{Command: tyrant.Vanish})
+			}
+		}
+		target.Do(tyrant.Request{Command: tyrant.Put, Key: []byte("mine"), Value: []byte("v")})
+		before, path := target.Records(), statePath(t)
+		replay := func(dry bool) *Replayed {
+			t.Helper()
+			done, err := Replay(t.Context(), ReplayConfig{Dir: dir, Target: dialer(target), State: openState(t, path), DryRun: dry})
+			if err != nil || done.DryRun != dry || done.unaccounted() != 0 {
+				t.Fatalf("dry %v: got %+v, %v", dry, done, err)
+			}
+			done.Seconds, done.DryRun, done.Skipped = 0, false, nil // whose examples are in no order
+			return done
+		}
+		dry := replay(true)
+		if diff := cmp.Diff(before, target.Records()); diff != "" || openState(t, path).Begun() {
+			t.Errorf("a dry run has changed something (-before +after):\n%.1000s", diff)
+		}
+		if diff := cmp.Diff(replay(false), dry); diff != "" {
+			t.Errorf("seed %d: the dry run says something else (-real +dry):\n%s", seed, diff)
+		}
 	}
 }
 

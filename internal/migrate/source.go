@@ -89,9 +89,11 @@ func (r *reader) read(ctx context.Context, keys [][]byte) ([]tyrant.Record, erro
 		return records, err
 	}
 	r.c.Close()
-	if r.c, err = connect(ctx, r.dial, batchReply); err != nil {
+	c, err := connect(ctx, r.dial, batchReply)
+	if err != nil {
 		return nil, err
 	}
+	r.c = c
 	if len(keys) == 1 {
 		return readLarge(ctx, r.dial, keys[0])
 	}

@@ -5,11 +5,13 @@ import (
 	"strconv"
 )
 
-// Summary is what came of the records of a source: Read = Stored + all that was skipped + all that has failed.
+// Summary is what came of the records of a source: Read = Stored + Removed + all that was skipped + all that has failed.
 type Summary struct {
 	Read   int64 `json:"read"`
 	Stored int64 `json:"stored"` // in a dry run: would be
 	Bytes  int64 `json:"bytes"`  // of their keys and values
+	// Removed are those that the source has deleted, and the node had.
+	Removed int64 `json:"removed,omitempty"`
 	// Skipped was not to be stored, Failed could not be.
 	Skipped []Reason `json:"skipped,omitempty"`
 	Failed  []Reason `json:"failed,omitempty"`
@@ -33,6 +35,8 @@ const (
 	reasonKept    = "in the node already"
 	reasonExpired = "expired"
 	reasonGone    = "gone before it was read"
+	reasonAbsent  = "deleted in the source, and not in the node"
+	reasonRefused = "refused by the node"
 	reasonKey     = "key is empty or longer than 65,535 bytes"
 	reasonValue   = "value is larger than the node's max-value"
 	reasonType    = "content type is longer than 255 bytes"
@@ -66,7 +70,11 @@ func note(list []Reason, reason string, count int64, names ...string) []Reason {
 	}
 	r := &list[i]
 	r.Count += count
-	r.Examples = append(r.Examples, names[:min(len(names), maxExamples-len(r.Examples))]...)
+	for _, name := range names {
+		if len(r.Examples) < maxExamples && !slices.Contains(r.Examples, name) { // a log names a key again and again
+			r.Examples = append(r.Examples, name)
+		}
+	}
 	return list
 }
 
@@ -75,7 +83,7 @@ func (s *Summary) add(o *Summary) {
 	if o.Anew {
 		*s = Summary{DryRun: s.DryRun}
 	}
-	s.Read, s.Stored, s.Bytes = s.Read+o.Read, s.Stored+o.Stored, s.Bytes+o.Bytes
+	s.Read, s.Stored, s.Bytes, s.Removed = s.Read+o.Read, s.Stored+o.Stored, s.Bytes+o.Bytes, s.Removed+o.Removed
 	for _, r := range o.Skipped {
 		s.Skipped = note(s.Skipped, r.Reason, r.Count, r.Examples...)
 	}
@@ -95,7 +103,9 @@ func (s *Summary) count(reason string) (n int64) {
 }
 
 // unaccounted is how many records were read of which nothing is known.
-func (s *Summary) unaccounted() int64 { return s.Read - s.Stored - s.AllSkipped() - s.AllFailed() }
+func (s *Summary) unaccounted() int64 {
+	return s.Read - s.Stored - s.Removed - s.AllSkipped() - s.AllFailed()
+}
 
 // AllSkipped and AllFailed are the sums over the reasons.
 func (s *Summary) AllSkipped() int64 { return sum(s.Skipped) }

@@ -1,99 +1,305 @@
 package migrate
 
 import (
-	"bytes"
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/futago/futago/internal/tyrant"
+	"golang.org/x/time/rate"
 )
 
-// maxRefused is how many keys are kept that the target has refused.
-const maxRefused = 20
+const (
+	// parcelItems and parcelBytes bound what is stored in one request, but for a record that is larger alone.
+	parcelItems = 1000
+	parcelBytes = 512 << 10
+	// refusedEnough is how many records must be refused, and none stored, until nothing will be.
+	refusedEnough = 8
+)
 
-// Refusals tell what the target would not store or remove.
-type Refusals struct {
-	// Refused counts a key each time.
-	Refused int64 `json:"refusals"`
-	// Keys are the first ones, each once.
-	Keys [][]byte `json:"refused_keys,omitempty"`
+// ErrFault says that the node can store nothing now.
+var ErrFault = errors.New("the node takes no records")
+
+// targetConfig says what records are brought to, and how.
+type targetConfig struct {
+	dial Dial
+	// mode is how records are stored. A check stores and removes nothing.
+	mode tyrant.StoreMode
+	// rate is how many records a second are stored or removed at most, 0 for no bound.
+	rate int
+	// stop ends the wait for a node that was lost, with ErrInterrupted; nil never does.
+	stop   <-chan struct{}
+	notice func(text string)
 }
 
-func (r *Refusals) add(key []byte) {
-	r.Refused++
-	if len(r.Keys) < maxRefused && !slices.ContainsFunc(r.Keys, func(k []byte) bool { return bytes.Equal(k, key) }) {
-		r.Keys = append(r.Keys, key)
-	}
-}
-
-// writer stores records in the target.
-type writer struct {
+// target is the node that records are brought to. Its connection is replaced when it is lost.
+type target struct {
+	targetConfig
 	c        *tyrant.Client
-	requests []tyrant.Request
-	Refusals
+	maxValue int64 // of the node, in bytes
+	limiter  *rate.Limiter
+	most     int   // records in a request
+	taken    bool  // the node has taken a record
+	refused  int64 // records that it has refused
 }
 
-func openWriter(ctx context.Context, dial Dial) (*writer, error) {
-	c, err := connect(ctx, dial, batchReply)
-	if err != nil {
-		return nil, err
+// storeMode is how records are stored, or not.
+func storeMode(dryRun bool) tyrant.StoreMode {
+	if dryRun {
+		return tyrant.CheckAll
 	}
-	return &writer{c: c}, nil
+	return tyrant.StoreAll
 }
 
-func (w *writer) Close() { w.c.Close() }
+func openTarget(ctx context.Context, c targetConfig) (*target, error) {
+	t := &target{targetConfig: c, most: parcelItems}
+	if t.notice == nil {
+		t.notice = func(string) {}
+	}
+	if c.rate > 0 {
+		t.most = min(parcelItems, max(c.rate/10, 1))
+		t.limiter = rate.NewLimiter(rate.Limit(c.rate), t.most)
+	}
+	var err error
+	if t.c, err = connect(ctx, c.dial, batchReply); err != nil {
+		return nil, fmt.Errorf("connect to the node: %w", err)
+	}
+	if _, t.maxValue, _, err = t.c.Import(tyrant.CheckAll, nil); err != nil {
+		t.Close()
+		return nil, notNode(err)
+	}
+	return t, nil
+}
 
-// put stores records and returns how many, when the target has answered for all of them.
-func (w *writer) put(records []tyrant.Record) (stored int64, err error) {
-	w.requests = w.requests[:0]
+// notNode says what it means that a server does not know how to store records with all that belongs to them.
+func notNode(err error) error {
+	if errors.Is(err, tyrant.CodeMisc) {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return fmt.Errorf("connect to the node: %w", err)
+}
+
+func (t *target) Close() { t.c.Close() }
+
+// checks reports whether nothing is to be changed.
+func (t *target) checks() bool { return t.mode == tyrant.CheckAll || t.mode == tyrant.CheckAbsent }
+
+// misfit is why the node cannot take a record; "" if it can.
+func (t *target) misfit(i *tyrant.Item) string {
+	switch {
+	case len(i.Key) == 0 || len(i.Key) > maxKey:
+		return reasonKey
+	case int64(len(i.Value)) > t.maxValue:
+		return reasonValue
+	case len(i.Type) > maxType:
+		return reasonType
+	}
+	return ""
+}
+
+// itemSize is what a record counts for in a request, in bytes.
+func itemSize(i *tyrant.Item) int { return len(i.Key) + len(i.Value) + len(i.Type) + 64 }
+
+// putRecords stores records that have nothing but a value. They are counted as read.
+func (t *target) putRecords(ctx context.Context, records []tyrant.Record, tally *Summary) error {
+	items := make([]tyrant.Item, 0, len(records))
 	for _, r := range records {
-		w.requests = append(w.requests, tyrant.Request{Command: tyrant.Put, Key: r.Key, Value: r.Value})
+		tally.Read++
+		i := tyrant.Item{Key: r.Key, Value: r.Value}
+		if why := t.misfit(&i); why != "" {
+			tally.fail(why, keyName(i.Key))
+			continue
+		}
+		items = append(items, i)
 	}
-	done, err := w.batch()
-	for i, ok := range done {
-		if ok {
-			stored++
-		} else {
-			w.add(records[i].Key)
+	return t.put(ctx, items, tally)
+}
+
+// put stores records, as many in a request as may be, and notes what came of each.
+func (t *target) put(ctx context.Context, items []tyrant.Item, tally *Summary) error {
+	for len(items) > 0 {
+		n, size := 1, itemSize(&items[0])
+		for n < min(len(items), t.most) && size+itemSize(&items[n]) <= parcelBytes {
+			size += itemSize(&items[n])
+			n++
+		}
+		err := t.wait(ctx, n)
+		if err == nil {
+			err = t.store(ctx, items[:n], tally)
+		}
+		if err != nil {
+			return err
+		}
+		items = items[n:]
+	}
+	return nil
+}
+
+// wait keeps to the rate.
+func (t *target) wait(ctx context.Context, n int) error {
+	if t.limiter == nil {
+		return nil
+	}
+	return reason(ctx, t.limiter.WaitN(ctx, n))
+}
+
+// store makes one request. Records that the node refuses as a group are tried in parts: one of them may be of a key that the user has no
+// right to.
+func (t *target) store(ctx context.Context, items []tyrant.Item, tally *Summary) error {
+	var outcomes []tyrant.Outcome
+	var fault error
+	err := t.do(ctx, func() (err error) {
+		outcomes, _, fault, err = t.c.Import(t.mode, items)
+		return err
+	})
+	if errors.Is(err, tyrant.CodeMisc) {
+		if len(items) > 1 {
+			half := len(items) / 2
+			if err := t.store(ctx, items[:half], tally); err != nil {
+				return err
+			}
+			return t.store(ctx, items[half:], tally)
+		}
+		tally.fail(reasonRefused, keyName(items[0].Key))
+		if t.refused++; !t.taken && t.refused >= refusedEnough {
+			return ErrRefused
+		}
+		return nil
+	}
+	for i, o := range outcomes {
+		key := items[i].Key
+		switch o {
+		case tyrant.OutcomeStored:
+			tally.Stored++
+			tally.Bytes += int64(len(key) + len(items[i].Value))
+			t.taken = true
+		case tyrant.OutcomeKept:
+			tally.skip(reasonKept, keyName(key))
+			t.taken = true
+		case tyrant.OutcomeKey:
+			tally.fail(reasonKey, keyName(key))
+		case tyrant.OutcomeValue:
+			tally.fail(reasonValue, keyName(key))
+		case tyrant.OutcomeType:
+			tally.fail(reasonType, keyName(key))
+		default:
+			tally.fail(fmt.Sprintf("the node says %.32q", string(o)), keyName(key))
 		}
 	}
-	return stored, err
+	if err == nil && fault != nil {
+		err = fmt.Errorf("%w: %w", ErrFault, fault)
+	}
+	return err
 }
 
-// out removes records and returns how many were there, when the target has answered for all of them.
-func (w *writer) out(keys [][]byte) (removed int64, err error) {
-	w.requests = w.requests[:0]
-	for _, key := range keys {
-		w.requests = append(w.requests, tyrant.Request{Command: tyrant.Out, Key: key})
+// out removes records. They are counted as read.
+func (t *target) out(ctx context.Context, keys [][]byte, tally *Summary) error {
+	for group := range slices.Chunk(keys, min(t.most, batchKeys)) {
+		if err := t.wait(ctx, len(group)); err != nil {
+			return err
+		}
+		tally.Read += int64(len(group))
+		if err := t.remove(ctx, group, tally); err != nil {
+			return err
+		}
 	}
-	done, err := w.batch()
-	if err != nil {
-		return 0, err
-	}
-	var failed [][]byte
-	for i, ok := range done {
-		if ok {
-			removed++
-		} else {
-			failed = append(failed, keys[i])
+	return nil
+}
+
+// remove makes one request.
+func (t *target) remove(ctx context.Context, keys [][]byte, tally *Summary) error {
+	failed := keys
+	if !t.checks() {
+		requests := make([]tyrant.Request, len(keys))
+		for i, key := range keys {
+			requests[i] = tyrant.Request{Command: tyrant.Out, Key: key}
+		}
+		var done []bool
+		if err := t.do(ctx, func() (err error) { done, err = t.c.Batch(requests); return err }); err != nil {
+			return err
+		}
+		failed = nil
+		for i, ok := range done {
+			if ok {
+				tally.Removed++
+			} else {
+				failed = append(failed, keys[i])
+			}
 		}
 	}
 	if len(failed) == 0 {
-		return removed, nil
+		return nil
 	}
 	// A refusal and a key that is not there have the same answer.
-	left, err := w.c.MGet(failed)
-	for _, r := range left {
-		w.add(r.Key)
+	r := &reader{t.dial, t.c}
+	var left []tyrant.Record
+	err := t.do(ctx, func() (err error) {
+		r.c = t.c
+		left, err = r.read(ctx, failed)
+		t.c = r.c // a group that was too large for a reply has cost the connection
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	return removed, err
+	for _, l := range left {
+		if t.checks() {
+			tally.Removed++
+		} else {
+			tally.fail(reasonRefused, keyName(l.Key))
+		}
+	}
+	for _, key := range absent(failed, left) {
+		tally.skip(reasonAbsent, keyName(key))
+	}
+	return nil
 }
 
-func (w *writer) batch() ([]bool, error) {
-	if len(w.requests) == 0 {
-		return nil, nil
+// vanish removes all records.
+func (t *target) vanish(ctx context.Context) error {
+	if t.checks() {
+		return nil
 	}
-	done, err := w.c.Batch(w.requests)
-	clear(w.requests)
-	return done, err
+	if err := t.do(ctx, func() error { return t.c.Vanish() }); err != nil {
+		return fmt.Errorf("remove all records of the node: %w", err)
+	}
+	return nil
+}
+
+// do asks the node for something that may be done twice, and once more after the connection was lost.
+func (t *target) do(ctx context.Context, ask func() error) error {
+	var until time.Time
+	for {
+		err := ask()
+		if !lost(err) || ctx.Err() != nil {
+			return reason(ctx, err)
+		}
+		if until.IsZero() {
+			t.notice(fmt.Sprintf("lost the node, trying again for %v: %v", retryTime, err))
+			until = time.Now().Add(retryTime)
+		}
+		t.c.Close()
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-t.stop:
+			return ErrInterrupted
+		case <-time.After(retryPause):
+		}
+		c, problem := connect(ctx, t.dial, batchReply)
+		if time.Now().After(until) {
+			return cmp.Or(problem, err)
+		}
+		if problem == nil {
+			t.c = c
+		}
+	}
+}
+
+// lost reports whether the connection to the node cannot be used any more.
+func lost(err error) bool {
+	return errors.Is(err, tyrant.CodeRecv) || errors.Is(err, tyrant.CodeSend) || errors.Is(err, tyrant.CodeInvalid)
 }

@@ -5,11 +5,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/futago/futago/internal/tyrant"
-	"golang.org/x/time/rate"
 )
 
 // Source is where a [Transfer] has records from.
@@ -39,13 +37,8 @@ type TransferConfig struct {
 	Notice func(text string)
 }
 
-const (
-	// parcelItems and parcelBytes bound what is stored in one request, but for a record that is larger alone.
-	parcelItems = 1000
-	parcelBytes = 512 << 10
-	// placeItems is how many of them are enough behind a place.
-	placeItems = 500
-)
+// placeItems is how many records are enough for a parcel that ends at a place.
+const placeItems = 500
 
 // Transfer stores the records of a source in a node. It may be done again, from an earlier place or all of it.
 func Transfer(ctx context.Context, c TransferConfig) (*Summary, error) {
@@ -64,29 +57,19 @@ func Transfer(ctx context.Context, c TransferConfig) (*Summary, error) {
 
 type transfer struct {
 	TransferConfig
-	done     *Summary
-	began    time.Time
-	client   *tyrant.Client
-	maxValue int64
-	limiter  *rate.Limiter
-	most     int       // records in a parcel
-	saved    time.Time // when the state was
-	unsaved  bool
+	done    *Summary
+	began   time.Time
+	target  *target
+	saved   time.Time // when the state was
+	unsaved bool
 }
 
 func (t *transfer) run(ctx context.Context) (err error) {
-	if t.client, err = connect(ctx, t.Target, batchReply); err != nil {
-		return fmt.Errorf("connect to the node: %w", err)
+	if t.target, err = openTarget(ctx, targetConfig{dial: t.Target, mode: t.Mode, rate: t.Rate, stop: t.Stop, notice: t.Notice}); err != nil {
+		return err
 	}
-	defer func() { t.client.Close() }()
-	if _, t.maxValue, _, err = t.client.Import(tyrant.CheckAll, nil); err != nil {
-		return notNode(err)
-	}
-	t.most = parcelItems
-	if t.Rate > 0 {
-		t.most = min(parcelItems, max(t.Rate/10, 1))
-		t.limiter = rate.NewLimiter(rate.Limit(t.Rate), t.most)
-	}
+	defer func() { t.target.Close() }()
+	t.target.taken = t.done.Stored+t.done.count(reasonKept) > 0
 	reading, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	parcels := make(chan *parcel, 2)
@@ -124,22 +107,9 @@ func (t *transfer) storeAll(ctx context.Context, parcels <-chan *parcel) error {
 	}
 }
 
-// notNode says what it means that a server does not know how to store records with all that belongs to them.
-func notNode(err error) error {
-	if errors.Is(err, tyrant.CodeMisc) {
-		return fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	return fmt.Errorf("connect to the node: %w", err)
-}
-
 // store brings a parcel to the node and accounts for it.
 func (t *transfer) store(ctx context.Context, p *parcel) error {
-	if t.limiter != nil && len(p.items) > 0 {
-		if err := t.limiter.WaitN(ctx, len(p.items)); err != nil {
-			return reason(ctx, err)
-		}
-	}
-	err := t.put(ctx, p.items, &p.tally)
+	err := t.target.put(ctx, p.items, &p.tally)
 	if left := p.tally.unaccounted(); left > 0 {
 		p.tally.Failed = note(p.tally.Failed, "not stored when it ended", left)
 	}
@@ -165,92 +135,6 @@ func (t *transfer) save(now bool) error {
 	}
 	t.saved, t.unsaved = time.Now(), false
 	return t.State.Save()
-}
-
-// put stores records and notes what came of each. Records that the node refuses as a group are tried in parts: one of them may be of a
-// key that the user has no right to.
-func (t *transfer) put(ctx context.Context, items []tyrant.Item, tally *Summary) error {
-	if len(items) == 0 {
-		return nil
-	}
-	outcomes, fault, err := t.ask(ctx, items)
-	if errors.Is(err, tyrant.CodeMisc) {
-		if len(items) > 1 {
-			half := len(items) / 2
-			if err := t.put(ctx, items[:half], tally); err != nil {
-				return err
-			}
-			return t.put(ctx, items[half:], tally)
-		}
-		tally.fail("refused by the node", keyName(items[0].Key))
-		if t.done.Stored+t.done.count(reasonKept)+tally.Stored == 0 && tally.count("refused by the node") >= refusedEnough {
-			return ErrRefused
-		}
-		return nil
-	}
-	for i, o := range outcomes {
-		key := items[i].Key
-		switch o {
-		case tyrant.OutcomeStored:
-			tally.Stored++
-			tally.Bytes += int64(len(key) + len(items[i].Value))
-		case tyrant.OutcomeKept:
-			tally.skip(reasonKept, keyName(key))
-		case tyrant.OutcomeKey:
-			tally.fail(reasonKey, keyName(key))
-		case tyrant.OutcomeValue:
-			tally.fail(reasonValue, keyName(key))
-		case tyrant.OutcomeType:
-			tally.fail(reasonType, keyName(key))
-		default:
-			tally.fail(fmt.Sprintf("the node says %.32q", string(o)), keyName(key))
-		}
-	}
-	if err == nil && fault != nil {
-		err = fmt.Errorf("%w: %w", ErrFault, fault)
-	}
-	return err
-}
-
-// refusedEnough is how many records must be refused, and none stored, until nothing will be.
-const refusedEnough = 8
-
-// ErrFault says that the node can store nothing now.
-var ErrFault = errors.New("the node takes no records")
-
-// ask sends records to the node, and once more after the connection was lost.
-func (t *transfer) ask(ctx context.Context, items []tyrant.Item) (outcomes []tyrant.Outcome, fault, err error) {
-	var until time.Time
-	for {
-		outcomes, _, fault, err = t.client.Import(t.Mode, items)
-		if !lost(err) || ctx.Err() != nil {
-			return outcomes, fault, reason(ctx, err)
-		}
-		if until.IsZero() {
-			t.notice(fmt.Sprintf("lost the node, trying again for %v: %v", retryTime, err))
-			until = time.Now().Add(retryTime)
-		}
-		t.client.Close()
-		select {
-		case <-ctx.Done():
-			return nil, nil, context.Cause(ctx)
-		case <-t.Stop:
-			return nil, nil, ErrInterrupted
-		case <-time.After(retryPause):
-		}
-		client, problem := connect(ctx, t.Target, batchReply)
-		if time.Now().After(until) {
-			return nil, nil, cmp.Or(problem, err)
-		}
-		if problem == nil {
-			t.client = client
-		}
-	}
-}
-
-// lost reports whether the connection to the node cannot be used any more.
-func lost(err error) bool {
-	return errors.Is(err, tyrant.CodeRecv) || errors.Is(err, tyrant.CodeSend) || errors.Is(err, tyrant.CodeInvalid)
 }
 
 func (t *transfer) notice(text string) {
@@ -280,7 +164,7 @@ type Sink struct {
 }
 
 // MaxValue is the size of the largest value that the node takes, in bytes.
-func (s *Sink) MaxValue() int64 { return s.t.maxValue }
+func (s *Sink) MaxValue() int64 { return s.t.target.maxValue }
 
 // Prefix is that of the keys which are wanted. The source may leave out others, or give them to the sink, which counts them.
 func (s *Sink) Prefix() []byte { return s.t.TransferConfig.Prefix }
@@ -290,7 +174,7 @@ func (s *Sink) Put(i tyrant.Item) error {
 	if !s.wants(&i) {
 		return nil
 	}
-	size := len(i.Key) + len(i.Value) + len(i.Type) + 64
+	size := itemSize(&i)
 	if s.parcel.size+size > parcelBytes && len(s.parcel.items) > 0 || s.full() {
 		if err := s.send(); err != nil {
 			return err
@@ -304,17 +188,13 @@ func (s *Sink) Put(i tyrant.Item) error {
 
 // wants reports whether a record is to be stored. Others are accounted for.
 func (s *Sink) wants(i *tyrant.Item) bool {
-	switch {
+	switch why := s.t.target.misfit(i); {
 	case i.Damaged:
 		s.Fail("damaged in the source", keyName(i.Key))
 	case !bytes.HasPrefix(i.Key, s.Prefix()):
 		s.Skip("of another prefix", keyName(i.Key))
-	case len(i.Key) == 0 || len(i.Key) > maxKey:
-		s.Fail(reasonKey, keyName(i.Key))
-	case int64(len(i.Value)) > s.t.maxValue:
-		s.Fail(reasonValue, keyName(i.Key))
-	case len(i.Type) > maxType:
-		s.Fail(reasonType, keyName(i.Key))
+	case why != "":
+		s.Fail(why, keyName(i.Key))
 	case i.Expires != 0 && i.Expires <= time.Now().UnixMilli():
 		s.Skip(reasonExpired, keyName(i.Key))
 	default:
@@ -354,7 +234,7 @@ func (s *Sink) Anew() { s.parcel.tally.Anew = true }
 
 // full reports whether the parcel should leave.
 func (s *Sink) full() bool {
-	return len(s.parcel.items) >= s.t.most || s.parcel.size >= parcelBytes || s.parcel.tally.Read >= 16*parcelItems
+	return len(s.parcel.items) >= s.t.target.most || s.parcel.size >= parcelBytes || s.parcel.tally.Read >= 16*parcelItems
 }
 
 func (s *Sink) send() error {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -337,6 +338,9 @@ func (m *Master) misc(out []byte, r *tyrant.Request) []byte {
 	if m.masked {
 		return tyrant.AppendList(out, true, 0)
 	}
+	if string(r.Name) == tyrant.MiscImport { // a node's
+		return m.importItems(out, r.Args)
+	}
 	ok := false
 	switch name, args := string(r.Name), r.Args; {
 	case name == "put" && len(args) > 1:
@@ -369,6 +373,28 @@ func (m *Master) misc(out []byte, r *tyrant.Request) []byte {
 		m.write(r, ok)
 	}
 	return tyrant.AppendList(out, ok, 0)
+}
+
+// maxValue is the size of the largest value that importItems says to take.
+const maxValue = 64 << 20
+
+// importItems stores records as a node does, but for what only a node has.
+func (m *Master) importItems(out []byte, args [][]byte) []byte {
+	if len(args) == 0 {
+		return tyrant.AppendList(out, false, 0)
+	}
+	items, err := tyrant.DecodeItems(args[1:])
+	if err != nil {
+		return tyrant.AppendList(out, false, 0)
+	}
+	out = tyrant.AppendElement(tyrant.AppendList(out, true, 1+len(items)), []byte(strconv.Itoa(maxValue)))
+	for _, i := range items {
+		if tyrant.StoreMode(args[0]) == tyrant.StoreAll {
+			m.records[string(i.Key)] = string(i.Value)
+		}
+		out = tyrant.AppendElement(out, []byte(tyrant.OutcomeStored))
+	}
+	return out
 }
 
 func (m *Master) done(out []byte, r *tyrant.Request, ok bool) []byte {
