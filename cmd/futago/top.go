@@ -18,9 +18,10 @@ func newTopCommand() *cobra.Command {
 	var once, batch, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "top",
-		Short: "Watch nodes live: state, load, lag, memory, disk",
-		Long: `Watch nodes live, one a line: state, requests a second, share of gets that found their key, how far a node is
-behind its peers, client connections, records, memory, size of the log, free disk. Below stands what nodes warn of.
+		Short: "Watch nodes live: state, load, latency, lag, memory, disk",
+		Long: `Watch nodes live, one a line: state, requests a second, how long they take (the median, and what 99 of 100 stay below,
+from being read to being answered), share of gets that found their key, how far a node is behind its peers, client connections, records, memory, size of the log, free disk. Below stands what nodes
+warn of. A narrow terminal leaves columns out, the last ones first.
 
 Keys: q ends, p pauses, s sorts by the next column, r turns the order round.
 

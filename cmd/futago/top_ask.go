@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,7 +23,13 @@ const topFirst = 3 * time.Second
 type topNode struct {
 	node *adminNode
 	seen int64 // milliseconds since 1970, by its clock; 0: not yet
+	// The last latencies that it had, and when. Of requests a sample is timed, so a quiet second has none.
+	latencies map[string]float64
+	timed     int64
 }
+
+// latenciesLast is how long latencies are shown when no newer ones come.
+const latenciesLast = 10 * time.Second
 
 // topRow is what one look at a node found. Figures that it does not have are NaN.
 type topRow struct {
@@ -121,7 +129,30 @@ func (n *topNode) addRates(figures map[string]float64, past map[string]json.RawM
 	if hits, misses := mean("hits"), mean("misses"); hits+misses > 0 {
 		figures["hits"] = 100 * hits / (hits + misses)
 	}
-	return times[len(times)-1]
+	last = times[len(times)-1]
+	n.addLatencies(figures, past, last)
+	return last
+}
+
+// addLatencies adds the median of the seconds' medians, and the worst of their 99th percentiles.
+func (n *topNode) addLatencies(figures map[string]float64, past map[string]json.RawMessage, now int64) {
+	of := func(name string) (values []float64) {
+		var all []*float64
+		_ = json.Unmarshal(past["latency_"+name+"_seconds"], &all) // a node that does not tell them has none
+		for _, v := range all {
+			if v != nil {
+				values = append(values, *v)
+			}
+		}
+		slices.Sort(values)
+		return values
+	}
+	if p50, p99 := of("p50"), of("p99"); len(p50) > 0 && len(p99) > 0 {
+		n.latencies, n.timed = map[string]float64{"p50": p50[len(p50)/2], "p99": p99[len(p99)-1]}, now
+	}
+	if now-n.timed <= latenciesLast.Milliseconds() {
+		maps.Copy(figures, n.latencies)
+	}
 }
 
 // figure is one of a row, NaN where there is none.
@@ -141,6 +172,15 @@ func topProblems(rows []topRow) error {
 	return errors.Join(all...)
 }
 
+// round takes digits away that say nothing: times of requests have nine behind the point, others three.
+func round(v float64, name string) float64 {
+	unit := 1e3
+	if name == "p50" || name == "p99" {
+		unit = 1e9
+	}
+	return math.Round(v*unit) / unit
+}
+
 // printTopJSON prints an object for each node. Figures that it does not have are left out.
 func printTopJSON(w io.Writer, rows []topRow) error {
 	for i := range rows {
@@ -152,7 +192,7 @@ func printTopJSON(w io.Writer, rows []topRow) error {
 			line["node"], line["state"], line["reason"], line["ready"] = r.id, r.state, r.reason, r.ready
 			for _, c := range topColumns {
 				if v, ok := r.figures[c.name]; ok {
-					line[c.json] = math.Round(v*1000) / 1000
+					line[c.json] = round(v, c.name)
 				}
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/futago/futago/internal/node"
 	"github.com/google/go-cmp/cmp"
@@ -23,7 +24,7 @@ func topRows() []topRow {
 		{admin: "10.0.0.3:11280", problem: errors.New("ask 10.0.0.3:11280 for its status: connection refused")},
 		{admin: "10.0.0.2:11280", id: 2, state: "catching up", reason: "12 entries behind", figures: map[string]float64{"ops": 3, "lag": 2.26, "items": 12_345_678, "free": 3 << 40}},
 		{admin: "10.0.0.1:11280", id: 1, state: "ready", ready: true,
-			figures:  map[string]float64{"ops": 12_345.6, "gets": 9000, "sets": 3000, "hits": 99.04, "lag": 0, "clients": 50, "items": 10, "memory": 1 << 20, "log": 64 << 20, "free": 1 << 33},
+			figures:  map[string]float64{"ops": 12_345.6, "p50": 0.0000123, "p99": 0.00234, "gets": 9000, "sets": 3000, "hits": 99.04, "lag": 0, "clients": 50, "items": 10, "memory": 1 << 20, "log": 64 << 20, "free": 1 << 33},
 			warnings: []node.Warning{{Level: "warn", Text: "SOLO: no peer", Advice: "Bring it back."}}},
 	}
 }
@@ -32,10 +33,10 @@ func TestTopRender(t *testing.T) {
 	var out strings.Builder
 	view := topView{sort: "node"}
 	view.render(&out, topRows(), 0)
-	want := `NODE  STATE        OPS/S  GETS/S  SETS/S   HITS   LAG  CLIENTS  ITEMS   MEMORY    LOG  DISK FREE  ADMIN
-1     ready        12.3k    9000    3000  99.0%    0s       50     10  1024KiB  64.0MiB    8192MiB  10.0.0.1:11280
-2     catching up      3       -       -      -  2.3s        -  12.3M        -        -    3072GiB  10.0.0.2:11280
-?     no answer        -       -       -      -     -        -      -        -        -          -  10.0.0.3:11280
+	want := `NODE  STATE        OPS/S  P50   P99    GETS/S  SETS/S   HITS   LAG  CLIENTS  ITEMS   MEMORY    LOG  DISK FREE  ADMIN
+1     ready        12.3k   12µs  2.3ms   9000    3000  99.0%    0s       50     10  1024KiB  64.0MiB    8192MiB  10.0.0.1:11280
+2     catching up      3  - -    -       -      -  2.3s        -  12.3M        -        -    3072GiB  10.0.0.2:11280
+?     no answer        - - -     -       -      -     -        -      -        -        -          -  10.0.0.3:11280
 
 node 1: SOLO: no peer. Bring it back.
 node 2: catching up: 12 entries behind
@@ -54,6 +55,28 @@ ask 10.0.0.3:11280 for its status: connection refused
 		if len(strings.TrimSuffix(line, "\n")) > 20 {
 			t.Errorf("line %q is longer than 20", line)
 		}
+	}
+	// A narrow terminal has whole columns: those that matter most.
+	for width, want := range map[int]string{
+		60: "NODE STATE OPS/S P50 P99 LAG ADMIN", 80: "NODE STATE OPS/S P50 P99 SETS/S HITS LAG ADMIN", 200: "NODE STATE OPS/S P50 P99 GETS/S SETS/S HITS LAG CLIENTS ITEMS MEMORY LOG DISK FREE ADMIN",
+	} {
+		out.Reset()
+		view.render(&out, topRows(), width)
+		lines := strings.Split(out.String(), "\n")
+		if got := strings.Join(strings.Fields(lines[0]), " "); got != want {
+			t.Errorf("width %d: columns %s, want %s", width, got, want)
+		}
+		for _, line := range lines {
+			if utf8.RuneCountInString(line) > width {
+				t.Errorf("width %d: line %q", width, line)
+			}
+		}
+	}
+	narrow := topView{sort: "log"}
+	out.Reset()
+	narrow.render(&out, topRows(), 60)
+	if head, _, _ := strings.Cut(out.String(), "\n"); !strings.Contains(head, "LOG") {
+		t.Errorf("the column that it is sorted by is left out: %s", head)
 	}
 	out.Reset()
 	view.painter = true
@@ -74,7 +97,7 @@ func TestTopSort(t *testing.T) {
 		}
 		return got
 	}
-	for _, c := range []struct{ keys, want string }{{"", "12?"}, {"r", "?21"}, {"r", "12?"}, {"s", "12?"}, {"ssss", "21?"}} { // node, ops, lag
+	for _, c := range []struct{ keys, want string }{{"", "12?"}, {"r", "?21"}, {"r", "12?"}, {"s", "12?"}, {"ssssss", "21?"}} { // node, ops, lag
 		for _, key := range []byte(c.keys) {
 			if view.press(key) {
 				t.Fatalf("key %q ends the view", key)
@@ -105,13 +128,52 @@ func TestRounded(t *testing.T) {
 	}
 }
 
+func TestRoundTime(t *testing.T) {
+	for v, want := range map[float64]string{
+		0: "0s", 99e-9: "99ns", 123e-9: "120ns", 12.34e-6: "12µs", 1.234e-6: "1.2µs", 850.4e-6: "850µs", 0.00234: "2.3ms", 0.1: "100ms", 1.26: "1.3s", 12.6: "13s", 1234: "20m34s",
+	} {
+		if got := roundTime(v); got != want {
+			t.Errorf("roundTime(%v) = %s, want %s", v, got, want)
+		}
+	}
+}
+
+// Latencies are of the seconds since the last look; a quiet second does not take them away, a quiet time does.
+func TestTopLatencies(t *testing.T) {
+	n := &topNode{}
+	look := func(history string) map[string]float64 {
+		t.Helper()
+		var past map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(history), &past); err != nil {
+			t.Fatal(err)
+		}
+		figures := map[string]float64{}
+		n.addRates(figures, past)
+		return figures
+	}
+	for _, x := range []struct {
+		history  string
+		p50, p99 float64
+	}{
+		{`{"time_ms": [1000], "latency_p50_seconds": [null], "latency_p99_seconds": [null]}`, 0, 0},
+		{`{"time_ms": [2000, 3000, 4000, 5000], "latency_p50_seconds": [0.3, null, 0.1, 0.2], "latency_p99_seconds": [1, null, 9, 2]}`, 0.2, 9},
+		{`{"time_ms": [6000], "latency_p50_seconds": [null], "latency_p99_seconds": [null]}`, 0.2, 9},
+		{`{"time_ms": [7000]}`, 0.2, 9},
+		{`{"time_ms": [16000], "latency_p50_seconds": [null], "latency_p99_seconds": [null]}`, 0, 0},
+	} {
+		if got := look(x.history); got["p50"] != x.p50 || got["p99"] != x.p99 {
+			t.Errorf("%s: got %v and %v, want %v and %v", x.history, got["p50"], got["p99"], x.p50, x.p99)
+		}
+	}
+}
+
 func TestTopUsage(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
 		{[]string{"--once", "--batch"}, "--once and --batch: allowed is one of them"},
-		{[]string{"--sort", "opps"}, `--sort "opps" is no column: want node, ops, gets, sets, hits, lag, clients, items, memory, log, free (did you mean ops?)`},
+		{[]string{"--sort", "opps"}, `--sort "opps" is no column: want node, ops, p50, p99, gets, sets, hits, lag, clients, items, memory, log, free (did you mean ops?)`},
 		{[]string{"--interval", "1ms"}, "--interval 1ms: allowed is 100ms or more"},
 	} {
 		if code, _, errOut := command(append([]string{"top"}, c.args...)...); code != exitUsage || !strings.Contains(errOut, c.want) {

@@ -8,27 +8,31 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
-// topColumn is a figure that the view shows.
+// topColumn is a figure that the view shows. Of columns that a terminal has no room for those of the lowest rank are left out.
 type topColumn struct {
 	name, title, json string
+	rank              int
 	show              func(v float64) string
 }
 
 // topColumns are the figures in the order of the view, between state and address.
 var topColumns = []topColumn{
-	{"ops", "OPS/S", "ops_per_second", roundCount},
-	{"gets", "GETS/S", "gets_per_second", roundCount},
-	{"sets", "SETS/S", "sets_per_second", roundCount},
-	{"hits", "HITS", "hit_percent", func(v float64) string { return fmt.Sprintf("%.1f%%", v) }},
-	{"lag", "LAG", "lag_seconds", func(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) + "s" }},
-	{"clients", "CLIENTS", "connections", roundCount},
-	{"items", "ITEMS", "items", roundCount},
-	{"memory", "MEMORY", "memory_anonymous_bytes", roundSize},
-	{"log", "LOG", "log_bytes", roundSize},
-	{"free", "DISK FREE", "disk_free_bytes", roundSize},
+	{"ops", "OPS/S", "ops_per_second", 10, roundCount},
+	{"p50", "P50", "latency_p50_seconds", 8, roundTime},
+	{"p99", "P99", "latency_p99_seconds", 9, roundTime},
+	{"gets", "GETS/S", "gets_per_second", 4, roundCount},
+	{"sets", "SETS/S", "sets_per_second", 5, roundCount},
+	{"hits", "HITS", "hit_percent", 6, func(v float64) string { return fmt.Sprintf("%.1f%%", v) }},
+	{"lag", "LAG", "lag_seconds", 7, func(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) + "s" }},
+	{"clients", "CLIENTS", "connections", 3, roundCount},
+	{"items", "ITEMS", "items", 2, roundCount},
+	{"memory", "MEMORY", "memory_anonymous_bytes", 1, roundSize},
+	{"log", "LOG", "log_bytes", 0, roundSize},
+	{"free", "DISK FREE", "disk_free_bytes", 1, roundSize},
 }
 
 // topColumnNames are what the view can be sorted by: node comes first, the order of the addresses' nodes.
@@ -75,7 +79,42 @@ func (v *topView) mark() string {
 	return ""
 }
 
-// render writes the table and what nodes warn of. width cuts lines to so many characters; 0 does not.
+// columnGap is between two columns, in characters.
+const columnGap = 2
+
+// fit leaves columns out until the table is no wider than width; 0 is any width. Node, state, address and the column that it is sorted by
+// stay.
+func (v *topView) fit(table [][]string, width int) (fitted [][]string, widths []int) {
+	shown := slices.Clone(topColumns)
+	widths = make([]int, len(table[0]))
+	total := -columnGap
+	for i := range widths {
+		for _, line := range table {
+			widths[i] = max(widths[i], utf8.RuneCountInString(line[i]))
+		}
+		total += widths[i] + columnGap
+	}
+	for width > 0 && total > width {
+		least := -1
+		for i, c := range shown {
+			if c.name != v.sort && (least < 0 || c.rank < shown[least].rank) {
+				least = i
+			}
+		}
+		if least < 0 {
+			break
+		}
+		at := least + 2 // behind node and state
+		total -= widths[at] + columnGap
+		shown, widths = slices.Delete(shown, least, least+1), slices.Delete(widths, at, at+1)
+		for i := range table {
+			table[i] = slices.Delete(table[i], at, at+1)
+		}
+	}
+	return table, widths
+}
+
+// render writes the table and what nodes warn of. Lines have at most width characters; 0 is any number.
 func (v *topView) render(w io.Writer, rows []topRow, width int) {
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, v.compare)
@@ -91,12 +130,7 @@ func (v *topView) render(w io.Writer, rows []topRow, width int) {
 	for i := range rows {
 		table = append(table, rows[i].cells())
 	}
-	widths := make([]int, len(table[0]))
-	for _, line := range table {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
+	table, widths := v.fit(table, width)
 	for i, line := range table {
 		var text strings.Builder
 		for j, cell := range line {
@@ -202,6 +236,17 @@ func cut(text string, width int) string {
 
 // roundCount is a number with at most four digits, and a unit of thousands.
 func roundCount(v float64) string { return rounded(v, 1000, []string{"", "k", "M", "G", "T"}) }
+
+// roundTime is a time in seconds with two or three digits.
+func roundTime(v float64) string {
+	d := time.Duration(v * float64(time.Second))
+	for unit := time.Duration(1); unit <= time.Second; unit *= 10 {
+		if d < 100*unit {
+			return d.Round(unit).String()
+		}
+	}
+	return d.Round(time.Second).String()
+}
 
 // roundSize is a number of bytes with at most four digits.
 func roundSize(v float64) string { return rounded(v, 1024, []string{"B", "KiB", "MiB", "GiB", "TiB"}) }
