@@ -47,6 +47,17 @@ func (n *node) tell(t *testing.T, commands ...string) {
 	}
 }
 
+// scaleOfNewChart draws all charts anew, as another theme does, and is the end of the scale of operations in the first picture. The
+// theme is the same afterwards.
+const scaleOfNewChart = `(async () => {
+	const real = uPlot, made = [];
+	uPlot = function (...a) { const u = new real(...a); made.push(u); return u; };
+	for (let i = 0; i < 3; i++) document.getElementById("theme").click();
+	uPlot = real;
+	await new Promise((done) => setTimeout(done)); // it draws before that
+	return made.findLast((u) => u.series[1].label === "get").scales.y.max;
+})()`
+
 // TestDashboard looks at the dashboard of a node of a pair as operators do.
 func TestDashboard(t *testing.T) {
 	p := startPair(t)
@@ -66,6 +77,14 @@ func TestDashboard(t *testing.T) {
 	b.waitText(t, ".flow:first-child strong", "in step")
 	b.waitText(t, ".flow:last-child strong", "in step")
 	b.waitText(t, "#chart-ops .keys", "set")
+	var scale float64
+	if !within(demoLimit, func() bool {
+		var err error
+		scale, err = chromedp.Run(b.ctx, chromedp.Evaluate[float64](scaleOfNewChart, chromedp.EvalAwaitPromise))
+		return err == nil && scale > 1
+	}) {
+		t.Errorf("a chart that is drawn anew: its scale ends at %v/s, where more than 1 was measured", scale)
+	}
 	b.truth(t, "the charts are drawn", `document.querySelectorAll("#charts .chart:not([hidden]) canvas").length >= 7`)
 	b.waitText(t, "#events", "node is ready")
 	b.waitText(t, "#settings", "peer-listen")

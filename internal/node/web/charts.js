@@ -159,11 +159,12 @@ function draw() {
     if (!has) continue;
     if (!c.u || c.width !== c.plot.clientWidth) build(c);
     const columns = names.map((n) => p[n] || new Array(times.length).fill(null));
+    c.u.setData(withGaps([times, ...columns]), true);
+    // After the data: a chart that has none yet would fix its scale.
     columns.forEach((values, i) => {
       const show = i < c.keep || values.some((v) => v > 0);
       if (c.u.series[i + 1].show !== show) c.u.setSeries(i + 1, { show });
     });
-    c.u.setData(withGaps([times, ...columns]), true);
     if (c.u.cursor.idx === null || c.u.cursor.left < 0) legend(c, null);
   }
   shown = true;
