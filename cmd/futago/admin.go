@@ -26,7 +26,8 @@ const (
 	// maxRefusal bounds what is read of an answer that says why not.
 	maxRefusal = 4 << 10
 
-	adminHint = "Is the node running? Name its --admin-listen address with --admin or FUTAGO_ADMIN."
+	silentHint = "The node hangs, its machine is busy, or the network loses what is sent there. Look at that machine, or give more time with --timeout."
+	adminHint  = "Is the node running? Name its --admin-listen address with --admin or FUTAGO_ADMIN."
 )
 
 // adminConfig says which nodes a command asks on their admin ports.
@@ -137,6 +138,13 @@ type adminNode struct {
 	client        http.Client
 }
 
+// within is the node asked with a shorter timeout, or its own where that is shorter.
+func (n *adminNode) within(timeout time.Duration) *adminNode {
+	short := *n
+	short.timeout = min(n.timeout, timeout)
+	return &short
+}
+
 // question is a request with what shows who asks.
 func (n *adminNode) question(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, method, n.url+path, bytes.NewReader(body))
@@ -168,17 +176,33 @@ func (n *adminNode) ask(ctx context.Context, what, method, path string, body []b
 	}
 	response, err := n.client.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask %s for %s: %w", n.addr, what, errors.Unwrap(err)) // without the URL
+		return n.silent(fmt.Errorf("ask %s for %s: %w", n.addr, what, errors.Unwrap(err))) // without the URL
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		return withAdminHint(fmt.Errorf("ask %s for %s: %w", n.addr, what, refusalOf(response)))
 	}
 	if err := read(response.Body); err != nil {
-		return fmt.Errorf("read %s of %s: %w", strings.TrimPrefix(what, "its "), n.addr, err)
+		return n.silent(fmt.Errorf("read %s of %s: %w", strings.TrimPrefix(what, "its "), n.addr, err))
 	}
 	return nil
 }
+
+// silent says in the words of operators that the timeout has ended a question.
+func (n *adminNode) silent(err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	what, _, _ := strings.Cut(err.Error(), ": ")
+	return withHint(fmt.Errorf("%s: %w", what, silentError{n.timeout}), silentHint)
+}
+
+// silentError says that a node did not answer within a time.
+type silentError struct{ timeout time.Duration }
+
+func (e silentError) Error() string { return "no answer within " + formatDuration(e.timeout) }
+
+func (e silentError) Unwrap() error { return context.DeadlineExceeded }
 
 // refusalOf is what the node said, or the status where it did not speak for itself.
 func refusalOf(response *http.Response) answerError {

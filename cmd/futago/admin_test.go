@@ -36,6 +36,23 @@ type fakeNode struct {
 	posted                   []string // requests that changed something
 }
 
+// A node that hangs is told from one that is not there, in words.
+func TestSilentNode(t *testing.T) {
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(hangs.Close)
+	addr := strings.TrimPrefix(hangs.URL, "http://")
+	for _, command := range []string{"status", "verify", "slow", "list"} {
+		args := []string{command, "--timeout", "100ms", "--admin", addr}
+		if command == "verify" {
+			args = append(args, "--admin", closed(t))
+		}
+		code, _, told := runFutago(nil, args...)
+		if code != exitFailure || !strings.Contains(told, ": no answer within 100ms") || !strings.Contains(told, silentHint) || strings.Contains(told, "deadline") {
+			t.Errorf("futago %s: exit code %d, told %q", command, code, told)
+		}
+	}
+}
+
 func newFakeNode(t *testing.T, id int) *fakeNode {
 	n := &fakeNode{status: node.Status{Node: id, State: node.Ready}, records: map[string]node.RecordLine{}}
 	server := httptest.NewServer(n)

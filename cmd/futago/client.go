@@ -84,7 +84,7 @@ func clientError(err error) error {
 	}
 	switch {
 	case errors.Is(err, futago.ErrKeyInvalid):
-		return usageError{withHint(err, "A key is 1 to 250 bytes without spaces and control characters.")}
+		return usageError{withHint(err, "A key of memcached is 1 to 250 bytes without spaces and control characters. Others are reached by HTTP: curl http://NODE/a%20key, with -X PUT, or -X DELETE.")}
 	case errors.Is(err, futago.ErrAuth):
 		return withHint(err, "Give another user or password: --user, --password-file or FUTAGO_PASSWORD.")
 	case strings.HasSuffix(err.Error(), "CLIENT_ERROR unauthenticated"), strings.HasSuffix(err.Error(), "CLIENT_ERROR bad authentication token format"):
@@ -95,6 +95,10 @@ func clientError(err error) error {
 		return withHint(err, tlsHint(err))
 	case errors.Is(err, futago.ErrUnknown):
 		return withHint(err, "The node was lost before it answered. Read the key to see whether it happened.")
+	case strings.HasSuffix(err.Error(), "SERVER_ERROR object too large for cache"):
+		return withHint(err, "The value is larger than the node's --max-value ('futago config show' there): give it a larger one, the same on all nodes.")
+	case strings.HasSuffix(err.Error(), "SERVER_ERROR no upstream is up"):
+		return withHint(err, "That is a proxy, and it reaches no node: /status on its --admin-listen says why.")
 	case errors.Is(err, futago.ErrNoServers):
 		return withHint(err, "No node answered. Start one with futago serve, or name a running one with --addr or FUTAGO_ADDR.")
 	case errors.Is(err, futago.ErrNotNumeric):

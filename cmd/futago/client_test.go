@@ -60,6 +60,8 @@ func TestClientHint(t *testing.T) {
 		{"an answer", "END\r\n", false, ""},
 		{"nonsense", "nonsense\r\n", false, ""},
 		{"a stranger's certificate", "", true, "--tls-ca FILE"},
+		{"a large value", "SERVER_ERROR object too large for cache\r\n", false, "--max-value"},
+		{"a proxy alone", "SERVER_ERROR no upstream is up\r\n", false, "That is a proxy"},
 		{"no right", "CLIENT_ERROR permission denied\r\n", false, "futago users list"},
 	} {
 		addr := plainPort(tt.reply)

@@ -117,10 +117,30 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 		err = fmt.Errorf("unknown flag --%s%s", name, didYouMean("--", name, known))
 	}
-	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok && wrong.GetFlag().Value.Type() == "duration" {
-		err = fmt.Errorf("--%s: %w", wrong.GetFlag().Name, durationValue(new(time.Duration)).set([]string{wrong.GetValue()}))
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && strings.Trim(unknown.GetSpecifiedShortnames(), "0123456789.") == "" {
+		err = fmt.Errorf("-%s looks like a flag: put -- before it where it is an argument", unknown.GetSpecifiedShortnames())
+	}
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if why := wrongValue(wrong); why != "" {
+			err = fmt.Errorf("--%s: %s", wrong.GetFlag().Name, why)
+		}
 	}
 	return usageError{err}
+}
+
+// wrongValue says why a flag does not take a value, "" where the flag says it well itself.
+func wrongValue(wrong *pflag.InvalidValueError) string {
+	switch wrong.GetFlag().Value.Type() {
+	case "duration":
+		return durationValue(new(time.Duration)).set([]string{wrong.GetValue()}).Error()
+	case "int", "int64":
+		return fmt.Sprintf("%q is not a whole number", wrong.GetValue())
+	case "uint32":
+		return fmt.Sprintf("%q is not a whole number from 0 to 4294967295", wrong.GetValue())
+	case "float64":
+		return fmt.Sprintf("%q is not a number", wrong.GetValue())
+	}
+	return ""
 }
 
 // words demands from least to most arguments; most below 0 is any number.

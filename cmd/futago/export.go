@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/futago/futago/internal/migrate"
 	"github.com/futago/futago/internal/tyrant"
@@ -33,7 +36,7 @@ express a TAB, an LF or a NUL in them: such records are left out, counted and na
 1 unless --skip-unfit says that this is fine. Numbers of addint and adddouble hold NULs mostly.
 
 A record that is there all the time is written once; one that changes meanwhile as it was before or after. The order
-is the node's own and the same each time: pipe through sort for another one. For a backup of everything, deletes
+is the node's own and the same each time: pipe through sort for another one. FILE gets its name once it is whole. For a backup of everything, deletes
 and counters of a pair included, use 'futago backup'.`,
 		Example: `  futago export -o records.jsonl
   futago export --prefix user: --addr 10.0.0.1:11211 | sort > users.jsonl
@@ -69,9 +72,11 @@ and counters of a pair included, use 'futago backup'.`,
 		}
 		errOut := cmd.ErrOrStderr()
 		progress, end := progressBar(errOut, "reading", false)
+		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
 		var done *migrate.Exported
 		problem := writeTo(path, cmd.OutOrStdout(), func(w io.Writer) error {
-			done, err = migrate.Export(cmd.Context(), migrate.ExportConfig{
+			done, err = migrate.Export(ctx, migrate.ExportConfig{
 				Source: source, Prefix: []byte(prefix), Limit: limit, Write: write, Progress: progress,
 			}, w)
 			return err
@@ -105,15 +110,33 @@ func notExported(w io.Writer, done *migrate.Exported, skipUnfit bool) error {
 	return nil
 }
 
-// writeTo calls write with a file that is complete on the disk afterwards, or with stdout for -.
+// writeTo calls write with a file that gets its name once it is complete and on the disk, or with stdout for -. What is no
+// regular file, such as a pipe, is written as it is.
 func writeTo(path string, stdout io.Writer, write func(w io.Writer) error) error {
 	if path == "-" {
 		return write(stdout)
 	}
-	file, err := os.Create(path)
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(file), file.Close())
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	part := path + ".unfinished"
+	file, err := os.Create(part)
 	if err != nil {
 		return err
 	}
-	err = write(file)
-	return errors.Join(err, file.Sync(), file.Close())
+	defer os.Remove(part) // it is not there once it has its name
+	if err := errors.Join(write(file), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
 }

@@ -130,5 +130,5 @@ func runGateway(cmd *cobra.Command, config *gatewayConfig) error {
 	ctx, stop := untilSignal(cmd.Context(), config.Gateway.Logger, os.Exit)
 	defer stop()
 	defer onReload(func() { _, _ = g.Reload() })() // it logs what came of it
-	return g.Run(ctx)
+	return listenError(g.Run(ctx), "--listen or --admin-listen")
 }

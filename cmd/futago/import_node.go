@@ -135,9 +135,9 @@ func parseTyrant(text string) (string, error) {
 
 // importHint says what to do about an error of an import.
 func importHint(err error, state string) error {
-	again := "Run the same command again. If the node speaks TLS there, add --tls or --tls-ca FILE."
+	again := "Run the same command again."
 	if state != "" {
-		again = "Run the same command again: it goes on where " + state + " says. If the node speaks TLS there, add --tls or --tls-ca FILE."
+		again = "Run the same command again: it goes on where " + state + " says."
 	}
 	_, wrongCert := errors.AsType[*tls.CertificateVerificationError](err)
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
@@ -164,8 +164,10 @@ func importHint(err error, state string) error {
 		return withHint(err, "Mend that, then run the same command again.")
 	case errors.Is(err, migrate.ErrRefused):
 		return withHint(err, "See whether the node may be written to: its --mask, its users, its memory and disk ('futago status').")
-	case errors.Is(err, migrate.ErrInterrupted), errors.Is(err, tyrant.CodeRecv), errors.Is(err, tyrant.CodeSend):
+	case errors.Is(err, migrate.ErrInterrupted):
 		return withHint(err, again)
+	case errors.Is(err, tyrant.CodeRecv), errors.Is(err, tyrant.CodeSend):
+		return withHint(err, again+" If the node speaks TLS there, add --tls or --tls-ca FILE.")
 	case errors.Is(err, tyrant.CodeMisc):
 		return withHint(err, "See whether that is a futago node, and whether you may: its --users (--user, --password-file) and its --mask.")
 	case errors.Is(err, tyrant.CodeRefused):

@@ -264,6 +264,10 @@ func TestExport(t *testing.T) {
 	}
 	command(exitOK, "a\t1\nb\t2\nno field\nab\t\n", "import", "tsv", "-", "--addr", from)
 	command(exitOK, "", "export", "--addr", from, "-o", file)
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	command(exitOK, "", "import", "tsv", file, "--addr", to)
 	want := map[string]string{"a": "1", "b": "2", "ab": ""}
 	if diff := cmp.Diff(want, recordsOf(t, to)); diff != "" {
@@ -276,6 +280,14 @@ func TestExport(t *testing.T) {
 	defer c.Close()
 	if err := c.Put([]byte("unfit"), []byte("two\nlines")); err != nil {
 		t.Fatal(err)
+	}
+	// One that ends in the middle leaves what was there.
+	command(exitFailure, "", "export", "--addr", closed(t), "-o", file)
+	if names, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*")); err != nil || len(names) != 1 {
+		t.Errorf("the folder holds %q, %v", names, err)
+	}
+	if left, err := os.ReadFile(file); err != nil || !bytes.Equal(left, whole) {
+		t.Errorf("after an export that failed the file holds %q, %v", left, err)
 	}
 	if told := command(exitFailure, "", "export", "--addr", from, "-o", file); !strings.Contains(told, `"unfit"`) {
 		t.Errorf("told %q", told)

@@ -77,6 +77,9 @@ Exit code 0: equal; 3: they differ; 1: they could not be compared.`,
 	return cmd
 }
 
+// verifyMeet is how long nodes may take to say who they are, which costs them nothing; a digest may take as long as --timeout.
+const verifyMeet = 5 * time.Second
+
 // verifier compares nodes.
 type verifier struct {
 	full         bool
@@ -137,7 +140,11 @@ func (v *verifier) run(ctx context.Context, nodes []*adminNode) (*verifyReport, 
 
 // meet asks the nodes who they are.
 func (v *verifier) meet(ctx context.Context) error {
-	list, err := statuses(ctx, v.nodes)
+	asked := make([]*adminNode, len(v.nodes))
+	for i, n := range v.nodes {
+		asked[i] = n.within(verifyMeet)
+	}
+	list, err := statuses(ctx, asked)
 	if err != nil {
 		return err
 	}

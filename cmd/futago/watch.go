@@ -18,6 +18,9 @@ const (
 	// watchPause is how long watch waits after no node could be followed.
 	watchPause = 300 * time.Millisecond
 
+	// watchBeat is how often a node says that it lives: docs/changes.md.
+	watchBeat = 3 * time.Second
+
 	watchGoneHint = "Begin without --from, list the keys of that node once the first line is there, and apply what follows it."
 )
 
@@ -47,6 +50,9 @@ or none knows the position any more. What happens on the way is told on standard
 		nodes, err := config.load(cmd)
 		if err != nil {
 			return err
+		}
+		if config.Timeout <= watchBeat {
+			return usageError{fmt.Errorf("--timeout %v: allowed is more than %v, for a node without changes says every %v that it lives", config.Timeout, watchBeat, watchBeat)}
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()

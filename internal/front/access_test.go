@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"

@@ -12,13 +12,27 @@ import (
 	"github.com/futago/futago/internal/profile"
 )
 
-// AdminHandler serves the operators' pages: /healthz, /readyz, which answers 200 in state "ready" and else 503, /status,
+// pages are what / names.
+const pages = `
+/healthz  200 while the process lives
+/readyz   200 while clients may be sent here, else 503, and why
+/status   everything, as JSON
+/metrics  for Prometheus
+/reload   POST: read the configuration again
+`
+
+// AdminHandler serves the operators' pages: / names the others, /healthz, /readyz, which answers 200 in state "ready" and else 503, /status,
 // the document that status returns as JSON, /metrics, the profiles, and POST /reload. The functions are called for each request.
 // listen is the setting of their address.
 func AdminHandler(listen string, state func() (state, reason string), status func() any, reloads *Reloads, metrics prometheus.Gatherer, profiles profile.Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeState(w, http.StatusOK, "ok", "process lives")
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		state, reason := state()
+		writeState(w, http.StatusOK, state, reason)
+		fmt.Fprint(w, pages)
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		state, reason := state()

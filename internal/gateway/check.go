@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -87,7 +88,7 @@ func (u *upstream) ask(ctx context.Context, penalised bool) (verdict, string) {
 	}
 	resp, err := roundTrip(ctx, u.once, "OPTIONS", &url.URL{Scheme: "http", Host: u.urlHost, Opaque: "*"})
 	if err != nil {
-		return verdictFailed, fmt.Sprintf("says ready, but at %s: %s", u.Addr, err)
+		return verdictFailed, fmt.Sprintf("says ready, but at %s: %s", u.Addr, checkReason(err))
 	}
 	resp.Body.Close()
 	if resp.StatusCode >= 500 {
@@ -101,7 +102,7 @@ func (u *upstream) ask(ctx context.Context, penalised bool) (verdict, string) {
 func probe(ctx context.Context, t *http.Transport, method, addr string, u *url.URL) (verdict, string) {
 	resp, err := roundTrip(ctx, t, method, u)
 	if err != nil {
-		return verdictFailed, fmt.Sprintf("%s at %s: %s", method, addr, err)
+		return verdictFailed, fmt.Sprintf("%s at %s: %s", method, addr, checkReason(err))
 	}
 	defer resp.Body.Close()
 	// The body is a courtesy: a reply without a complete one still counts.
@@ -117,6 +118,14 @@ func probe(ctx context.Context, t *http.Transport, method, addr string, u *url.U
 		return verdictNotReady, reason
 	}
 	return verdictFailed, fmt.Sprintf("%s at %s: unexpected status %s", method, addr, resp.Status)
+}
+
+// checkReason says in the words of operators why a check got no answer.
+func checkReason(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	return err.Error()
 }
 
 func roundTrip(ctx context.Context, t *http.Transport, method string, u *url.URL) (*http.Response, error) {

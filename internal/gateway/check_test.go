@@ -32,7 +32,7 @@ func TestCheckTakesOutBeforeAnyRequest(t *testing.T) {
 	}{
 		{"refused", func(b *backend) { b.stop() }, "dead", "connection refused"},
 		{"closed", func(b *backend) { b.setOptions(closes) }, "dead", "OPTIONS"},
-		{"hangs", func(b *backend) { b.setOptions(b.hangs) }, "dead", "deadline"},
+		{"hangs", func(b *backend) { b.setOptions(b.hangs) }, "dead", "no answer in time"},
 		{"odd status", func(b *backend) { b.setOptions(answers(404, "", "")) }, "dead", "404"},
 		{"not ready", func(b *backend) { b.setOptions(answers(503, "", "catching up: 12 s behind\nmore")) }, "not_ready", "catching up: 12 s behind"},
 	}
