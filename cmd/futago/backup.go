@@ -54,7 +54,7 @@ Where the node has users, one with the rights read and admin, and all keys, must
   futago backup -o /backup/ --since-last --full-if-needed --admin 10.0.0.1:11280 --admin 10.0.0.2:11280
   futago backup -o - | ssh store 'cat > futago.fbk'
   futago backup verify /backup`,
-		Args: noWords,
+		Args: noWordsBut("--output"),
 	}
 	config := newAdminConfig(cmd, time.Minute)
 	flags := cmd.Flags()
@@ -231,8 +231,8 @@ func describeBackup(f *backup.File) string {
 	if f.Path != "-" {
 		name = f.Path + ": "
 	}
-	text := fmt.Sprintf("%s%s backup of node %d: %s, %s, %s of them packed to %s; everything acknowledged before %s", name, f.Kind, f.Node,
-		counted(f.Values, "record"), counted(f.Tombstones, "delete"), formatSize(f.Bytes), formatSize(f.Size), stampTime(f.Time))
+	text := fmt.Sprintf("%s%s backup of node %d: %s, %s, %s packed to %s; everything acknowledged before %s", name, f.Kind, f.Node,
+		counted(f.Values, "record"), counted(f.Tombstones, "delete"), roundSize(float64(f.Bytes)), roundSize(float64(f.Size)), stampTime(f.Time))
 	if f.Damaged > 0 {
 		text += "; records that the disk had spoilt are missing"
 	}

@@ -167,6 +167,16 @@ func noWords(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// noWordsBut is noWords of a command that gets a file by a flag.
+func noWordsBut(flag string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usageError{fmt.Errorf("unexpected argument %q: a file is given with %s", args[0], flag)}
+		}
+		return nil
+	}
+}
+
 // groupAnnotation marks what asGroup made.
 const groupAnnotation = "futago-group"
 

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/futago/futago/internal/migrate"
 	"github.com/futago/futago/internal/tyrant"
@@ -43,7 +41,7 @@ and counters of a pair included, use 'futago backup'.`,
   futago export | zstd > records.jsonl.zst
   futago export --limit 10
   futago export --format tsv --skip-unfit | tcrmgr importtsv 10.0.0.9 -`,
-		Args: noWords,
+		Args: noWordsBut("--output"),
 	}
 	config := newNodeConfig(cmd)
 	flags := cmd.Flags()
@@ -72,7 +70,7 @@ and counters of a pair included, use 'futago backup'.`,
 		}
 		errOut := cmd.ErrOrStderr()
 		progress, end := progressBar(errOut, "reading", false)
-		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+		ctx, stop := interruptible(cmd)
 		defer stop()
 		var done *migrate.Exported
 		problem := writeTo(path, cmd.OutOrStdout(), func(w io.Writer) error {

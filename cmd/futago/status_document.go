@@ -99,16 +99,30 @@ func printStatusJSON(w io.Writer, documents []statusDocument) error {
 	return nil
 }
 
-// printStatusTable prints a column for each document and a line for each name that any of them has, below them what is
-// wrong, and the last events.
-func printStatusTable(w io.Writer, documents []statusDocument) error {
+// printStatusSummary prints what matters most.
+func printStatusSummary(w io.Writer, documents []statusDocument) error {
+	short := make([]statusDocument, len(documents))
+	for i := range documents {
+		short[i] = documents[i].summary()
+	}
+	names := slices.DeleteFunc(statusNames(short), func(name string) bool { return emptyItem(short, name) })
+	return printStatusTable(w, short, names, statusEvents)
+}
+
+// printStatusAll prints everything.
+func printStatusAll(w io.Writer, documents []statusDocument) error {
+	return printStatusTable(w, documents, statusNames(documents), statusEventsAll)
+}
+
+// printStatusTable prints a column for each document and a line for each name, below them what is wrong, and the last events.
+func printStatusTable(w io.Writer, documents []statusDocument, names []string, events int) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprint(table, "admin")
 	for _, d := range documents {
 		fmt.Fprintf(table, "\t%s", d.admin)
 	}
 	fmt.Fprintln(table)
-	for _, name := range statusNames(documents) {
+	for _, name := range names {
 		if isEvent(name) || isWarning(name) {
 			continue
 		}
@@ -128,7 +142,7 @@ func printStatusTable(w io.Writer, documents []statusDocument) error {
 	if err := printStatusWarnings(w, documents); err != nil {
 		return err
 	}
-	return printStatusEvents(w, documents)
+	return printStatusEvents(w, documents, events)
 }
 
 // statusNames merges the names of all documents: a name that only later ones have comes after the name

@@ -22,7 +22,7 @@ func TestStatusWarnings(t *testing.T) {
 		documents = append(documents, d)
 	}
 	var out strings.Builder
-	if err := printStatusTable(&out, documents); err != nil {
+	if err := printStatusSummary(&out, documents); err != nil {
 		t.Fatal(err)
 	}
 	want := "\nwarnings\na:1  first\n     Do this.\na:1  second\n     Do that.\nb:1  third\n     Wait.\n"
@@ -30,7 +30,7 @@ func TestStatusWarnings(t *testing.T) {
 		t.Errorf("got\n%s\nwant it to end with\n%s", &out, want)
 	}
 	out.Reset()
-	if err := printStatusTable(&out, documents[2:]); err != nil || strings.Contains(out.String(), "warnings") {
+	if err := printStatusSummary(&out, documents[2:]); err != nil || strings.Contains(out.String(), "warnings") {
 		t.Errorf("without anything wrong: got %v and\n%s", err, &out)
 	}
 }

@@ -162,7 +162,7 @@ func newUsersListCommand() *cobra.Command {
 			}
 			for _, u := range f.table.List() {
 				if asJSON {
-					if err := writeJSONLine(cmd.OutOrStdout(), userJSON{u.Name, strings.Split(u.Rights.String(), ","), append([]string{}, u.Prefixes...)}); err != nil {
+					if err := writeJSONLine(cmd.OutOrStdout(), userJSON{u.Name, strings.Split(u.Rights.String(), ","), append([]string{}, u.Prefixes...), len(u.Tokens)}); err != nil {
 						return err
 					}
 					continue
@@ -190,6 +190,7 @@ type userJSON struct {
 	Name     string   `json:"name"`
 	Rights   []string `json:"rights"`
 	Prefixes []string `json:"prefixes"` // none: all keys
+	Tokens   int      `json:"tokens"`
 }
 
 func newUsersRemoveCommand() *cobra.Command {

@@ -65,11 +65,11 @@ func Export(ctx context.Context, c ExportConfig, to io.Writer) (*Exported, error
 	done := &Exported{}
 	client, err := connect(ctx, c.Source, exportReply)
 	if err != nil {
-		return done, err
+		return done, reason(ctx, err)
 	}
 	total, err := client.RNum()
 	if err != nil {
-		return done, err
+		return done, reason(ctx, err)
 	}
 	counted := &countingWriter{w: to}
 	w := bufio.NewWriterSize(counted, 256<<10)
