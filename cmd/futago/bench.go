@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -78,6 +79,9 @@ it more --threads.`,
 				err = fmt.Errorf("bench %s: %w", config.Address, err)
 				if hint := tlsHint(err); hint != "" {
 					return withHint(err, hint)
+				}
+				if errors.Is(err, syscall.ECONNREFUSED) {
+					return withHint(err, "Nobody listens there. Start a server, or name another one with --addr: FUTAGO_ADDR does not count, for a bench fills what it measures.")
 				}
 				return err
 			}

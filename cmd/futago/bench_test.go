@@ -143,6 +143,7 @@ func TestBenchCommandErrors(t *testing.T) {
 		{[]string{"bench", "--tls-ca", "/none/ca.pem"}, exitUsage, "/none/ca.pem"},
 		{[]string{"bench", "--addr", plain, "--no-fill", "--tls"}, exitFailure, "speak no TLS there"},
 		{[]string{"bench", "--addr", secure, "--no-fill", "--tls", "--duration", "20ms"}, exitFailure, "--tls-ca FILE"},
+		{[]string{"bench", "--addr", closed(t)}, exitFailure, "Nobody listens there."},
 		{[]string{"bench", "check", "--rounds", "0"}, exitUsage, "rounds 0"},
 		{[]string{"bench", "now"}, exitUsage, `unexpected argument "now"`},
 		{[]string{"bench", "--addr", "unix:" + t.TempDir() + "/none", "--json"}, exitFailure, "connect to unix:"},

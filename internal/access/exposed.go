@@ -67,7 +67,7 @@ func Unguarded(setting, address, guards, word string, open []string) error {
 	if !Exposed(address) || slices.Contains(open, word) || slices.Contains(open, OpenAll) {
 		return nil
 	}
-	return fmt.Errorf("%s %q: strangers may reach it, and nobody would be asked who he is: set %s, name an address of loopback or a private network, or say allow-open %q",
+	return fmt.Errorf("%s %q: strangers may reach it, and nobody would be asked who they are: set %s, name an address of loopback or a private network, or say so with --allow-open %s",
 		setting, address, guards, word)
 }
 

@@ -41,7 +41,7 @@ func TestUnguarded(t *testing.T) {
 	if err == nil {
 		t.Fatal("an open address: got no error")
 	}
-	for _, word := range []string{`listen ":80"`, "set users", `allow-open "clients"`} {
+	for _, word := range []string{`listen ":80"`, "set users", `--allow-open clients`} {
 		if !strings.Contains(err.Error(), word) {
 			t.Errorf("%v does not say %s", err, word)
 		}

@@ -58,6 +58,9 @@ func TestCheckTakesOutBeforeAnyRequest(t *testing.T) {
 			if got := f.admin("/readyz"); got.status != 200 || got.body != "ready: 1 of 2 upstreams usable\n" {
 				t.Errorf("/readyz: got %+v, want ready", got)
 			}
+			if got := f.admin("/"); got.status != 200 || !strings.HasPrefix(got.body, "ready: 1 of 2 upstreams usable\n") || !strings.Contains(got.body, "/metrics") {
+				t.Errorf("/: got %+v, want the state and the names of pages", got)
+			}
 			a.stop()
 			a.setOptions(answers(204, "", ""))
 			a.restart()

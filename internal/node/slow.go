@@ -32,6 +32,9 @@ func (w *slowWatch) look(n *Node, now time.Time) {
 		}
 	}
 	w.said, w.next = count, now.Add(slowLine)
-	n.logger.Warn("requests were slow: GET /slow of the admin port, or futago slow, lists them", "count", fresh, "slowest", worst.Took.Round(time.Microsecond),
-		"command", worst.Command, "waited_for", worst.Reason, "remote", worst.Client)
+	facts := []any{"count", fresh, "slowest", worst.Took.Round(time.Microsecond), "command", worst.Command, "waited_for", worst.Reason}
+	if worst.Client != "" { // a round of a network loop has none
+		facts = append(facts, "remote", worst.Client)
+	}
+	n.logger.Warn("requests were slow: GET /slow of the admin port, or futago slow, lists them", facts...)
 }
