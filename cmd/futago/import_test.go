@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -13,9 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/futago/futago/internal/migrate"
 	"github.com/futago/futago/internal/tyrant"
 	"github.com/futago/futago/internal/tyrant/tyranttest"
-	"github.com/google/go-cmp/cmp"
 )
 
 // startMaster starts a server of Tokyo Tyrant's protocol with a log in dir.
@@ -247,6 +250,14 @@ func TestImportTyrantDryRun(t *testing.T) {
 	var told bytes.Buffer
 	if code := run([]string{"import", from, "--rate", "-1"}, strings.NewReader(""), io.Discard, &told); code != exitUsage || !strings.Contains(told.String(), "--rate -1") {
 		t.Errorf("a rate below 0: code %d, %s", code, told.String())
+	}
+}
+
+// Who interrupts an import is told how it goes on, and nothing of certificates.
+func TestImportInterruptedHint(t *testing.T) {
+	err, hinted := errors.AsType[hintError](importHint(fmt.Errorf("import: %w", migrate.ErrInterrupted), "the.state"))
+	if !hinted || err.hint != "Run the same command again: it goes on where the.state says." {
+		t.Errorf("got %q", err.hint)
 	}
 }
 
