@@ -95,7 +95,7 @@ func (c *conn) flush(p *poller, i int) error {
 			return c.await(p, i)
 		case unix.EINTR:
 		default:
-			return fmt.Errorf("write: %w", errno)
+			return socketError("write", errno)
 		}
 	}
 	c.out, c.written = c.out[:0], 0
@@ -125,13 +125,21 @@ func (c *conn) read(b []byte) (n int, err error) {
 	return n, err
 }
 
+// socketError is errServerClosed however the server did that: with bytes of ours unread it is a reset.
+func socketError(what string, errno syscall.Errno) error {
+	if errno == unix.ECONNRESET || errno == unix.EPIPE {
+		return errServerClosed
+	}
+	return fmt.Errorf("%s: %w", what, errno)
+}
+
 func (c *conn) readSocket(b []byte) (int, error) {
 	n, errno := sysRead(c.fd, b)
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		return 0, errAgain
 	case errno != 0:
-		return 0, fmt.Errorf("read: %w", errno)
+		return 0, socketError("read", errno)
 	case n == 0:
 		return 0, io.EOF
 	}
@@ -150,7 +158,7 @@ func (c *conn) writeSocket(b []byte) error {
 			return nil
 		case unix.EINTR:
 		default:
-			return fmt.Errorf("write: %w", errno)
+			return socketError("write", errno)
 		}
 	}
 	c.out = append(c.out, b...)
