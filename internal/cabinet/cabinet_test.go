@@ -76,7 +76,7 @@ func TestPuts(t *testing.T) {
 		{"put", nil, func() error { return c.Put(k, nil) }, ""},
 		{"an empty key", store.ErrKey, func() error { return c.Put(nil, nil) }, ""},
 	} {
-		before := c.c.store.Log().Last()
+		before := c.c.store.(*store.Store).Last()
 		if err := step.do(); !errors.Is(err, step.err) {
 			t.Errorf("%s: %v, want %v", step.name, err, step.err)
 		}

@@ -19,7 +19,7 @@ var (
 
 // Cabinet is what all clients of one store share.
 type Cabinet struct {
-	store *store.Store
+	store Store
 	limit int // bytes that a list may take
 
 	// Walks over all keys take turns, in small steps: many at a time would take the processors from everybody else.
@@ -27,7 +27,7 @@ type Cabinet struct {
 }
 
 // New returns the cabinet of a store, whose lists may take so many bytes.
-func New(s *store.Store, limit int) *Cabinet { return &Cabinet{store: s, limit: limit} }
+func New(s Store, limit int) *Cabinet { return &Cabinet{store: s, limit: limit} }
 
 // Scratch is what a client works with during an operation. Clients that run one after the other may share one.
 type Scratch struct {
@@ -155,8 +155,8 @@ func (c *Client) hold(key []byte) (*store.View, error) {
 	if c.c.store.Acquire(key, &c.view) {
 		return &c.view, c.note(nil)
 	}
-	if c.view.Damaged {
-		return nil, c.note(store.ErrDamaged)
+	if c.view.Fault != nil {
+		return nil, c.note(c.view.Fault)
 	}
 	return nil, c.note(store.ErrNotFound)
 }
@@ -200,7 +200,7 @@ func (c *Client) Vanish() error {
 // Sync returns when all that was written here is on the disk.
 func (c *Client) Sync() error {
 	c.c.store.Flush()
-	return c.note(c.c.store.Log().Sync())
+	return c.note(c.c.store.Sync())
 }
 
 // Optimize gives back what space of the disk is worth it now.

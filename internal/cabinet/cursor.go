@@ -32,7 +32,9 @@ func (c *Client) IterInitAt(key []byte) error {
 		return err
 	}
 	next := cursor{begun: true, more: true, place: c.c.store.CursorAt(key)}
-	c.fill(&next)
+	if err := c.fill(&next); err != nil {
+		return err
+	}
 	// Keys of the same place may come first.
 	i := slices.IndexFunc(next.keys, func(k []byte) bool { return bytes.Equal(k, key) })
 	if i < 0 {
@@ -48,7 +50,9 @@ func (c *Client) IterInitAt(key []byte) error {
 func (c *Client) Ready() bool {
 	p := &c.cursor
 	if p.begun && len(p.keys) == 0 && p.more {
-		c.fill(p)
+		if c.fill(p) != nil {
+			return true // IterNext says why
+		}
 	}
 	return len(p.keys) > 0 || !p.more
 }
@@ -61,7 +65,9 @@ func (c *Client) IterNext() (key []byte, err error) {
 			if !p.more {
 				break
 			}
-			c.fill(p)
+			if err := c.fill(p); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		key, p.keys = p.keys[0], p.keys[1:]
@@ -69,20 +75,27 @@ func (c *Client) IterNext() (key []byte, err error) {
 			c.view.Release()
 			return key, c.note(nil)
 		}
+		if c.view.Fault != nil {
+			return nil, c.note(c.view.Fault)
+		}
 	}
 	c.cursor = cursor{}
 	return nil, c.note(ErrEnd)
 }
 
 // fill looks up the next keys, if there are any in the next step.
-func (c *Client) fill(p *cursor) {
+func (c *Client) fill(p *cursor) (err error) {
 	p.keys, p.memory = p.keys[:0], memory{}
-	p.more = c.c.store.List(&p.place, func(r *store.Listed) bool {
+	p.more, err = c.c.store.List(&p.place, func(r *store.Listed) bool {
 		if c.sees(r.Key) {
 			p.keys = append(p.keys, p.clone(r.Key))
 		}
 		return len(p.keys) < cursorStep
 	})
+	if err != nil {
+		return c.note(err)
+	}
+	return nil
 }
 
 func (c *Client) sees(key []byte) bool { return c.Sees == nil || c.Sees(key) }

@@ -70,6 +70,9 @@ func (c *Client) importItem(mode tyrant.StoreMode, i *tyrant.Item) (outcome tyra
 		return tyrant.OutcomeStored, nil
 	case tyrant.CheckAbsent:
 		if !c.c.store.Peek(i.Key, &c.view) {
+			if c.view.Fault != nil {
+				return "", c.view.Fault
+			}
 			return tyrant.OutcomeStored, nil
 		}
 		c.view.Release()
@@ -111,7 +114,8 @@ func exportItems(c *Client, ctx context.Context, args [][]byte) ([][]byte, error
 			return nil, c.note(err)
 		}
 		c.c.walking.Lock()
-		more = c.c.store.List(&place, func(r *store.Listed) bool {
+		var err error
+		more, err = c.c.store.List(&place, func(r *store.Listed) bool {
 			if bytes.HasPrefix(r.Key, prefix) && c.sees(r.Key) {
 				keys = append(keys, held.clone(r.Key))
 				size += len(r.Key) + r.Size
@@ -119,6 +123,9 @@ func exportItems(c *Client, ctx context.Context, args [][]byte) ([][]byte, error
 			return !enough()
 		})
 		c.c.walking.Unlock()
+		if err != nil {
+			return nil, c.note(err)
+		}
 	}
 	next := []byte{}
 	if more {
@@ -127,7 +134,11 @@ func exportItems(c *Client, ctx context.Context, args [][]byte) ([][]byte, error
 	list := [][]byte{next}
 	for _, key := range keys {
 		item := tyrant.Item{Key: key}
-		if c.look(&item, &held) {
+		live, err := c.look(&item, &held)
+		if err != nil {
+			return nil, c.note(err)
+		}
+		if live {
 			list = tyrant.AppendItem(list, &item)
 		}
 		// Records may have grown since they were listed.
@@ -139,16 +150,18 @@ func exportItems(c *Client, ctx context.Context, args [][]byte) ([][]byte, error
 }
 
 // look fills in what is stored under the key of an item; live is false when that is gone. It does not count as a read.
-func (c *Client) look(i *tyrant.Item, m *memory) (live bool) {
+func (c *Client) look(i *tyrant.Item, m *memory) (live bool, err error) {
 	v := &c.view
 	if !c.c.store.Peek(i.Key, v) {
-		i.Damaged = v.Damaged
-		return v.Damaged
+		if i.Damaged = v.Fault == store.ErrDamaged; !i.Damaged {
+			err = v.Fault
+		}
+		return i.Damaged, err
 	}
 	defer v.Release()
 	i.Value, i.Type, i.Flags = m.clone(v.Value), m.clone(v.Type), v.Flags
 	if v.Expires != 0 {
 		i.Expires = hlc.Epoch.UnixMilli() + int64(v.Expires)
 	}
-	return true
+	return true, nil
 }

@@ -40,13 +40,17 @@ func (c *Client) Walk(ctx context.Context, f func(key []byte) bool) error {
 			return c.note(err)
 		}
 		c.c.walking.Lock()
-		more = c.c.store.List(&place, func(r *store.Listed) bool {
+		var err error
+		more, err = c.c.store.List(&place, func(r *store.Listed) bool {
 			if goOn && c.sees(r.Key) {
 				goOn = f(r.Key)
 			}
 			return goOn
 		})
 		c.c.walking.Unlock()
+		if err != nil {
+			return c.note(err)
+		}
 	}
 	return c.note(nil)
 }

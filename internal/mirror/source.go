@@ -292,7 +292,7 @@ func (f *feed) copyAndStream() error {
 			return err
 		}
 		if !f.store.Peek(key, &v) {
-			if v.Damaged {
+			if v.Fault != nil {
 				return store.ErrDamaged
 			}
 			continue // deleted in between

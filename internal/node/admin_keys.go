@@ -74,7 +74,7 @@ func (n *Node) serveKeys(w http.ResponseWriter, r *http.Request) error {
 	}
 	for end := time.Now().Add(listPatience); ; {
 		n.listing.Lock()
-		more := n.store.List(&cursor, show)
+		more, _ := n.store.List(&cursor, show)
 		n.listing.Unlock()
 		switch {
 		case r.Context().Err() != nil:

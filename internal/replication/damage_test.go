@@ -69,7 +69,7 @@ func TestFlippedBitsComeBackFromThePeer(t *testing.T) {
 				switch ok := a.st.Acquire([]byte(key), &v); {
 				case ok && string(v.Value) != value:
 					t.Fatalf("byte %d: %s reads as %q", off, key, v.Value)
-				case !ok && !v.Damaged:
+				case !ok && v.Fault == nil:
 					t.Fatalf("byte %d: %s is missed", off, key)
 				case ok:
 					v.Release()

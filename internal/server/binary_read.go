@@ -47,8 +47,8 @@ func (s *session) binaryMiss(r *memcache.BinaryRequest) {
 func (s *session) appendPacket(w *worker) lookup {
 	r, v := &w.breq, &w.view
 	if !w.store.Acquire(r.Key, v) {
-		if v.Damaged {
-			s.binaryFail(r, store.ErrDamaged)
+		if v.Fault != nil {
+			s.binaryFail(r, v.Fault)
 			return failed
 		}
 		return absent

@@ -6,10 +6,11 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/tyrant"
 	"github.com/futago/futago/internal/users"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config says where and how to serve. DefaultConfig gives every default but the addresses.
@@ -77,8 +78,8 @@ type Config struct {
 	// Registerer receives the metrics; nil means none.
 	Registerer prometheus.Registerer
 
-	// goroutines chooses the goroutine carrier where loops are possible.
-	goroutines bool
+	// Goroutines gives each connection a goroutine instead of a place in a loop: for a store that is elsewhere, whose calls wait.
+	Goroutines bool
 }
 
 // DefaultConfig returns the defaults.

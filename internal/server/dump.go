@@ -92,19 +92,21 @@ func (s *session) dumpOn(w *worker) {
 	}
 }
 
-// step returns the next part of the list, with its end if there is no more.
-func (d *dump) step(srv *Server) (out []byte, more bool) {
+// step returns the next part of the list, with its end, or the fault that ends it, if there is no more.
+func (d *dump) step(srv *Server) (out []byte, goOn bool) {
 	// One at a time, or many lists would take the processors from the loops.
 	srv.dumping.Lock()
 	defer srv.dumping.Unlock()
 	out = make([]byte, 0, dumpStep+dumpStep/8)
-	more = srv.store.List(&d.cursor, func(r *store.Listed) bool {
+	more, err := srv.store.List(&d.cursor, func(r *store.Listed) bool {
 		if srv.allowed(d.user, users.Admin, r.Key) {
 			out = d.append(out, r)
 		}
 		return len(out) < dumpStep && !d.full()
 	})
 	switch {
+	case err != nil:
+		return append(out, faultLine(err)...), false
 	case more && !d.full():
 		return out, true
 	case d.format == memcache.DumpMg:

@@ -277,7 +277,7 @@ func TestMemLimitRefused(t *testing.T) {
 // A dump behind a write whose reply waits for the gate does not fill the memory meanwhile, and comes behind that reply.
 func TestDumpInPieces(t *testing.T) {
 	s, w := newSession(t, 100)
-	fillStore(t, w.store, 20_000, strings.Repeat("/", 150))
+	fillStore(t, w.store.(*store.Store), 20_000, strings.Repeat("/", 150))
 	in := []byte("lru_crawler metadump all\r\nversion\r\n")
 	steps, held := 0, 0
 	var out bytes.Buffer

@@ -89,7 +89,7 @@ func onCarriers(t *testing.T, test func(t *testing.T, carrier func(*Config))) {
 	}
 	t.Run("goroutines", func(t *testing.T) {
 		t.Parallel()
-		test(t, func(c *Config) { c.goroutines = true })
+		test(t, func(c *Config) { c.Goroutines = true })
 	})
 }
 

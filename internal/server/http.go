@@ -148,8 +148,8 @@ func (h webHandler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 	t.count(cmdGet)
 	var v store.View
 	if !h.srv.store.Acquire(key, &v) {
-		if v.Damaged {
-			storeFault(w, store.ErrDamaged)
+		if v.Fault != nil {
+			storeFault(w, v.Fault)
 			return
 		}
 		t.count(getMisses)
@@ -223,7 +223,11 @@ func (h webHandler) delete(w http.ResponseWriter, r *http.Request, key []byte) {
 	for {
 		q := store.Request{Op: store.Delete, Key: key, Level: level}
 		if cond.any() {
-			token, present := h.current(key)
+			token, present, err := h.current(key)
+			if err != nil {
+				storeFault(w, err)
+				return
+			}
 			if !cond.holds(token, present) {
 				answer(w, http.StatusPreconditionFailed, "the condition does not hold")
 				return
@@ -255,14 +259,14 @@ func (h webHandler) delete(w http.ResponseWriter, r *http.Request, key []byte) {
 }
 
 // current returns the token of the live record.
-func (h webHandler) current(key []byte) (token uint64, present bool) {
+func (h webHandler) current(key []byte) (token uint64, present bool, err error) {
 	var v store.View
 	if !h.srv.store.Acquire(key, &v) {
-		return 0, false
+		return 0, false, v.Fault
 	}
 	token = v.Token
 	v.Release()
-	return token, true
+	return token, true, nil
 }
 
 // storeFault answers for an error of the store that is no outcome of the operation.
@@ -273,9 +277,12 @@ func storeFault(w http.ResponseWriter, err error) {
 	case errors.Is(err, store.ErrKey):
 		answer(w, http.StatusBadRequest, err.Error())
 	case errors.Is(err, store.ErrNoSpace), errors.Is(err, store.ErrNoMemory), errors.Is(err, store.ErrClock), errors.Is(err, store.ErrClockAhead), errors.Is(err, store.ErrDamaged),
-		errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrNoPeer), errors.Is(err, store.ErrClosed):
+		errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrNoPeer), errors.Is(err, store.ErrUnreached), errors.Is(err, store.ErrClosed):
 		w.Header().Set("Retry-After", "1")
 		w.Header().Set(headerEffect, effectNone)
+		answer(w, http.StatusServiceUnavailable, err.Error())
+	case errors.Is(err, store.ErrUnknown):
+		w.Header().Set(headerEffect, effectUnknown)
 		answer(w, http.StatusServiceUnavailable, err.Error())
 	default:
 		answer(w, http.StatusInternalServerError, "internal error")

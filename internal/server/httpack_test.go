@@ -96,7 +96,7 @@ func TestHTTPAcknowledgement(t *testing.T) {
 						t.Errorf("PUT that asks for %q: got %+v, want %+v", asked, got, levels[level])
 					}
 					present := levels[level].status == 201 || situation == "silent"
-					if _, found := (webHandler{s}).current([]byte("k")); found != present {
+					if _, found, _ := (webHandler{s}).current([]byte("k")); found != present {
 						t.Errorf("PUT that asks for %q: stored %v, want %v", asked, found, present)
 					}
 					w := levels[level]

@@ -57,7 +57,7 @@ func (s *session) answerHTTP(w *worker) bool {
 		}
 		w.tally[getHits]++
 	} else {
-		if v.Damaged {
+		if v.Fault != nil {
 			return false
 		}
 		s.appendNotFound(w)

@@ -148,7 +148,7 @@ func (c *client) r2(request string) *bufio.Reader {
 
 func TestPlainHTTPAllocatesNothing(t *testing.T) {
 	cfg := testConfig(t, "127.0.0.1:0")
-	cfg.goroutines = true
+	cfg.Goroutines = true
 	s, err := New(cfg, openStore(t, nil))
 	if err != nil {
 		t.Fatal(err)

@@ -74,7 +74,11 @@ func (h webHandler) store(w http.ResponseWriter, r *http.Request, q *store.Reque
 	for {
 		switch {
 		case cond.any():
-			token, present := h.current(q.Key)
+			token, present, err := h.current(q.Key)
+			if err != nil {
+				storeFault(w, err)
+				return
+			}
 			if !cond.holds(token, present) {
 				answer(w, http.StatusPreconditionFailed, "the condition does not hold")
 				return

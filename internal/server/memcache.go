@@ -155,10 +155,10 @@ func (s *session) getOne(w *worker, op memcache.Op, key []byte, exptime int64) {
 func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
 	v := &w.view
 	if !w.store.Acquire(key, v) {
-		if v.Damaged {
-			s.broken = faultLine(store.ErrDamaged)
+		if v.Fault != nil {
+			s.broken = faultLine(v.Fault)
 		}
-		return v.Damaged
+		return v.Fault != nil
 	}
 	if !s.roomFor(w, len(v.Value)) {
 		v.Release()
@@ -193,7 +193,7 @@ func (s *session) getAndTouch(w *worker, op memcache.Op, key []byte, exptime int
 	case errors.Is(err, store.ErrNotFound):
 		s.out = s.out[:before]
 		return false
-	case errors.Is(err, store.ErrNoPeer):
+	case errors.Is(err, store.ErrNoPeer), errors.Is(err, store.ErrUnknown):
 		s.out, s.broken = s.out[:before], memcacheReply(op, err)
 		return false
 	case expired:
@@ -361,7 +361,8 @@ func memcacheReply(op memcache.Op, err error) string {
 // faultOf is the fault in an error of the store, without what is said around it.
 func faultOf(err error) error {
 	for _, fault := range []error{
-		store.ErrNoMemory, store.ErrNoSpace, store.ErrClock, store.ErrClockAhead, store.ErrDamaged, store.ErrReadOnly, store.ErrNoPeer, store.ErrClosed,
+		store.ErrNoMemory, store.ErrNoSpace, store.ErrClock, store.ErrClockAhead, store.ErrDamaged, store.ErrReadOnly, store.ErrNoPeer, store.ErrUnreached, store.ErrUnknown,
+		store.ErrRefused, store.ErrClosed,
 	} {
 		if errors.Is(err, fault) {
 			return fault

@@ -284,6 +284,10 @@ func (s *session) appendNumber(w *worker, was uint64) {
 func (s *session) metaDebug(w *worker) {
 	m, v := w.mreq.Meta, &w.view
 	if !w.store.Peek(w.mreq.Key, v) {
+		if v.Fault != nil {
+			s.out = append(s.out, faultLine(v.Fault)...)
+			return
+		}
 		s.out = append(s.out, memcache.ReplyMetaEnd...)
 		return
 	}

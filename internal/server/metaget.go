@@ -21,8 +21,8 @@ func (s *session) metaGet(w *worker) {
 			acquire = w.store.Peek
 		}
 		if !acquire(r.Key, v) {
-			if v.Damaged {
-				s.out = append(s.out, faultLine(store.ErrDamaged)...)
+			if v.Fault != nil {
+				s.out = append(s.out, faultLine(v.Fault)...)
 				return
 			}
 			if !m.Has('N') {
@@ -58,7 +58,7 @@ func (s *session) metaGet(w *worker) {
 			s.out = after
 			w.countMetaGet(true)
 			return
-		case errors.Is(err, store.ErrNoPeer):
+		case errors.Is(err, store.ErrNoPeer), errors.Is(err, store.ErrUnknown):
 			s.out = append(s.out, memcacheReply(r.Op, err)...)
 			return
 		case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrNotFound):

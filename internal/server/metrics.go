@@ -1,8 +1,9 @@
 package server
 
 import (
-	"github.com/futago/futago/internal/observe"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/futago/futago/internal/observe"
 )
 
 // collector reads the counters of the loops when it is asked.

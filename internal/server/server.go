@@ -16,13 +16,12 @@ import (
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/httphead"
 	"github.com/futago/futago/internal/observe"
-	"github.com/futago/futago/internal/store"
 )
 
 // Server is the client port of one store.
 type Server struct {
 	cfg      Config
-	store    *store.Store
+	store    Store
 	logger   *slog.Logger
 	limits   atomic.Pointer[Limits]
 	maxConns atomic.Int64 // that of limits or less, as far as descriptors reach
@@ -73,7 +72,7 @@ type listener struct {
 }
 
 // New checks the configuration and returns a server that does not listen yet.
-func New(cfg Config, st *store.Store) (*Server, error) {
+func New(cfg Config, st Store) (*Server, error) {
 	if len(cfg.Listen) == 0 {
 		return nil, errors.New("listen: want at least one address")
 	}
@@ -104,7 +103,7 @@ func New(cfg Config, st *store.Store) (*Server, error) {
 	s.handoffs = httphead.NewHandoff()
 	s.web = newWeb(s)
 	s.plainHTTP = s.speaksHTTP()
-	if !cfg.goroutines {
+	if !cfg.Goroutines {
 		if err := s.makeLoops(); err != nil {
 			return nil, err
 		}

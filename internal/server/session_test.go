@@ -32,7 +32,7 @@ func newSession(t testing.TB, maxValue int) (*session, *worker) {
 	st := openStore(t, func(c *store.Config) { c.MaxValue = int64(maxValue) })
 	cfg := testConfig(t, "127.0.0.1:0")
 	cfg.MaxValue = int64(maxValue)
-	cfg.goroutines = true
+	cfg.Goroutines = true
 	srv, err := New(cfg, st)
 	if err != nil {
 		t.Fatal(err)

@@ -211,7 +211,7 @@ func TestStrictLongPipeline(t *testing.T) {
 		eventually(t, "nothing more is executed", func() bool {
 			executed = st.Log().Written() - before
 			// A goroutine decides on what it read at once, a loop on what fits.
-			return s.cfg.goroutines && s.sum()[repliesHeld] > held || executed == maxHeld
+			return s.cfg.Goroutines && s.sum()[repliesHeld] > held || executed == maxHeld
 		})
 		st.Linked(2, false)
 		c.expect(strings.Repeat(unknownLine, int(executed)) + strings.Repeat(refusedLine, writes-int(executed)))
@@ -226,7 +226,7 @@ func sendLong(t *testing.T, s *Server, confirm func(), c *client, in string, wri
 	before := s.sum()[cmdSet]
 	c.send(in)
 	eventually(t, "all writes are executed, as the first ones are confirmed", func() bool {
-		if held := st.Log().Last() - st.Acknowledgement().Confirmed; held > maxHeld+notes {
+		if held := st.Last() - st.Acknowledgement().Confirmed; held > maxHeld+notes {
 			t.Fatalf("%d writes are held, want %d at most", held, maxHeld)
 		}
 		confirm()
@@ -251,7 +251,7 @@ func newStrictSession(t testing.TB) (s *session, w *worker, confirm func()) {
 	t.Helper()
 	st, confirm := strictStore(t, time.Hour)
 	cfg := testConfig(t, "127.0.0.1:0")
-	cfg.goroutines = true
+	cfg.Goroutines = true
 	srv, err := New(cfg, st)
 	if err != nil {
 		t.Fatal(err)
@@ -299,7 +299,7 @@ func TestStrictPausedGat(t *testing.T) {
 				if feed < confirmed {
 					confirm()
 				} else {
-					w.store.Linked(2, false)
+					w.store.(*store.Store).Linked(2, false)
 				}
 				got.WriteString(s.take(t, w))
 				if !s.more {
@@ -348,7 +348,7 @@ func TestStrictFailsOneAfterTheOther(t *testing.T) {
 	if got, want := string(s.sendable()), unknownLine+"VALUE a 0 1\r\n1\r\nEND\r\n"; got != want {
 		t.Errorf("after the first: got %q, want %q", got, want)
 	}
-	w.store.Linked(2, false)
+	w.store.(*store.Store).Linked(2, false)
 	if got, want := s.take(t, w), unknownLine+"VALUE a 0 1\r\n1\r\nEND\r\n"+unknownLine+"VALUE b 0 1\r\n3\r\nEND\r\n"; got != want {
 		t.Errorf("after the last: got %q, want %q", got, want)
 	}

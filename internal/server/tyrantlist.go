@@ -163,9 +163,9 @@ func (s *Server) callScript(ctx context.Context, c *cabinet.Client, name string,
 
 // awaitAll does something on behalf of a client, which then waits for all that was written meanwhile.
 func (s *Server) awaitAll(c *cabinet.Client, do func()) {
-	before := s.store.Log().Last()
+	before := s.store.Last()
 	do()
-	if end := s.store.Log().Last(); end != before {
+	if end := s.store.Last(); end != before {
 		c.Await(end)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // worker is what the sessions of one loop, or of one goroutine, share one after the other while they execute requests.
 type worker struct {
 	srv    *Server
-	store  *store.Store
+	store  Store
 	tally  tally
 	totals *totals
 	// buffers are the spare ones of the loop; nil where a goroutine serves one connection.

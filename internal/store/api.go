@@ -89,6 +89,9 @@ var (
 	ErrReadOnly   = errors.New("store stopped accepting writes after a disk error")          // fault; until restart
 	ErrNoMember   = errors.New("no such member of the mesh")                                 // ForgetPeer
 	ErrNoPeer     = errors.New("not stored: no peer is connected, ack=strict")               // fault; a peer that takes a snapshot does not count
+	ErrUnreached  = errors.New("not stored: the cluster did not answer in time: repeat it")  // fault; of a store elsewhere: nothing was changed
+	ErrUnknown    = errors.New("effect unknown: the cluster did not answer the write")       // fault; the same: it may have been executed, or be yet
+	ErrRefused    = errors.New("not supported on a cluster")                                 // fault; the same: what it cannot do
 	ErrClosed     = errors.New("store is closed")                                            // fault
 )
 
@@ -103,11 +106,11 @@ type View struct {
 	Expires uint64 // milliseconds since hlc.Epoch, 0 = never
 	Token   uint64 // CAS unique, ETag
 	Stamp   hlc.Stamp
-	Stale   bool // marked by Invalidate, or stored with an old token
-	Won     bool // some client was told to renew the value
-	Read    bool // it was read before, since it was stored
-	Relayed bool // a plain value that came from a Tokyo Tyrant server
-	Damaged bool // of an Acquire that returned false: there is a record, the disk spoilt it, a peer is being asked for it
+	Stale   bool  // marked by Invalidate, or stored with an old token
+	Won     bool  // some client was told to renew the value
+	Read    bool  // it was read before, since it was stored
+	Relayed bool  // a plain value that came from a Tokyo Tyrant server
+	Fault   error // of an Acquire that returned false: why it is not known whether there is a record, or what it is; nil: there is none
 
 	num      [24]byte
 	accessed uint32 // second of the last read before this one, 0 = not known

@@ -19,6 +19,8 @@ const listLook = 2048
 type Cursor struct {
 	part int
 	tag  uint32 // the next one of the part
+
+	Elsewhere string // the place in a store that is not this one
 }
 
 // CursorAt returns the place of the key, whether it is there or not. A walk from it shows the key after at most a few others.
@@ -86,12 +88,12 @@ type listing struct {
 // List goes on with a walk: it calls show with live records until that wants no more, or enough were looked at, and reports
 // whether there may be others. After show has returned false it may be called a few times yet. It must not block, nor call
 // the store. What is there during the whole walk is shown exactly once, whether or not it changes or is moved meanwhile;
-// what comes or goes, once or not at all.
-func (s *Store) List(c *Cursor, show func(r *Listed) bool) (more bool) {
+// what comes or goes, once or not at all. It does not fail.
+func (s *Store) List(c *Cursor, show func(r *Listed) bool) (more bool, err error) {
 	l := &listing{store: s, show: show, goOn: true}
 	for looked := 0; c.part < shardCount; {
 		if looked >= listLook {
-			return true
+			return true, nil
 		}
 		l.part = c.part
 		end := l.tagsFrom(c.tag)
@@ -99,14 +101,14 @@ func (s *Store) List(c *Cursor, show func(r *Listed) bool) (more bool) {
 			c.tag = tag + 1
 			looked++
 			if l.each(tag); !l.goOn {
-				return true
+				return true, nil
 			}
 		}
 		if c.tag = end; end == index.Tags {
 			c.part, c.tag = c.part+1, 0
 		}
 	}
-	return false
+	return false, nil
 }
 
 // tagsFrom finds the tags of the next records of the part, in order, and returns the end of the range that it looked at.

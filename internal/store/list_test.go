@@ -17,7 +17,7 @@ func listAll(t *testing.T, s *Store, step int, each func(r *Listed)) {
 	var c Cursor
 	for more := true; more; {
 		n := 0
-		more = s.List(&c, func(r *Listed) bool {
+		more, _ = s.List(&c, func(r *Listed) bool {
 			each(r)
 			n++
 			return n < step
@@ -139,7 +139,7 @@ func TestListGoesOnFromText(t *testing.T) {
 		more, s := true, a
 		for more {
 			n := 0
-			more = s.List(&c, func(r *Listed) bool {
+			more, _ = s.List(&c, func(r *Listed) bool {
 				seen[string(r.Key)]++
 				n++
 				return n < 1000
@@ -177,7 +177,7 @@ func FuzzParseCursor(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s.List(&c, func(*Listed) bool { return true })
+		_, _ = s.List(&c, func(*Listed) bool { return true })
 		again, err := s.ParseCursor(s.CursorText(c))
 		if err != nil || again != c {
 			t.Errorf("cursor %+v of %q: read back as %+v, %v", c, text, again, err)

@@ -197,6 +197,12 @@ func (s *Store) Clock() *hlc.Clock { return s.clock }
 // Log is the log, for who streams it.
 func (s *Store) Log() *ulog.Log { return s.log }
 
+// Last is the end of the log.
+func (s *Store) Last() uint64 { return s.log.Last() }
+
+// Sync returns when all that was written here is on the disk.
+func (s *Store) Sync() error { return s.log.Sync() }
+
 // MaxValue is the largest value in bytes.
 func (s *Store) MaxValue() int64 { return s.cfg.MaxValue }
 
@@ -235,7 +241,7 @@ func (s *Store) Acquire(key []byte, v *View) bool { return s.acquire(key, v, tru
 func (s *Store) Peek(key []byte, v *View) bool { return s.acquire(key, v, false) }
 
 func (s *Store) acquire(key []byte, v *View, note bool) bool {
-	v.Damaged = false
+	v.Fault = nil
 	if len(key) == 0 || len(key) > record.MaxKey {
 		return false
 	}
@@ -249,7 +255,7 @@ func (s *Store) acquire(key []byte, v *View, note bool) bool {
 	}
 	var r record.Record
 	if !s.at(PartOf(h), loc, &r) {
-		v.Damaged = true
+		v.Fault = ErrDamaged
 		sh.mu.Unlock()
 		return false
 	}
@@ -279,7 +285,9 @@ func (v *View) Idle(now int64) int64 {
 func (v *View) Release() {
 	sh := v.shard
 	v.shard, v.Value, v.Type = nil, nil, nil
-	sh.mu.Unlock()
+	if sh != nil { // a record of another store is a copy
+		sh.mu.Unlock()
+	}
 }
 
 // writable returns why an operation of clients is refused. Deletes go on while memory or space is short.
