@@ -83,7 +83,7 @@ model:
 
 # The cache cannot know which programs these tests start, so they always run, one package at a time.
 e2e:
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./e2e/... ./internal/gateway/
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./e2e/... ./internal/gateway/ ./internal/rediscluster/...
 
 # Speed and allocations of the hot paths beside a baseline, half a minute.
 guard:

@@ -34,6 +34,8 @@ var layers = map[string]layer{
 	"internal/reload":   {level: -3},
 	"internal/observe":  {level: -2},
 
+	"internal/rediscluster/clustertest": {level: -3},
+
 	"internal/users":             {level: -3},
 	"internal/access":            {level: -2},
 	"internal/access/accesstest": {level: -1},
