@@ -82,6 +82,8 @@ var layers = map[string]layer{
 	"scripts/guard": {level: 7, may: []string{"internal/guard"}},
 	// Charts are drawn from what a comparison writes.
 	"scripts/charts": {level: 7, may: []string{"internal/bench"}},
+	// Slots are hit as the load generator hits keys.
+	"scripts/shardsim": {level: 7, may: []string{"internal/bench"}},
 
 	// End-to-end tests know the binary, and nothing inside it.
 	"e2e":         {level: 7, may: []string{"."}},
