@@ -41,6 +41,9 @@ type Move struct {
 // StartMove begins to move a slot, and moves no key yet.
 func (c *Cluster) StartMove(slot int, to *Node) *Move {
 	c.t.Helper()
+	// A taker that has not heard of the giver's epoch would not begin a higher one: an old message of the giver would take the slot
+	// back, and its keys with it.
+	c.waitAgreed()
 	m := &Move{c, slot, c.MasterOf(slot), to}
 	if m.from == to {
 		c.t.Fatalf("move slot %d: %s has it already", slot, to.Addr)
@@ -81,6 +84,7 @@ func (m *Move) Finish() {
 		c.must(n, "CLUSTER", "SETSLOT", m.slot, "NODE", m.to.ID)
 	}
 	c.waitOwner(m.slot, m.slot, m.to.ID)
+	c.waitAgreed()
 }
 
 // DropSlots takes the slots from first to last from whoever keeps them, and waits until all running servers know. The keys stay
@@ -125,6 +129,19 @@ func (c *Cluster) AssignSlots(to *Node, first, last int) {
 	c.t.Helper()
 	c.must(to, "CLUSTER", "ADDSLOTSRANGE", first, last)
 	c.waitOwner(first, last, to.ID)
+}
+
+// waitAgreed waits until all running servers have one view of the cluster.
+func (c *Cluster) waitAgreed() {
+	c.t.Helper()
+	c.wait("the servers agree", func() error {
+		running := c.running()
+		views, err := c.views(running)
+		if err != nil {
+			return err
+		}
+		return views.agree(running)
+	})
 }
 
 // waitOwner waits until all running servers know who keeps the slots from first to last.

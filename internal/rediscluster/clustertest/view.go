@@ -121,7 +121,7 @@ func (c *Cluster) views(nodes []*Node) (all views, err error) {
 	return all, nil
 }
 
-// agree returns nil when the servers have the same view of who keeps each slot, and of what each of them is.
+// agree returns nil when the servers have the same view of who keeps each slot, and of what each of them is and since when.
 func (all views) agree(nodes []*Node) error {
 	for i, v := range all {
 		for slot, owner := range v.owners {
@@ -132,6 +132,9 @@ func (all views) agree(nodes []*Node) error {
 		for j, n := range nodes {
 			self := all[j].self()
 			m, ok := v.member(n.ID)
+			if ok && m.epoch != self.epoch {
+				return fmt.Errorf("%s has %s in epoch %d, that is in epoch %d", nodes[i].Addr, n.Addr, m.epoch, self.epoch)
+			}
 			if !ok || m.master() != self.master() || m.follows != self.follows || m.has("fail") || m.has("fail?") {
 				return fmt.Errorf("%s takes %s for %q of %q, that itself for %q of %q", nodes[i].Addr, n.Addr, m.flags, m.follows, self.flags, self.follows)
 			}
