@@ -21,7 +21,7 @@ TORTURE_SEED ?= 0
 DIFFER_TIME ?= 10m
 DIFFER_SEED ?= 0
 
-.PHONY: vulncheck model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale man completions dist reproduce package-test
+.PHONY: vulncheck model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ differ-cluster bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale man completions dist reproduce package-test
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -83,7 +83,8 @@ model:
 
 # The cache cannot know which programs these tests start, so they always run, one package at a time.
 e2e:
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./e2e/... ./internal/gateway/ ./internal/rediscluster/...
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./e2e/... ./internal/gateway/ ./internal/rediscluster/... ./internal/clusterfront/
+	$(GO) test -tags e2e -count=1 -timeout 5m -run '^TestCluster$$' ./internal/server/
 
 # Speed and allocations of the hot paths beside a baseline, half a minute.
 guard:
@@ -119,6 +120,10 @@ torture: build
 
 differ: build
 	$(GO) run ./e2e/differ --time $(DIFFER_TIME) --seed $(DIFFER_SEED)
+
+# The same with a front of a cluster.
+differ-cluster:
+	DIFFER_TIME=$(DIFFER_TIME) DIFFER_SEED=$(DIFFER_SEED) $(GO) test -tags e2e -count=1 -timeout 0 -v -run '^TestDifferOnCluster$$' ./e2e/differ
 
 bench: build
 	scripts/bench

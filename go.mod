@@ -13,6 +13,7 @@ require (
 	github.com/schollz/progressbar/v3 v3.19.1 // progress of tools on a terminal
 	github.com/spf13/cobra v1.10.2 // command line: help, completion, man pages
 	github.com/spf13/pflag v1.0.9 // cobra's flags, for the settings table
+	github.com/valkey-io/valkey-go v1.0.79 // a Redis cluster as a store: finds new masters by itself, pipelines
 	github.com/yuin/gopher-lua v1.1.2 // Lua 5.1, the language of Tokyo Tyrant's script extension
 	github.com/zeebo/xxh3 v1.1.0 // key hash: seeded, the same after a restart
 	golang.org/x/crypto v0.57.0 // bcrypt: the passwords of clients
@@ -60,7 +61,6 @@ require (
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
-	github.com/valkey-io/valkey-go v1.0.79 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/telemetry v0.0.0-20260924152758-ed294f943157 // indirect

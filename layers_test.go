@@ -35,6 +35,8 @@ var layers = map[string]layer{
 	"internal/observe":  {level: -2},
 
 	"internal/rediscluster/clustertest": {level: -3},
+	"internal/rediscluster":             {level: 4},
+	"internal/clusterfront":             {level: 6},
 
 	"internal/users":             {level: -3},
 	"internal/access":            {level: -2},

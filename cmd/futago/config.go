@@ -6,6 +6,8 @@ import "github.com/futago/futago/internal/node"
 type serveConfig struct {
 	Node node.Config
 	Log  logConfig
+	// Store is the cluster that keeps the records; empty: this node does.
+	Store string
 
 	// ready is called when clients are served, hangup at SIGHUP, before the node reads its files again; nil does nothing.
 	ready, hangup func()
@@ -40,6 +42,7 @@ func serveSettings(c *serveConfig) *settings {
 	s.add("tls-cert", textValue(&n.TLSCert), "show clients the certificate in this PEM `FILE`, at addresses with the option tls, and operators likewise")
 	s.add("tls-key", textValue(&n.TLSKey), "the key of that certificate, a PEM `FILE`")
 	s.add("tls-client-ca", textValue(&n.TLSClientCA), "accept clients at addresses with tls=mutual whose certificate is signed by an authority in this PEM `FILE`")
+	s.add("store", textValue(&c.Store), "keep nothing here but pass everything to the cluster redis-cluster://`HOST:PORT,HOST:PORT`[,tls][,user=NAME,password-file=FILE][,wait=N], whose promises are weaker than a pair's")
 	s.add("data", textValue(&n.Data), "keep the log in this `DIR`, or none for memory only")
 	s.add("node", intValue(&n.Node), "id of this node, 1 to 1023, different on each node; required with --peer, otherwise 1")
 	s.add("peer", listValue(&n.Peer), "follow another node at its peer `ADDR`, its --peer-listen; of a mesh one is enough, all may be named, this node too")

@@ -26,6 +26,9 @@ alone or as one of a pair. It listens on loopback unless told otherwise, and not
 may reach unless it asks who they are (--users, tls=mutual, certificates or a secret of peers) or --allow-open
 says that this is meant; addresses of private networks are no such addresses.
 
+With --store it is a front instead: it keeps nothing and passes everything to a Redis or Valkey cluster, whose
+promises are weaker than a pair's.
+
 Settings come, the stronger after the weaker, from defaults, the file named by --config, FUTAGO_ variables
 and flags; 'futago config show' prints what is in force. Sizes are bytes, or 64MiB; durations 300ms or 2s.
 
@@ -56,12 +59,22 @@ addresses of --listen.`,
   futago users add users shop --prefix shop:
   futago serve --users users --listen :11211,tls --listen 127.0.0.1:11213 --tls-cert cert.pem --tls-key key.pem
 
+  # past two machines: keep nothing here, but in a Redis cluster, which promises less (docs/cluster.md)
+  futago serve --store redis-cluster://10.0.0.11:6379,10.0.0.12:6379
+
   # a port for memcached clients only beside one for everything
   futago serve --listen 127.0.0.1:11211 --listen 10.0.0.1:11213,protocols=memcache`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(table.load(cmd), config.Node.Validate()); err != nil {
+			err := table.load(cmd)
+			if err == nil && config.Store != "" {
+				err = clusterProblems(table)
+			}
+			if err := errors.Join(err, config.Node.Validate()); err != nil {
 				return usageError{err}
+			}
+			if config.Store != "" {
+				return config.serveCluster(cmd, table)
 			}
 			config.Node.Settings = table.inForce()
 			config.Node.Reread = func() (node.Config, error) { return rereadServe(cmd, table) }

@@ -136,6 +136,12 @@ func (c *AccessConfig) Open(logger *slog.Logger) (_ *Access, err error) {
 	return a, nil
 }
 
+// Audit is the audit log.
+func (a *Access) Audit() *access.Audit { return a.audit }
+
+// TLS is that of addresses with the option; nil where none has it.
+func (a *Access) TLS() *access.TLS { return a.tls }
+
 // Users are those of the address for clients; nil where everybody may come.
 func (a *Access) Users() *users.Users { return a.users }
 

@@ -13,6 +13,8 @@ type Store interface {
 	cabinet.Store
 	Now() int64
 	Last() uint64
+	// Durability says what a positive reply to a write means where that is less than a pair promises; "" where it is not.
+	Durability() string
 	// The gate: which writes may be told of.
 	Level() store.Level
 	Passed(seq uint64) (bool, error)

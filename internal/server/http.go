@@ -58,6 +58,9 @@ func (h webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 && r.Method != http.MethodPut && r.Method != http.MethodPost {
 		h.ignoreBody(w)
 	}
+	if durability := h.srv.store.Durability(); durability != "" {
+		w.Header().Set(headerDurability, durability)
+	}
 	if h.srv.sendsAway() {
 		t.count(httpOther)
 		sendAway(w)
@@ -277,7 +280,7 @@ func storeFault(w http.ResponseWriter, err error) {
 	case errors.Is(err, store.ErrKey):
 		answer(w, http.StatusBadRequest, err.Error())
 	case errors.Is(err, store.ErrNoSpace), errors.Is(err, store.ErrNoMemory), errors.Is(err, store.ErrClock), errors.Is(err, store.ErrClockAhead), errors.Is(err, store.ErrDamaged),
-		errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrNoPeer), errors.Is(err, store.ErrUnreached), errors.Is(err, store.ErrClosed):
+		errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrNoPeer), errors.Is(err, store.ErrUnreached), errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrRefused), errors.Is(err, store.ErrClosed):
 		w.Header().Set("Retry-After", "1")
 		w.Header().Set(headerEffect, effectNone)
 		answer(w, http.StatusServiceUnavailable, err.Error())

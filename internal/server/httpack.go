@@ -13,6 +13,8 @@ const (
 	headerAck    = "Futago-Ack"    // request: how far the write must come: local, peer or strict
 	headerAcked  = "Futago-Acked"  // answer to a write that was executed: how far it came: local or peer
 	headerEffect = "Futago-Effect" // 503 to a write: none or unknown
+
+	headerDurability = "Futago-Durability" // every answer of a front of a cluster: async or wait=N
 )
 
 // The values of headerEffect.
@@ -44,7 +46,9 @@ func (h webHandler) done(w http.ResponseWriter, r *http.Request, seq uint64, lev
 	case err != nil:
 		panic(http.ErrAbortHandler)
 	default:
-		w.Header().Set(headerAcked, reached.String())
+		if h.srv.store.Durability() == "" {
+			w.Header().Set(headerAcked, reached.String())
+		}
 		answer(w, status, line)
 	}
 }

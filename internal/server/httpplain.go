@@ -12,9 +12,10 @@ import (
 // Most requests are a GET of a key and ask for nothing more. The carriers answer these themselves, byte for byte as
 // net/http would; the first request of another kind takes the connection to net/http, where it stays.
 
-// speaksHTTP reports whether the carriers answer requests: not where each has to be looked at for its user or the mask.
+// speaksHTTP reports whether the carriers answer requests: not where each has to be looked at for its user or the mask, and is told what
+// a reply means.
 func (s *Server) speaksHTTP() bool {
-	return s.cfg.Users == nil && !s.masksHTTP(http.MethodGet) && !s.masksHTTP(http.MethodHead)
+	return s.cfg.Users == nil && s.store.Durability() == "" && !s.masksHTTP(http.MethodGet) && !s.masksHTTP(http.MethodHead)
 }
 
 // feedHTTP is feed for HTTP. It sets leaving at the first request that is for net/http.

@@ -97,7 +97,14 @@ func (s *session) reply(r *memcache.Request, line string) {
 
 func (s *session) get(w *worker, start int) bool {
 	r := &w.mreq
+	batched := w.ahead.batch != nil && (r.Op == memcache.OpGet || r.Op == memcache.OpGets)
+	if batched {
+		defer w.ahead.drop()
+	}
 	for {
+		if batched && w.ahead.next == len(w.ahead.keys) {
+			w.ahead.read(r.Keys)
+		}
 		key, ok := r.Keys.Next()
 		if !ok {
 			s.out = append(s.out, memcache.ReplyEnd...)
@@ -154,7 +161,7 @@ func (s *session) getOne(w *worker, op memcache.Op, key []byte, exptime int64) {
 // memory for it.
 func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
 	v := &w.view
-	if !w.store.Acquire(key, v) {
+	if !w.acquire(key, v) {
 		if v.Fault != nil {
 			s.broken = faultLine(v.Fault)
 		}
@@ -362,7 +369,7 @@ func memcacheReply(op memcache.Op, err error) string {
 func faultOf(err error) error {
 	for _, fault := range []error{
 		store.ErrNoMemory, store.ErrNoSpace, store.ErrClock, store.ErrClockAhead, store.ErrDamaged, store.ErrReadOnly, store.ErrNoPeer, store.ErrUnreached, store.ErrUnknown,
-		store.ErrRefused, store.ErrClosed,
+		store.ErrForeign, store.ErrMoved, store.ErrRefused, store.ErrClosed,
 	} {
 		if errors.Is(err, fault) {
 			return fault

@@ -138,6 +138,10 @@ func (s *Server) ackStats(l *statList) {
 	if a.Solo {
 		solo = 1
 	}
+	if durability := s.store.Durability(); durability != "" {
+		l.text("futago_durability", durability)
+		return
+	}
 	l.text("futago_ack", a.Mode)
 	l.num("futago_solo", solo)
 	l.num("futago_solo_seconds", uint64(a.SoloSeconds))

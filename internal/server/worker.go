@@ -20,6 +20,7 @@ type worker struct {
 	now     int64 // ms since hlc.Epoch, of this round
 	wrote   bool  // something was committed since the last Flush
 	strict  bool  // writes may fail after they were executed
+	ahead   ahead
 	watch
 
 	mreq memcache.Request
@@ -37,7 +38,9 @@ type worker struct {
 }
 
 func newWorker(s *Server, t *totals) worker {
-	return worker{srv: s, store: s.store, totals: t, now: s.store.Now(), strict: s.store.Level() == store.LevelStrict, watch: newWatch(s)}
+	w := worker{srv: s, store: s.store, totals: t, now: s.store.Now(), strict: s.store.Level() == store.LevelStrict, watch: newWatch(s)}
+	w.ahead.batch, _ = s.store.(Batcher)
+	return w
 }
 
 // flush hands on what was committed; once per round.

@@ -75,24 +75,26 @@ type Result struct {
 
 // Errors of Commit. Each is one outcome of an operation, not a fault, unless said.
 var (
-	ErrNotFound   = errors.New("key not found")                                              // Replace, Append, Prepend, CAS, Delete, Incr, Decr, Touch
-	ErrExists     = errors.New("key exists")                                                 // Add; Touch with Claim: it is claimed
-	ErrConflict   = errors.New("record was changed by another")                              // a token that does not match
-	ErrNotNumeric = errors.New("value is not a number")                                      // Incr, Decr, AddInt, AddDouble; also a sum of AddDouble
-	ErrTooLarge   = errors.New("value is larger than max-value")                             // also a result of Append, Prepend or Shift
-	ErrKey        = errors.New("key is empty or longer than 65535 bytes")                    //
-	ErrNoSpace    = errors.New("disk is nearly full: free space or lower min-free")          // fault
-	ErrNoMemory   = errors.New("memory limit is reached: raise max-memory or delete keys")   // fault
-	ErrClock      = errors.New("clock of this node is behind its own records: set it right") // fault
-	ErrClockAhead = errors.New("clock of this node is ahead of its peers': set it right")    // fault
-	ErrDamaged    = errors.New("record is damaged on the disk: the peer is asked for it")    // fault; the log names segment and offset
-	ErrReadOnly   = errors.New("store stopped accepting writes after a disk error")          // fault; until restart
-	ErrNoMember   = errors.New("no such member of the mesh")                                 // ForgetPeer
-	ErrNoPeer     = errors.New("not stored: no peer is connected, ack=strict")               // fault; a peer that takes a snapshot does not count
-	ErrUnreached  = errors.New("not stored: the cluster did not answer in time: repeat it")  // fault; of a store elsewhere: nothing was changed
-	ErrUnknown    = errors.New("effect unknown: the cluster did not answer the write")       // fault; the same: it may have been executed, or be yet
-	ErrRefused    = errors.New("not supported on a cluster")                                 // fault; the same: what it cannot do
-	ErrClosed     = errors.New("store is closed")                                            // fault
+	ErrNotFound   = errors.New("key not found")                                                            // Replace, Append, Prepend, CAS, Delete, Incr, Decr, Touch
+	ErrExists     = errors.New("key exists")                                                               // Add; Touch with Claim: it is claimed
+	ErrConflict   = errors.New("record was changed by another")                                            // a token that does not match
+	ErrNotNumeric = errors.New("value is not a number")                                                    // Incr, Decr, AddInt, AddDouble; also a sum of AddDouble
+	ErrTooLarge   = errors.New("value is larger than max-value")                                           // also a result of Append, Prepend or Shift
+	ErrKey        = errors.New("key is empty or longer than 65535 bytes")                                  //
+	ErrNoSpace    = errors.New("disk is nearly full: free space or lower min-free")                        // fault
+	ErrNoMemory   = errors.New("memory limit is reached: raise max-memory or delete keys")                 // fault
+	ErrClock      = errors.New("clock of this node is behind its own records: set it right")               // fault
+	ErrClockAhead = errors.New("clock of this node is ahead of its peers': set it right")                  // fault
+	ErrDamaged    = errors.New("record is damaged on the disk: the peer is asked for it")                  // fault; the log names segment and offset
+	ErrReadOnly   = errors.New("store stopped accepting writes after a disk error")                        // fault; until restart
+	ErrNoMember   = errors.New("no such member of the mesh")                                               // ForgetPeer
+	ErrNoPeer     = errors.New("not stored: no peer is connected, ack=strict")                             // fault; a peer that takes a snapshot does not count
+	ErrUnreached  = errors.New("cluster does not answer: nothing was changed, try again")                  // fault; of a store elsewhere: nothing was changed
+	ErrUnknown    = errors.New("effect unknown: the cluster did not confirm the write")                    // fault; the same: it may have been executed, or be yet
+	ErrMoved      = errors.New("slots of the cluster move, or a master has changed: begin the list again") // fault; the same: of a list
+	ErrForeign    = errors.New("the cluster holds something else under this key")                          // fault; the same: nothing was changed
+	ErrRefused    = errors.New("not supported on a cluster")                                               // fault; the same: what it cannot do
+	ErrClosed     = errors.New("store is closed")                                                          // fault
 )
 
 // ErrUnconfirmed is the outcome of a write with LevelStrict that Commit has executed and no peer has confirmed in time.

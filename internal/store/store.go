@@ -200,6 +200,9 @@ func (s *Store) Log() *ulog.Log { return s.log }
 // Last is the end of the log.
 func (s *Store) Last() uint64 { return s.log.Last() }
 
+// Durability is empty: the gate decides, by Level.
+func (s *Store) Durability() string { return "" }
+
 // Sync returns when all that was written here is on the disk.
 func (s *Store) Sync() error { return s.log.Sync() }
 

@@ -1,0 +1,127 @@
+package rediscluster
+
+import (
+	"context"
+	"crypto/sha1"
+	_ "embed" // script.lua
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/valkey-io/valkey-go"
+
+	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/store"
+)
+
+//go:embed script.lua
+var scriptText string
+
+var (
+	script    = valkey.NewLuaScript(scriptText)
+	scriptSum = fmt.Sprintf("%x", sha1.Sum([]byte(scriptText)))
+)
+
+// operations are the numbers that the script knows.
+var operations = [...]byte{
+	store.Set: 1, store.Add: 2, store.Replace: 3, store.Append: 4, store.Prepend: 5, store.Shift: 6, store.CAS: 7, store.Delete: 8,
+	store.Incr: 9, store.Decr: 10, store.Touch: 11, store.Invalidate: 12, store.AddInt: 13, store.AddDouble: 14,
+}
+
+// outcomes are the letters of the script for what changes nothing.
+var outcomes = map[byte]error{
+	'N': store.ErrNotFound, 'E': store.ErrExists, 'C': store.ErrConflict, 'X': store.ErrNotNumeric, 'L': store.ErrTooLarge, 'F': store.ErrForeign,
+}
+
+// Commit executes one operation and waits for it. After store.ErrUnknown it may have been executed, or be yet; after any other error
+// nothing changed.
+func (s *Store) Commit(req *store.Request, res *store.Result) error {
+	*res = store.Result{}
+	switch {
+	case len(req.Key) == 0 || len(req.Key) > record.MaxKey:
+		return store.ErrKey
+	case int64(len(req.Value)) > s.cfg.MaxValue || len(req.Type) > record.MaxType:
+		return store.ErrTooLarge
+	case req.Level != store.DefaultLevel && req.Level != store.LevelLocal, req.Relayed:
+		return store.ErrRefused
+	case req.Op == store.AddDouble && math.IsNaN(req.Double):
+		return store.ErrNotNumeric
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
+	defer cancel()
+	// Copies: a command that was given up may still be on its way out.
+	keys := []string{s.name(req.Key)}
+	args := []string{"", string(req.Type), string(req.Value), "", ""}
+	if req.Op == store.Incr || req.Op == store.Decr {
+		args[3], args[4] = strconv.FormatUint(req.Delta, 10), strconv.FormatUint(req.Initial, 10)
+	}
+	answer, err := s.write(ctx, func() valkey.ValkeyResult {
+		// Each time: a flush_all that came while it was repeated would not hold otherwise.
+		f, err := s.floors.now(ctx, s)
+		if err != nil {
+			return valkey.NewErrorResult(err)
+		}
+		args[0] = packRequest(req, f, s.cfg.MaxValue)
+		return s.run(ctx, keys, args)
+	})
+	if err != nil {
+		return err
+	}
+	return unpackAnswer(answer, req, res)
+}
+
+const (
+	packedSize = 83
+	answerSize = 26
+)
+
+// packRequest packs what the script unpacks.
+func packRequest(req *store.Request, f floor, maxValue int64) string {
+	b := make([]byte, 0, packedSize)
+	b = append(b, operations[req.Op])
+	bits := uint16(0)
+	for i, is := range []bool{
+		req.Create, req.KeepExpires, req.Retime, req.Claim, req.Vivify, req.Outdated, req.Remove, req.CAS != 0 || req.Op == store.CAS, req.Unique != 0,
+	} {
+		if is {
+			bits |= 1 << i
+		}
+	}
+	order := binary.BigEndian
+	b = order.AppendUint32(order.AppendUint16(b, bits), req.Flags)
+	b = order.AppendUint64(b, uint64(toUnix(req.Expires)))
+	b = order.AppendUint64(b, uint64(f.active))
+	b = order.AppendUint64(b, uint64(f.pending))
+	b = order.AppendUint64(b, uint64(maxValue))
+	b = order.AppendUint64(b, uint64(max(req.Width, 0)))
+	b = order.AppendUint32(b, uint32(req.Int))
+	b = order.AppendUint64(order.AppendUint64(b, req.CAS), req.Unique)
+	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(req.Double))
+	return string(order.AppendUint64(b, uint64(toUnix(req.RetimeTo))))
+}
+
+// unpackAnswer reads what the script answered.
+func unpackAnswer(b []byte, req *store.Request, res *store.Result) error {
+	if len(b) == 1 {
+		if err, ok := outcomes[b[0]]; ok {
+			return err
+		}
+	}
+	if len(b) < answerSize || b[0] != 'S' {
+		return store.ErrUnknown
+	}
+	order := binary.BigEndian
+	res.Token, res.Expires = order.Uint64(b[1:]), fromUnix(int64(order.Uint64(b[9:])))
+	res.Size, res.Fresh = int(order.Uint64(b[17:])), b[25] != 0
+	extra := b[answerSize:]
+	switch {
+	case req.Op == store.Incr || req.Op == store.Decr:
+		res.Number, _ = strconv.ParseUint(string(extra), 10, 64)
+	case req.Op == store.AddInt && len(extra) == 4:
+		res.Int = int32(binary.LittleEndian.Uint32(extra))
+	case req.Op == store.AddDouble && len(extra) == 8:
+		res.Double = math.Float64frombits(binary.LittleEndian.Uint64(extra))
+	}
+	return nil
+}

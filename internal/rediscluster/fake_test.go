@@ -1,0 +1,334 @@
+package rediscluster
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/futago/futago/internal/store"
+)
+
+// margin is by how much an operation may pass its timeout on a busy machine.
+const margin = 8 * time.Second
+
+// patience is how long a busy machine may take for anything.
+const patience = time.Minute
+
+// await polls until ok.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v until %s", patience, what)
+		}
+	}
+}
+
+// fake is a node with all slots that knows no more commands than a store needs to begin, and then does as a test says.
+type fake struct {
+	net.Listener
+	host, port string
+	// answer returns the answer to GET, EVALSHA and EVAL of a record; hang up says that none follows.
+	answer  func(words []string) (text string, hangUp bool)
+	records atomic.Int64 // such commands
+	flushed atomic.Int64 // the time of the last flush_all
+	// slow holds back who asks for that, knowing how often this connection has asked before; nil holds nobody.
+	slow  func(before int)
+	wait  sync.WaitGroup
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func startFake(t *testing.T) *fake {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{Listener: l}
+	f.host, f.port, _ = net.SplitHostPort(l.Addr().String())
+	f.wait.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f.mu.Lock()
+			f.conns = append(f.conns, conn)
+			f.mu.Unlock()
+			f.wait.Go(func() { f.serve(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		f.mu.Lock()
+		for _, conn := range f.conns {
+			conn.Close()
+		}
+		f.mu.Unlock()
+		f.wait.Wait()
+	})
+	return f
+}
+
+func (f *fake) serve(conn net.Conn) {
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	asked := 0
+	for {
+		words, err := readCommand(r)
+		if err != nil || len(words) == 0 {
+			return
+		}
+		text, hangUp := "+OK\r\n", false
+		switch verb := strings.ToUpper(words[0]); verb {
+		case "HELLO":
+			text = "%3\r\n+server\r\n+redis\r\n+version\r\n+7.0.15\r\n+proto\r\n:3\r\n"
+		case "PING":
+			text = "+PONG\r\n"
+		case "CLUSTER":
+			id := strings.Repeat("a", 40)
+			if text = fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$%d\r\n%s\r\n:%s\r\n$40\r\n%s\r\n", len(f.host), f.host, f.port, id); strings.EqualFold(words[1], "nodes") {
+				line := id + " " + f.Addr().String() + "@1 myself,master - 0 0 1 connected 0-16383\n"
+				text = fmt.Sprintf("$%d\r\n%s\r\n", len(line), line)
+			}
+		case "GET", "EVALSHA", "EVAL":
+			if verb == "GET" && strings.Contains(words[1], "flush:") {
+				if f.slow != nil {
+					f.slow(asked)
+				}
+				asked++
+				if text = "_\r\n"; f.flushed.Load() != 0 {
+					text = "+" + floor{version: f.flushed.Load(), active: f.flushed.Load()}.text() + "\r\n"
+				}
+				break
+			}
+			f.records.Add(1)
+			text, hangUp = f.answer(words)
+		}
+		if _, err := io.WriteString(conn, text); err != nil || hangUp {
+			return
+		}
+	}
+}
+
+// readCommand reads an array of strings.
+func readCommand(r *bufio.Reader) (words []string, err error) {
+	count, err := readLength(r, '*')
+	for ; count > 0 && err == nil; count-- {
+		var n int
+		if n, err = readLength(r, '$'); err == nil {
+			b := make([]byte, n+2)
+			_, err = io.ReadFull(r, b)
+			words = append(words, string(b[:n]))
+		}
+	}
+	return words, err
+}
+
+func readLength(r *bufio.Reader, kind byte) (int, error) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return 0, err
+	}
+	if line[0] != kind {
+		return 0, fmt.Errorf("%q: want %c", line, kind)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(line[1:]))
+	if n < 0 || n > 1<<20 {
+		return 0, fmt.Errorf("length %d", n)
+	}
+	return n, err
+}
+
+// openFake connects a front to a fake.
+func openFake(t *testing.T, f *fake, timeout time.Duration, replicas int) *Store {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Addrs, cfg.Timeout, cfg.Replicas = []string{f.Addr().String()}, timeout, replicas
+	s, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// TestClose closes a store whose operations hang: they end by their timeout, and nothing is left behind.
+func TestClose(t *testing.T) {
+	f := startFake(t)
+	hang := make(chan struct{})
+	defer close(hang)
+	f.answer = func([]string) (string, bool) {
+		<-hang
+		return "", true
+	}
+	const clients, timeout = 50, 2 * time.Second
+	for replicas := range 2 {
+		before := f.records.Load()
+		s := openFake(t, f, timeout, replicas)
+		var group sync.WaitGroup
+		for i := range clients {
+			group.Go(func() {
+				key := fmt.Appendf(nil, "key%d", i)
+				if err := s.Commit(&store.Request{Op: store.Set, Key: key}, new(store.Result)); !errors.Is(err, store.ErrUnknown) && !errors.Is(err, store.ErrUnreached) {
+					t.Errorf("set: %v", err)
+				}
+			})
+		}
+		await(t, "the node hangs", func() bool { return f.records.Load() > before })
+		began := time.Now()
+		s.Close()
+		group.Wait()
+		if took := time.Since(began); took > timeout+margin {
+			t.Errorf("Close took %v", took)
+		}
+	}
+	awaitNoGoroutines(t)
+}
+
+// awaitNoGoroutines waits until nothing of closed stores runs.
+func awaitNoGoroutines(t *testing.T) {
+	t.Helper()
+	var left string
+	defer func() {
+		if t.Failed() {
+			t.Logf("still there:\n%s", left)
+		}
+	}()
+	await(t, "the goroutines of closed stores have ended", func() bool {
+		b := make([]byte, 4<<20)
+		left = string(b[:runtime.Stack(b, true)])
+		return !strings.Contains(left, "valkey-go.") && !strings.Contains(left, "rediscluster.(*Store)") && !strings.Contains(left, "rediscluster.(*floors)")
+	})
+}
+
+// TestRedirectStorm has nodes that send their clients round in circles.
+func TestRedirectStorm(t *testing.T) {
+	const timeout = 2 * time.Second
+	var group sync.WaitGroup
+	for _, word := range []string{"MOVED", "ASK"} {
+		for _, self := range []bool{true, false} {
+			for replicas := range 2 {
+				what := fmt.Sprintf("%s, to itself: %v, wait=%d", word, self, replicas)
+				a, b := startFake(t), startFake(t)
+				to := map[*fake]*fake{a: b, b: a}
+				if self {
+					to[a] = a
+				}
+				for _, f := range []*fake{a, b} {
+					f.answer = func([]string) (string, bool) {
+						return fmt.Sprintf("-%s 1 %s\r\n", word, to[f].Addr()), false
+					}
+				}
+				s := openFake(t, a, timeout, replicas)
+				began := time.Now()
+				group.Go(func() {
+					var v store.View
+					if s.Acquire([]byte("key"), &v) || !errors.Is(v.Fault, store.ErrUnreached) {
+						t.Errorf("%s: get: %v", what, v.Fault)
+					}
+					if took := time.Since(began); took > timeout+margin {
+						t.Errorf("%s: get took %v", what, took)
+					}
+				})
+				group.Go(func() {
+					if err := s.Commit(&store.Request{Op: store.Set, Key: []byte("key")}, new(store.Result)); !errors.Is(err, store.ErrUnreached) {
+						t.Errorf("%s: set: %v", what, err)
+					}
+					if took := time.Since(began); took > timeout+margin {
+						t.Errorf("%s: set took %v", what, took)
+					}
+					if n := a.records.Load() + b.records.Load(); n < 4 || n > 3000 {
+						t.Errorf("%s: %d commands were sent", what, n)
+					}
+				})
+			}
+		}
+	}
+	group.Wait()
+}
+
+// TestLostAnswer has a node that takes a write and breaks the connection: it may have executed it.
+func TestLostAnswer(t *testing.T) {
+	for name, text := range map[string]string{"no answer": "", "half an answer": "$30\r\nS1234", "wrong answer": "$3\r\nfoo\r\n", "no protocol": "?\r\n", "error": "-ERR something else\r\n"} {
+		for replicas := range 2 {
+			t.Run(fmt.Sprintf("%s, wait=%d", name, replicas), func(t *testing.T) {
+				t.Parallel()
+				f := startFake(t)
+				f.answer = func([]string) (string, bool) { return text, true }
+				s := openFake(t, f, 300*time.Millisecond, replicas)
+				if err := s.Commit(&store.Request{Op: store.Incr, Key: []byte("key"), Delta: 1}, new(store.Result)); !errors.Is(err, store.ErrUnknown) {
+					t.Errorf("incr: %v", err)
+				}
+				if n := f.records.Load(); n != 1 {
+					t.Errorf("the write was sent %d times", n)
+				}
+				began := time.Now()
+				var v store.View
+				if s.Acquire([]byte("key"), &v) || v.Fault == nil {
+					t.Errorf("get: %v", v.Fault)
+				}
+				if took := time.Since(began); took > s.cfg.Timeout+margin {
+					t.Errorf("get took %v", took)
+				}
+			})
+		}
+	}
+}
+
+// TestFlushDuringRepetition has a flush_all come while a write is repeated: it must not be executed as if there had been none.
+func TestFlushDuringRepetition(t *testing.T) {
+	f := startFake(t)
+	const flushed = 12345
+	f.answer = func(words []string) (string, bool) {
+		const at = 1 + 2 + 4 + 8 // of the floor in the packed request
+		if binary.BigEndian.Uint64([]byte(words[4])[at:]) == flushed {
+			return "$1\r\nN\r\n", false
+		}
+		f.flushed.Store(flushed)
+		return "-CLUSTERDOWN The cluster is down\r\n", false
+	}
+	s := openFake(t, f, time.Minute, 0)
+	if err := s.Commit(&store.Request{Op: store.Incr, Key: []byte("key"), Delta: 1}, new(store.Result)); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("incr: %v, want %v", err, store.ErrNotFound)
+	}
+	if s.Counts().Repeated == 0 {
+		t.Error("nothing was repeated")
+	}
+}
+
+// TestSlowFloor has one answer about flush_all come late, and the others never: one is enough whenever it comes.
+func TestSlowFloor(t *testing.T) {
+	f := startFake(t)
+	hang := make(chan struct{})
+	defer close(hang)
+	cfg := DefaultConfig()
+	cfg.Addrs, cfg.Timeout, cfg.Lease = []string{f.Addr().String()}, 3*margin, time.Second
+	f.slow = func(before int) {
+		if before == 0 {
+			time.Sleep(cfg.Lease * 6 / 10)
+			return
+		}
+		<-hang
+	}
+	began := time.Now()
+	s, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if took := time.Since(began); took > margin {
+		t.Errorf("it waited %v for those that never answer", took)
+	}
+}

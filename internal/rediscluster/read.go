@@ -1,0 +1,85 @@
+package rediscluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+
+	"github.com/futago/futago/internal/record"
+	"github.com/futago/futago/internal/store"
+)
+
+// Acquire fills v with a live record. It is a copy.
+func (s *Store) Acquire(key []byte, v *store.View) bool {
+	v.Fault = nil
+	if len(key) == 0 || len(key) > record.MaxKey {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
+	defer cancel()
+	f, err := s.floors.now(ctx, s)
+	if err != nil {
+		v.Fault = err
+		return false
+	}
+	return s.acquire(ctx, f, key, v)
+}
+
+func (s *Store) acquire(ctx context.Context, f floor, key []byte, v *store.View) bool {
+	var b []byte
+	name, found := s.name(key), false
+	err := s.read(ctx, func() (err error) {
+		b, err = s.client.Do(ctx, s.client.B().Get().Key(name).Build()).AsBytes()
+		if found = !valkey.IsValkeyNil(err); !found {
+			return nil
+		}
+		return err
+	})
+	if err != nil || !found {
+		v.Fault = err
+		return false
+	}
+	return s.show(b, f, v)
+}
+
+// AcquireAll is Acquire of several keys: each master is asked once for all that it has.
+func (s *Store) AcquireAll(keys [][]byte, views []store.View, found []bool) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
+	defer cancel()
+	f, err := s.floors.now(ctx, s)
+	if err != nil {
+		for i := range views {
+			views[i].Fault, found[i] = err, false
+		}
+		return
+	}
+	commands := make([]valkey.Completed, len(keys))
+	for i, key := range keys {
+		commands[i] = s.client.B().Get().Key(s.name(key)).Build()
+	}
+	for i, res := range s.client.DoMulti(ctx, commands...) {
+		v := &views[i]
+		v.Fault, found[i] = nil, false
+		b, err := res.AsBytes()
+		switch {
+		case err == nil:
+			found[i] = s.show(b, f, v)
+		case !valkey.IsValkeyNil(err):
+			found[i] = s.acquire(ctx, f, keys[i], v) // again, as far as the time reaches
+		}
+	}
+}
+
+// Peek is Acquire: reads are not noted.
+func (s *Store) Peek(key []byte, v *store.View) bool { return s.Acquire(key, v) }
+
+// show fills v with the record in b unless it is dead.
+func (s *Store) show(b []byte, f floor, v *store.View) bool {
+	h, err := view(b, v)
+	if err != nil {
+		v.Fault = store.ErrForeign
+		return false
+	}
+	return !f.kills(h.written, time.Now())
+}

@@ -1,0 +1,178 @@
+package rediscluster
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/store"
+)
+
+// Config says which cluster, and how to use it. DefaultConfig gives every default but the addresses.
+type Config struct {
+	// Addrs are some of its nodes, host:port; the others are learnt from them.
+	Addrs []string
+	// TLS is how to connect; nil: in clear.
+	TLS *tls.Config
+	// User and Password are of the cluster; both may be empty.
+	User, Password string
+	// Prefix stands before every key in the cluster.
+	Prefix string
+	// Timeout is the longest that an operation takes, its repetitions included.
+	Timeout time.Duration
+	// Lease is for how long a front relies on what it knows of flush_all, which takes as long.
+	Lease time.Duration
+	// Replicas is how many replicas must have a write before it is told of; 0: none.
+	Replicas int
+	// MaxValue is the largest value, in bytes.
+	MaxValue int64
+	// Logger receives the log; nil discards it.
+	Logger *slog.Logger
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{Prefix: "futago:", Timeout: 2 * time.Second, Lease: 250 * time.Millisecond, MaxValue: 64 << 20}
+}
+
+// Store is a cluster as a store. It is safe for concurrent use; every call waits for the cluster, at most Config.Timeout long.
+type Store struct {
+	cfg    Config
+	client valkey.Client
+	logger *slog.Logger
+	floors floors
+	counts counts
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	sweeps atomic.Bool // dead records are being removed
+
+	mu      sync.Mutex // guards the two below
+	stats   store.Stats
+	counted time.Time
+}
+
+// Open connects. The cluster must answer.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	switch {
+	case len(cfg.Addrs) == 0:
+		return nil, errors.New("redis-cluster: want at least one address")
+	case cfg.Timeout <= 0 || cfg.Lease <= 0 || cfg.MaxValue <= 0 || cfg.Replicas < 0:
+		return nil, errors.New("redis-cluster: timeout, lease and max-value: want more than 0")
+	case cfg.MaxValue > mostValue:
+		return nil, fmt.Errorf("redis-cluster: max-value: a cluster takes %d bytes at most", mostValue)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	client, err := valkey.NewClient(valkey.ClientOption{
+		InitAddress: cfg.Addrs, TLSConfig: cfg.TLS, Username: cfg.User, Password: cfg.Password,
+		Dialer:           net.Dialer{Timeout: min(cfg.Timeout, time.Second), KeepAlive: time.Second},
+		ConnWriteTimeout: cfg.Timeout,
+		DisableRetry:     true, // what may be repeated is decided here
+		DisableCache:     true,
+		// A redirect storm must end before the deadline does.
+		ClusterOption: valkey.ClusterOption{MaxMovedRedirections: maxRedirects, ShardsRefreshInterval: topologyInterval},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("redis-cluster: connect to %v: %w", cfg.Addrs, err)
+	}
+	s := &Store{cfg: cfg, client: client, logger: cfg.Logger, floors: floors{turn: make(chan struct{}, 1)}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.checkCluster(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if err := s.floors.renew(ctx, s); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("redis-cluster: read what flush_all left: %w", err)
+	}
+	s.work.Go(func() { s.floors.keep(s) })
+	return s, nil
+}
+
+const (
+	// mostValue is what a string of Redis can hold, less room for the header.
+	mostValue = 512<<20 - 1024
+	// maxRedirects is how often one command follows MOVED and ASK.
+	maxRedirects = 8
+	// topologyInterval is how often the cluster is asked for its nodes when nothing fails.
+	topologyInterval = 10 * time.Second
+)
+
+// checkCluster refuses a single server: its client would not follow a failover.
+func (s *Store) checkCluster(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	masters, err := s.topology(ctx)
+	if err != nil {
+		return fmt.Errorf("redis-cluster: ask %v for its nodes: %w", s.cfg.Addrs, err)
+	}
+	if len(masters.list) == 0 {
+		return fmt.Errorf("redis-cluster: %v: no master has slots: set up the cluster first (redis-cli --cluster create)", s.cfg.Addrs)
+	}
+	return nil
+}
+
+// Close ends the connections.
+func (s *Store) Close() {
+	s.cancel()
+	s.work.Wait()
+	s.client.Close()
+}
+
+// name is the key of a record in the cluster.
+func (s *Store) name(key []byte) string { return s.cfg.Prefix + "k:" + string(key) }
+
+// Now is the time of this front.
+func (s *Store) Now() int64 { return time.Now().UnixMilli() - hlc.Epoch.UnixMilli() }
+
+// MaxValue is the largest value in bytes.
+func (s *Store) MaxValue() int64 { return s.cfg.MaxValue }
+
+// Durability says what a positive reply to a write means: async, or the number of replicas that had it.
+func (s *Store) Durability() string {
+	if s.cfg.Replicas == 0 {
+		return "async"
+	}
+	return fmt.Sprintf("wait=%d", s.cfg.Replicas)
+}
+
+// A call has ended when it returns: no reply waits for a gate, and nothing is buffered here.
+
+func (s *Store) Last() uint64                       { return 0 }
+func (s *Store) Level() store.Level                 { return store.LevelLocal }
+func (s *Store) Passed(uint64) (bool, error)        { return true, nil }
+func (s *Store) OnPass(func()) (cancel func())      { return func() {} }
+func (s *Store) Wait(context.Context, uint64) error { return nil }
+func (s *Store) Flush()                             {}
+func (s *Store) Sync() error                        { return nil }
+func (s *Store) CompactOnce() bool                  { return false }
+func (s *Store) Unconfirmed(int)                    {}
+func (s *Store) MaxMemory() int64                   { return 0 }
+func (s *Store) LeastMemory() int64                 { return 0 }
+func (s *Store) SetMaxMemory(int64) error           { return store.ErrRefused }
+func (s *Store) FlushRelayed() (uint64, error)      { return 0, store.ErrRefused }
+func (s *Store) Acknowledgement() store.Acknowledgement {
+	return store.Acknowledgement{Mode: s.Durability()}
+}
+
+// Reached answers for the level of the cluster. It has no other.
+func (s *Store) Reached(_ uint64, level store.Level) (store.Level, error) {
+	return store.LevelLocal, nil
+}
+
+// WaitAt is Reached.
+func (s *Store) WaitAt(_ context.Context, seq uint64, level store.Level) (store.Level, error) {
+	return s.Reached(seq, level)
+}
