@@ -3,20 +3,23 @@
 package main
 
 import (
+	"errors"
+	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/futago/futago/internal/rediscluster/clustertest"
 )
 
 // TestDiffer is a short run of what `make differ` does for longer, which takes new seeds: what they find has nothing to do with
 // the change that is tested here.
 func TestDiffer(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "futago")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/futago").CombinedOutput(); err != nil {
-		t.Fatalf("build the program under test: %v\n%s", err, out)
-	}
+	program := build(t)
 	for name, seed := range map[string]uint64{"one": 1, "another": 2} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -31,6 +34,42 @@ func TestDiffer(t *testing.T) {
 				t.Errorf("%d requests: the run proves little", requests)
 			}
 		})
+	}
+}
+
+func build(t *testing.T) (program string) {
+	program = filepath.Join(t.TempDir(), "futago")
+	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/futago").CombinedOutput(); err != nil {
+		t.Fatalf("build the program under test: %v\n%s", err, out)
+	}
+	return program
+}
+
+// TestDifferOnCluster does the same with fronts of a cluster. It runs for longer, and with another seed, where it is told to:
+// `make differ-cluster`.
+func TestDifferOnCluster(t *testing.T) {
+	c := clustertest.Start(t, clustertest.Config{})
+	o := options{length: 5 * time.Second, seed: 3, limit: 1, pairs: 4, program: build(t), cluster: "redis-cluster://" + strings.Join(c.Addrs(), ",") + ",lease=20ms"}
+	if text := os.Getenv("DIFFER_TIME"); text != "" {
+		var err1, err2 error
+		o.length, err1 = time.ParseDuration(text)
+		o.seed, err2 = strconv.ParseUint(os.Getenv("DIFFER_SEED"), 10, 64)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		if o.seed == 0 {
+			o.seed = rand.Uint64()
+		}
+	}
+	found, requests, err := run(t.Context(), o, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found > 0 {
+		t.Error("futago on a cluster and memcached differ")
+	}
+	if requests < 300 {
+		t.Errorf("%d requests: the run proves little", requests)
 	}
 }
 

@@ -13,5 +13,7 @@
 // In the window in between the two need not agree, as memcached's clock moves once a second: the first half is over before.
 // Several pairs of servers play streams at the same time, as most of the time is spent waiting.
 //
+// A test also plays streams with a front of a cluster for futago; each front has keys of its own there.
+//
 // It knows the program from outside only.
 package main

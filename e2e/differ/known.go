@@ -281,6 +281,18 @@ var knownDifferences = []known{
 	{row: "what is no packet, behind requests in one write", drops: true},
 }
 
+// clusterDifferences are let through besides, where the store is a cluster.
+var clusterDifferences = []known{
+	{row: "whether a value was read (`h`, `fetch`)", normalise: func(l *line) {
+		switch l.fields[0] {
+		case "HD", "VA":
+			l.mask("h")
+		case "ME":
+			l.mask("fetch=")
+		}
+	}},
+}
+
 // mask blots out the rest of the fields that begin with one of the marks.
 func (l *line) mask(marks ...string) {
 	for i := 1; i < len(l.fields); i++ {

@@ -21,6 +21,7 @@ type options struct {
 	limit   int    // ends the run after so many differences
 	pairs   int    // of servers that play streams at the same time: most of their time they wait
 	program string
+	cluster string // what --store says of the cluster behind the program, without a prefix; empty: there is none
 }
 
 func main() {

@@ -12,6 +12,7 @@ import (
 // differ is the two servers.
 type differ struct {
 	memcached, futago *side
+	further           []known // differences in replies that are on purpose here
 }
 
 func (d *differ) stop() {
@@ -112,6 +113,13 @@ func (d *differ) exchange(batch stream) (exchange, error) {
 	}
 	x.m, x.f = parse(x.memcached.bytes), parse(x.futago.bytes)
 	x.m, x.f = trim(batch, x.m), trim(batch, x.f)
+	for _, k := range d.further {
+		for _, lines := range [][]line{x.m, x.f} {
+			for i := range lines {
+				k.normalise(&lines[i])
+			}
+		}
+	}
 	if x.memcached.closed && x.futago.closed && len(x.m) < len(x.f) {
 		x.f = x.f[:len(x.m)] // memcached drops them, see the table
 	}

@@ -30,7 +30,10 @@ func run(ctx context.Context, o options, out io.Writer) (found, requests int, er
 	var pairs sync.WaitGroup
 	for range max(1, o.pairs) {
 		pairs.Go(func() {
-			d := &differ{memcached: newMemcached(ctx), futago: newFutago(ctx, o.program)}
+			d := &differ{memcached: newMemcached(ctx), futago: newFutago(ctx, o.program, o.cluster)}
+			if o.cluster != "" {
+				d.further = clusterDifferences
+			}
 			defer d.stop()
 			for {
 				n, ok := c.take(ctx)

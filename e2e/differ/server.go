@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -17,6 +19,7 @@ import (
 type server struct {
 	cmd    *exec.Cmd
 	addr   string
+	stderr strings.Builder // complete when it has exited
 	exited chan struct{}
 }
 
@@ -32,9 +35,18 @@ func newMemcached(ctx context.Context, options ...string) *side {
 	return &side{name: "memcached", start: func() (*server, error) { return startMemcached(ctx, options...) }}
 }
 
-func newFutago(ctx context.Context, program string) *side {
-	return &side{name: "futago", start: func() (*server, error) { return startFutago(ctx, program) }}
+func newFutago(ctx context.Context, program, cluster string) *side {
+	return &side{name: "futago", start: func() (*server, error) {
+		if cluster == "" {
+			return startFutago(ctx, program, "--data=none", "--max-memory=2GiB")
+		}
+		// Each has keys of its own, as it would have a store of its own.
+		return startFutago(ctx, program, fmt.Sprintf("--store=%s,prefix=%d:", cluster, prefixes.Add(1)))
+	}}
 }
+
+// prefixes counts the parts of a cluster that were used.
+var prefixes atomic.Int64
 
 func startMemcached(ctx context.Context, options ...string) (*server, error) {
 	program, err := exec.LookPath("memcached")
@@ -53,10 +65,10 @@ func startMemcached(ctx context.Context, options ...string) (*server, error) {
 	})
 }
 
-func startFutago(ctx context.Context, program string) (*server, error) {
+func startFutago(ctx context.Context, program string, options ...string) (*server, error) {
 	return start(ctx, func(host, port string) *exec.Cmd {
-		return exec.Command(program, "serve", "--data=none", "--admin-listen=none", "--max-value="+strconv.Itoa(maxValue),
-			"--max-memory=2GiB", "--log-level=error", "--listen="+net.JoinHostPort(host, port)+",protocols=memcache")
+		return exec.Command(program, append([]string{"serve", "--admin-listen=none", "--max-value=" + strconv.Itoa(maxValue),
+			"--log-level=error", "--listen=" + net.JoinHostPort(host, port) + ",protocols=memcache"}, options...)...)
 	})
 }
 
@@ -72,6 +84,7 @@ func start(ctx context.Context, command func(host, port string) *exec.Cmd) (*ser
 		l.Close()
 		host, port, _ := net.SplitHostPort(addr)
 		s := &server{cmd: command(host, port), addr: addr, exited: make(chan struct{})}
+		s.cmd.Stderr = &s.stderr
 		s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := s.cmd.Start(); err != nil {
 			return nil, err
@@ -96,7 +109,7 @@ func (s *server) wait(ctx context.Context) error {
 		}
 		select {
 		case <-s.exited:
-			return fmt.Errorf("%s ended", s.cmd.Path)
+			return fmt.Errorf("%s ended: %s", s.cmd.Path, s.stderr.String())
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not listen: %w", s.cmd.Path, ctx.Err())
 		case <-time.After(10 * time.Millisecond):

@@ -70,8 +70,9 @@ func (l *lowest) add(key []byte) bool {
 	}
 	l.keys = append(l.keys, l.clone(key))
 	if l.max >= 0 && len(l.keys) >= 2*l.max+cursorStep {
-		l.sort()
-		l.bound = l.keys[l.max-1]
+		if l.sort(); len(l.keys) == l.max {
+			l.bound = l.keys[l.max-1]
+		}
 		kept := memory{}
 		for i, key := range l.keys {
 			l.keys[i] = kept.clone(key)
@@ -87,6 +88,7 @@ const keyOverhead = 24
 // sort orders the keys and drops those that are too many.
 func (l *lowest) sort() {
 	slices.SortFunc(l.keys, bytes.Compare)
+	l.keys = slices.CompactFunc(l.keys, bytes.Equal) // a store that is elsewhere may show one twice
 	if l.max >= 0 && len(l.keys) > l.max {
 		clear(l.keys[l.max:])
 		l.keys = l.keys[:l.max]

@@ -51,7 +51,7 @@ func testConfig(t testing.TB, listen string) Config {
 }
 
 // startServer serves st on a port of loopback until the test ends.
-func startServer(t testing.TB, st *store.Store, change func(*Config)) *Server {
+func startServer(t testing.TB, st Store, change func(*Config)) *Server {
 	t.Helper()
 	cfg := testConfig(t, "127.0.0.1:0")
 	if change != nil {

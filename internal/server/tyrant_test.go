@@ -152,34 +152,37 @@ func TestTyrantBadRequests(t *testing.T) {
 // What one protocol stores the others read.
 func TestTyrantBesideOtherProtocols(t *testing.T) {
 	onCarriers(t, func(t *testing.T, carrier func(*Config)) {
-		s := startServer(t, openStore(t, nil), carrier)
-		tt, text := dial(t, s), dial(t, s)
-		tt.send(from(`c8 10 00000001 00000002 "k41"`))
-		tt.expect("\x00")
-		text.send("get k\r\nincr k 1\r\nset m 7 0 3\r\nabc\r\n")
-		text.expect("VALUE k 0 2\r\n41\r\nEND\r\n42\r\nSTORED\r\n")
-		tt.send(from(`c8 30 00000001 "k" c8 30 00000001 "m" c8 12 00000001 00000001 "md"`))
-		tt.expect(from(`00 00000002 "42" 00 00000003 "abc" 00`))
-		text.send("get m\r\n")
-		text.expect("VALUE m 7 4\r\nabcd\r\nEND\r\n")
-		tt.send(from(`c8 10 00000001 00000001 "mx"`))
-		tt.expect("\x00")
-		text.send("get m\r\n")
-		text.expect("VALUE m 0 1\r\nx\r\nEND\r\n")
-		resp, err := http.Get("http://" + s.Addrs()[0] + "/k")
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if string(body) != "42" {
-			t.Errorf("HTTP reads %q", body)
-		}
-		tt.send(from(`c8 60 00000001 00000001 "i"`))
-		tt.expect(from("00 00000001"))
-		text.send("get i\r\nincr i 1\r\n")
-		text.expect("VALUE i 0 4\r\n\x01\x00\x00\x00\r\nEND\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
+		testTyrantBesideOtherProtocols(t, startServer(t, openStore(t, nil), carrier))
 	})
+}
+
+func testTyrantBesideOtherProtocols(t *testing.T, s *Server) {
+	tt, text := dial(t, s), dial(t, s)
+	tt.send(from(`c8 10 00000001 00000002 "k41"`))
+	tt.expect("\x00")
+	text.send("get k\r\nincr k 1\r\nset m 7 0 3\r\nabc\r\n")
+	text.expect("VALUE k 0 2\r\n41\r\nEND\r\n42\r\nSTORED\r\n")
+	tt.send(from(`c8 30 00000001 "k" c8 30 00000001 "m" c8 12 00000001 00000001 "md"`))
+	tt.expect(from(`00 00000002 "42" 00 00000003 "abc" 00`))
+	text.send("get m\r\n")
+	text.expect("VALUE m 7 4\r\nabcd\r\nEND\r\n")
+	tt.send(from(`c8 10 00000001 00000001 "mx"`))
+	tt.expect("\x00")
+	text.send("get m\r\n")
+	text.expect("VALUE m 0 1\r\nx\r\nEND\r\n")
+	resp, err := http.Get("http://" + s.Addrs()[0] + "/k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if string(body) != "42" {
+		t.Errorf("HTTP reads %q", body)
+	}
+	tt.send(from(`c8 60 00000001 00000001 "i"`))
+	tt.expect(from("00 00000001"))
+	text.send("get i\r\nincr i 1\r\n")
+	text.expect("VALUE i 0 4\r\n\x01\x00\x00\x00\r\nEND\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
 }
 
 // A list that is large, and commands that take long, do not change the order of replies.

@@ -139,6 +139,26 @@ func checkReplay(t *testing.T, addr, text, want string) {
 	}
 }
 
+// TestReplayDiffers has a server whose replies are others than the file says, as far as it is told.
+func TestReplayDiffers(t *testing.T) {
+	addr := startFake(t, map[string][]string{"a": {"A\r\n"}, "ab": {"A\r\n"}, "b": {"A\r\n"}})
+	steps, err := parse("> a\n< B\n> ab\n<~ [B]\n> b\n< A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := replay(addr, steps, futago); err == nil {
+		t.Error("without a difference: no error, want a wrong line")
+	}
+	differ(steps, []Difference{{Behind: "a", Wanted: "B", Instead: "A"}, {Behind: "a", Wanted: "X", Instead: "Y"}})
+	if err := replay(addr, steps, futago); err != nil {
+		t.Error(err)
+	}
+	differ(steps, []Difference{{Behind: "b", Wanted: "A", Instead: "B"}})
+	if err := replay(addr, steps, futago); err == nil {
+		t.Error("with one that is none: no error, want a wrong line")
+	}
+}
+
 func TestReplayChoosesServer(t *testing.T) {
 	addr := startFake(t, map[string][]string{"a": {"A\r\n"}})
 	steps, err := parse("> a\n# why\n<m A\n<f B")
