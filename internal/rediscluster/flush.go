@@ -237,7 +237,7 @@ func (s *Store) mend(keys []int, f floor) {
 func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout+s.cfg.Lease)
 	defer cancel()
-	now, err := s.clocks(ctx)
+	clock, err := s.clocks(ctx)
 	if err != nil {
 		return 0, s.noted(store.ErrUnreached, err)
 	}
@@ -246,9 +246,9 @@ func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
 		return 0, err
 	}
 	// Records that were written up to now, at any master, are dead.
-	f := floor{version: max(now.latest, last.version) + 1}
+	f := floor{version: max(clock.latest, last.version) + 1}
 	if f.active = f.version; at != 0 {
-		f.active, f.pending = last.at(time.UnixMicro(now.latest)), toUnix(at)*1000
+		f.active, f.pending = last.at(time.UnixMicro(clock.latest)), toUnix(at)*1000
 	}
 	var wait sync.WaitGroup
 	errs := make([]error, floorKeys)
@@ -267,8 +267,8 @@ func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
 	if err := s.floors.renew(ctx, s); err != nil {
 		return 0, s.noted(store.ErrUnknown, err)
 	}
-	for now.earliest <= f.active && at == 0 {
-		if now, err = s.clocks(ctx); err != nil {
+	for clock.earliest <= f.active && at == 0 {
+		if clock, err = s.clocks(ctx); err != nil {
 			return 0, s.noted(store.ErrUnknown, err)
 		}
 		select {
