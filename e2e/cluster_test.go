@@ -70,7 +70,7 @@ func (f clusterFront) body(t *testing.T, url string) (string, http.Header) {
 
 // TestClusterFront uses two fronts of one cluster through every protocol, and looks at what they say of their promises.
 func TestClusterFront(t *testing.T) {
-	c := clustertest.Start(t, clustertest.Config{})
+	c := clustertest.Start(t, clustertest.Config{NodeTimeout: 5 * time.Second})
 	one, two := startClusterFront(t, c, ",lease=50ms"), startClusterFront(t, c, ",lease=50ms")
 	for _, step := range []struct {
 		at        clusterFront

@@ -48,7 +48,7 @@ func build(t *testing.T) (program string) {
 // TestDifferOnCluster does the same with fronts of a cluster. It runs for longer, and with another seed, where it is told to:
 // `make differ-cluster`.
 func TestDifferOnCluster(t *testing.T) {
-	c := clustertest.Start(t, clustertest.Config{})
+	c := clustertest.Start(t, clustertest.Config{NodeTimeout: 5 * time.Second})
 	o := options{length: 5 * time.Second, seed: 3, limit: 1, pairs: 4, program: build(t), cluster: "redis-cluster://" + strings.Join(c.Addrs(), ",") + ",lease=20ms"}
 	if text := os.Getenv("DIFFER_TIME"); text != "" {
 		var err1, err2 error

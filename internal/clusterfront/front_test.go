@@ -21,7 +21,7 @@ import (
 
 // TestFront starts a front, looks at its pages, changes its settings, and stops it.
 func TestFront(t *testing.T) {
-	c := clustertest.Start(t, clustertest.Config{})
+	c := clustertest.Start(t, clustertest.Config{NodeTimeout: 5 * time.Second})
 	store := rediscluster.DefaultConfig()
 	store.Addrs = c.Addrs()
 	l, err := server.ParseListen("127.0.0.1:0")

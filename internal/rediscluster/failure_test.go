@@ -80,7 +80,7 @@ func keyAt(c *clustertest.Cluster, n *clustertest.Node, at bool) string {
 // TestFailures breaks a cluster without replicas.
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	c := clustertest.Start(t, clustertest.Config{Args: []string{"--cluster-require-full-coverage", "no"}})
+	c := clustertest.Start(t, clustertest.Config{NodeTimeout: 5 * time.Second, Args: []string{"--cluster-require-full-coverage", "no"}})
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, *clustertest.Cluster)

@@ -55,7 +55,7 @@ func openPair(t testing.TB) *store.Store {
 
 // TestStore runs in one cluster, which takes seconds to start.
 func TestStore(t *testing.T) {
-	c := clustertest.Start(t, clustertest.Config{})
+	c := clustertest.Start(t, clustertest.Config{NodeTimeout: 5 * time.Second})
 	for name, test := range map[string]func(*testing.T, *clustertest.Cluster){
 		"like a pair": testLikeAPair, "arithmetic": testArithmetic, "counting at once": testCountingAtOnce, "flush": testFlush,
 		"list": testList, "several at once": testSeveral, "foreign": testForeign, "expiry": testExpiry,

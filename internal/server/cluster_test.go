@@ -46,7 +46,7 @@ func startCluster(t *testing.T, c *clustertest.Cluster) *Server {
 
 // TestCluster says on a cluster what is said to a store. They share one, which takes seconds to start.
 func TestCluster(t *testing.T) {
-	c := clustertest.Start(t, clustertest.Config{})
+	c := clustertest.Start(t, clustertest.Config{NodeTimeout: 5 * time.Second})
 	files, err := filepath.Glob("testdata/transcript/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("list transcripts: got %d and %v", len(files), err)
