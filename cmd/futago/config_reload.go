@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/futago/futago/internal/clusterfront"
 	"github.com/futago/futago/internal/gateway"
 	"github.com/futago/futago/internal/node"
 	"github.com/futago/futago/internal/proxy"
@@ -30,6 +31,7 @@ If anything is wrong with the configuration of one, all stays there what it was,
 While a node runs these settings can change: ` + strings.Join(node.Changeable(), ", ") + `.
 Of a gateway: ` + strings.Join(gateway.Changeable(), ", ") + `.
 Of a proxy: ` + strings.Join(proxy.Changeable(), ", ") + `.
+Of a front of a cluster: ` + strings.Join(clusterfront.Changeable(), ", ") + `.
 Flags and variables of a process are those of its start, and stronger than the file.`,
 		Example: `  futago config reload
   futago config reload --admin 10.0.0.1:11280,10.0.0.2:11280

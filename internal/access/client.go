@@ -35,17 +35,7 @@ func OpenClientTLS(files ClientFiles) (*ClientTLS, error) {
 // Reads reports whether there are files to read again.
 func (t *ClientTLS) Reads() bool { return t.files != ClientFiles{} }
 
-// Reload reads the files again, for the connections to come. On an error everything stays what it was.
-func (t *ClientTLS) Reload() error {
-	take, err := t.Prepare()
-	if err != nil {
-		return err
-	}
-	take()
-	return nil
-}
-
-// Prepare reads the files and returns what puts their certificates in force.
+// Prepare reads the files again and returns what puts their certificates in force, for the connections to come.
 func (t *ClientTLS) Prepare() (take func(), err error) {
 	config, err := t.load()
 	return func() { t.loaded.Store(config) }, err

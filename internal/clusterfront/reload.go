@@ -20,6 +20,9 @@ var changeable = reload.Table[Config]{
 	},
 }
 
+// Changeable are the names of the settings that a reload puts in force, in order.
+func Changeable() []string { return changeable.Names() }
+
 // Reload reads the settings, users and certificates again, for what comes from now on, and opens the audit log again; it logs what
 // came of it. On an error, which names everything that is wrong, all stays what it was.
 func (f *Front) Reload() (front.ReloadReport, error) { return f.reloads.Do() }

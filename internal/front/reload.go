@@ -27,7 +27,7 @@ type Reloads struct {
 
 // ReloadReport is the answer to POST /reload.
 type ReloadReport struct {
-	Front string `json:"front"` // gateway or proxy
+	Front string `json:"front"` // gateway, proxy or cluster front
 	reload.Report
 }
 
