@@ -30,11 +30,11 @@ func (s *session) feedBinary(w *worker, in []byte, start int) (n int) {
 			s.need = need
 			return n
 		}
-		before := len(s.out)
+		before := s.made()
 		w.begins()
 		s.executeBinary(w)
 		s.answeredBinary(w.breq.Echo)
-		s.ended(w, size+len(s.out)-before)
+		s.ended(w, size+s.made()-before)
 		if s.closing || s.slow != nil {
 			return n
 		}

@@ -22,14 +22,14 @@ const (
 
 func (s *session) binaryGet(w *worker) {
 	w.tally[cmdGet]++
+	w.tally[getHits]++ // first, for the value may leave at once
 	read := s.appendPacket(w)
 	w.srv.prefixes.get(w.breq.Key, read == found)
 	if read == absent {
+		w.tally[getHits]--
 		w.tally[getMisses]++
 		s.binaryMiss(&w.breq)
-		return
 	}
-	w.tally[getHits]++
 }
 
 // binaryMiss answers a read that found nothing.
@@ -65,7 +65,12 @@ func (s *session) appendPacket(w *worker) lookup {
 		s.out = memcache.AppendBinaryError(s.out, r.Echo, memcache.BinaryOutOfMemory, binaryStarved)
 		return failed
 	}
-	s.out = append(memcache.AppendBinaryValue(s.out, r.Echo, v.Flags, key, len(value), v.Token), value...)
+	s.out = memcache.AppendBinaryValue(s.out, r.Echo, v.Flags, key, len(value), v.Token)
+	if r.Op == memcache.OpcodeGet || r.Op == memcache.OpcodeGetK {
+		s.sendBody(w, value, "")
+	} else {
+		s.appendBody(w, value, "")
+	}
 	v.Release()
 	return found
 }

@@ -59,18 +59,27 @@ func (b *buffers) give(buf []byte) {
 // replyHead is room for what stands around a value in a reply, in bytes.
 const replyHead = 1 << 10
 
-// roomFor makes room for a reply with a value of n bytes; false when the connections together hold all that they may.
+// roomFor reports whether there is room for a reply with a value of n bytes: not when the connections together hold all that they may.
 func (s *session) roomFor(w *worker, n int) bool {
-	if n <= smallBuffer {
-		return true
-	}
-	if w.srv.crowded(int64(s.unsent())) {
-		return false
-	}
-	if need := len(s.out) + n + replyHead; n > keptBuffer && w.buffers != nil && cap(s.out) < need {
+	return n <= smallBuffer || !w.srv.crowded(int64(s.unsent()))
+}
+
+// appendBody appends a value for which there is room, and what stands behind it.
+func (s *session) appendBody(w *worker, value []byte, tail string) {
+	if need := len(s.out) + len(value) + replyHead; len(value) > keptBuffer && w.buffers != nil && cap(s.out) < need {
 		out := append(w.buffers.take(need), s.out...)
 		w.buffers.give(s.out)
 		s.out = out
 	}
-	return true
+	s.out = append(append(s.out, value...), tail...)
+}
+
+// sendBody is appendBody where nothing can take the reply back, so that what has been appended may leave. When there is much of it,
+// it does so with the value, uncopied, as far as the client takes it at once.
+func (s *session) sendBody(w *worker, value []byte, tail string) {
+	if w.sender != nil && s.unsent()+len(value) > keptBuffer {
+		n := w.sender.sendNow(value, tail)
+		value, tail = value[min(n, len(value)):], tail[max(n-len(value), 0):]
+	}
+	s.appendBody(w, value, tail)
 }

@@ -29,14 +29,14 @@ func (s *session) feedHTTP(w *worker, in []byte, start int) (n int) {
 		if verdict == httphead.Partial {
 			return n
 		}
-		before := len(s.out)
+		before := s.made()
 		w.begins()
 		if verdict == httphead.Other || w.head.Flags&^(httphead.Forwarded|httphead.Tyrant) != 0 || !s.answerHTTP(w) {
 			w.spare()
 			s.leaving = true
 			return n
 		}
-		s.ended(w, size+len(s.out)-before)
+		s.ended(w, size+s.made()-before)
 		n += size
 	}
 	return n
@@ -52,16 +52,16 @@ func (s *session) answerHTTP(w *worker) bool {
 	w.key = key
 	v := &w.view
 	hit := w.store.Acquire(key, v)
-	if hit {
-		if !s.appendFound(w) {
-			return false
-		}
+	switch {
+	case hit && (!printable(v.Type) || !s.roomFor(w, len(v.Value))):
+		v.Release()
+		return false
+	case hit:
 		w.tally[getHits]++
-	} else {
+	default:
 		if v.Fault != nil {
 			return false
 		}
-		s.appendNotFound(w)
 		w.tally[getMisses]++
 	}
 	w.tally[cmdGet]++
@@ -70,16 +70,18 @@ func (s *session) answerHTTP(w *worker) bool {
 	} else {
 		w.tally[httpGet]++
 	}
+	if hit {
+		s.appendFound(w)
+	} else {
+		s.appendNotFound(w)
+	}
 	return true
 }
 
 // appendFound answers with what w.view holds, and releases it.
-func (s *session) appendFound(w *worker) bool {
+func (s *session) appendFound(w *worker) {
 	v := &w.view
 	defer v.Release()
-	if !printable(v.Type) || !s.roomFor(w, len(v.Value)) {
-		return false
-	}
 	out := append(s.out, "HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nCache-Control: "...)
 	out = appendCacheControl(out, v.Expires, w.now)
 	out = append(out, "\r\nContent-Length: "...)
@@ -95,11 +97,10 @@ func (s *session) appendFound(w *worker) bool {
 	out = append(out, "\r\nDate: "...)
 	out = w.appendDate(out)
 	out = append(out, "\r\n\r\n"...)
-	if !w.head.Head {
-		out = append(out, v.Value...)
-	}
 	s.out = out
-	return true
+	if !w.head.Head {
+		s.sendBody(w, v.Value, "")
+	}
 }
 
 const notFound = "Not Found"

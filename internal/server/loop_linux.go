@@ -28,7 +28,9 @@ type loop struct {
 	rbuf    []byte
 	buffers buffers
 	byFD    []*conn
-	count   int     // of connections
+	count   int // of connections
+	feeding *conn
+	parts   parts   // for sendNow
 	touched []*conn // of this round: to send and to watch anew
 	held    []*conn // with replies that wait for the gate
 	resume  []*conn // with input left that waits for room
@@ -59,7 +61,7 @@ func (s *Server) makeLoops() error {
 		t := new(totals)
 		s.totals = append(s.totals, t)
 		l.w = newWorker(s, t)
-		l.w.buffers = &l.buffers
+		l.w.buffers, l.w.sender = &l.buffers, l
 		s.loops = append(s.loops, l)
 	}
 	return nil
@@ -273,11 +275,12 @@ func (l *loop) execute(c *conn, data []byte, private bool) {
 		c.out = l.buffers.take(0)
 	}
 	before := len(c.out)
+	l.feeding = c
 	n := c.feed(&l.w, data)
 	if c.slow != nil {
 		l.sendAway(c)
 	}
-	l.output += len(c.out) - before
+	l.output += c.made() - before
 	rest := data[n:]
 	if c.closing {
 		rest = nil

@@ -49,6 +49,28 @@ func (l *loop) release() {
 	l.held = kept
 }
 
+// sendNow sends what the connection that is fed now has to send, value and tail in one system call, so that a large value need not be
+// copied. Where that is not possible it does nothing: send, later, meets what was in the way.
+func (l *loop) sendNow(value []byte, tail string) int {
+	c := l.feeding
+	if len(c.marks) > 0 || c.blocked {
+		return 0
+	}
+	l.w.tally.publish(l.w.totals) // who has the reply finds it counted
+	waits := c.out[c.sent:]
+	n, errno := writeParts(c.fd, &l.parts, waits, value, tail)
+	if errno != 0 {
+		n = 0
+	}
+	c.blocked = n < len(waits)+len(value)+len(tail) // no further try in this feed
+	l.w.totals.add(bytesWritten, n)
+	before := len(c.out)
+	c.advance(min(n, len(waits)))
+	n = max(n-len(waits), 0)
+	c.gone += before - len(c.out) + n
+	return n
+}
+
 // send writes the replies that may leave and decides what to wait for.
 func (l *loop) send(c *conn) {
 	if c.dead {

@@ -137,10 +137,10 @@ func (s *session) endBroken() bool {
 func (s *session) getOne(w *worker, op memcache.Op, key []byte, exptime int64) {
 	if op == memcache.OpGet || op == memcache.OpGets {
 		w.tally[cmdGet]++
+		w.tally[getHits]++ // first, for the value may leave at once
 		hit := s.appendValue(w, op, key)
-		if hit {
-			w.tally[getHits]++
-		} else {
+		if !hit {
+			w.tally[getHits]--
 			w.tally[getMisses]++
 		}
 		w.srv.prefixes.get(key, hit && s.broken == "")
@@ -177,7 +177,11 @@ func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
 	} else {
 		s.out = memcache.AppendValue(s.out, key, v.Flags, len(v.Value))
 	}
-	s.out = append(append(s.out, v.Value...), '\r', '\n')
+	if op == memcache.OpGet || op == memcache.OpGets {
+		s.sendBody(w, v.Value, "\r\n")
+	} else {
+		s.appendBody(w, v.Value, "\r\n")
+	}
 	v.Release()
 	return true
 }

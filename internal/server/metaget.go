@@ -40,12 +40,14 @@ func (s *session) metaGet(w *worker) {
 			return
 		}
 		g := w.metaPlan(v, writes)
-		s.appendMetaHit(w, v, &g)
-		v.Release()
 		if !g.touch && !g.claim {
 			w.countMetaGet(true)
+			s.appendMetaHit(w, v, &g)
+			v.Release()
 			return
 		}
+		s.appendMetaHit(w, v, &g)
+		v.Release()
 		after := s.out
 		s.out = s.out[:before]
 		q := &w.req
@@ -144,7 +146,14 @@ func (s *session) appendMetaHit(w *worker, v *store.View, g *metaHit) {
 	if g.claim {
 		s.out = append(s.out, " W"...)
 	}
-	s.endMetaLine(g.value, v.Value)
+	s.out = append(s.out, '\r', '\n')
+	switch {
+	case !g.value:
+	case g.touch || g.claim:
+		s.appendBody(w, v.Value, "\r\n")
+	default:
+		s.sendBody(w, v.Value, "\r\n")
+	}
 }
 
 // vivify makes the empty value that this client is to fill; false when somebody else has made one meanwhile.

@@ -29,6 +29,29 @@ func writeFD(fd int, b []byte) (int, unix.Errno) {
 	}
 }
 
+// parts are what one writeParts takes.
+type parts struct {
+	list [3]unix.Iovec
+	head unix.Msghdr
+}
+
+// writeParts is writeFD of three pieces, none of which is kept.
+func writeParts(fd int, p *parts, first, second []byte, third string) (int, unix.Errno) {
+	p.list[0].Base, p.list[1].Base, p.list[2].Base = unsafe.SliceData(first), unsafe.SliceData(second), unsafe.StringData(third)
+	p.list[0].SetLen(len(first))
+	p.list[1].SetLen(len(second))
+	p.list[2].SetLen(len(third))
+	p.head.Iov = &p.list[0]
+	p.head.SetIovlen(len(p.list))
+	defer clear(p.list[:])
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&p.head)), unix.MSG_NOSIGNAL, 0, 0, 0)
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
+	}
+}
+
 // poller is an epoll with an eventfd that wakes it.
 type poller struct {
 	epfd   int

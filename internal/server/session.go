@@ -24,6 +24,7 @@ type session struct {
 	tt    *tyrantSession // nil in the other protocols
 	out   []byte         // replies; the first sent bytes have left
 	sent  int
+	gone  int // bytes that have left in the present feed
 	marks []mark
 	fed   int  // marks that were there when the current feed began
 	open  bool // the last mark belongs to a command that is executed now, or to a get that has paused
@@ -61,6 +62,9 @@ func (s *session) speak(proto verdict, srv *Server) {
 // unsent is the number of bytes that have not left.
 func (s *session) unsent() int { return len(s.out) - s.sent }
 
+// made grows by what is appended, whether or not it has left; for comparisons within a feed.
+func (s *session) made() int { return len(s.out) + s.gone }
+
 // owes reports whether there is, or may be, something to send: a write without a reply can still fail and get one.
 func (s *session) owes() bool {
 	n := len(s.marks)
@@ -89,7 +93,7 @@ func (s *session) advance(n int) {
 
 // full reports whether a feed that began with start bytes of output has made enough.
 func (s *session) full(w *worker, start int) bool {
-	return len(s.out)-start >= feedStep || s.stuffed(w.srv)
+	return s.made()-start >= feedStep || s.stuffed(w.srv)
 }
 
 // stuffed reports whether so much waits to leave that nothing more may be executed. Replies that wait for the gate may
@@ -113,8 +117,8 @@ func (s *session) feed(w *worker, in []byte) (n int) {
 // feedAny is feed in any protocol.
 func (s *session) feedAny(w *worker, in []byte) (n int) {
 	s.need, s.more = 0, false
-	s.fed = len(s.marks)
-	start := len(s.out)
+	s.fed, s.gone = len(s.marks), 0
+	start := s.made()
 	switch s.proto {
 	case isBinary:
 		return s.feedBinary(w, in, start)
@@ -146,11 +150,11 @@ func (s *session) feedAny(w *worker, in []byte) (n int) {
 			s.need = need
 			return n
 		}
-		before := len(s.out)
+		before := s.made()
 		w.begins()
 		goOn := s.execute(w, start)
 		s.answered(w.mreq.Op.IsMeta())
-		s.ended(w, size+len(s.out)-before)
+		s.ended(w, size+s.made()-before)
 		if !goOn {
 			s.more = s.more || len(s.keys) > 0
 			return n

@@ -49,11 +49,11 @@ func (s *session) feedTyrant(w *worker, in []byte, start int) (n int) {
 			s.need = need
 			return n
 		}
-		before := len(s.out)
+		before := s.made()
 		w.begins()
 		s.executeTyrant(w)
 		s.answeredTyrant(tyrantRefusal(w.treq.Command))
-		s.ended(w, size+len(s.out)-before)
+		s.ended(w, size+s.made()-before)
 		if s.more = s.gathering(); s.more || s.closing || s.slow != nil {
 			return n
 		}
@@ -177,7 +177,8 @@ func (s *session) tyrantGet(w *worker) {
 	if !s.roomFor(w, len(v.Value)) {
 		s.failTyrant(r.Command)
 	} else {
-		s.out = tyrant.AppendValue(s.out, v.Value)
+		s.out = tyrant.AppendSize(s.out, len(v.Value))
+		s.sendBody(w, v.Value, "")
 	}
 	v.Release()
 }

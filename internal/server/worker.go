@@ -17,10 +17,16 @@ type worker struct {
 	totals *totals
 	// buffers are the spare ones of the loop; nil where a goroutine serves one connection.
 	buffers *buffers
-	now     int64 // ms since hlc.Epoch, of this round
-	wrote   bool  // something was committed since the last Flush
-	strict  bool  // writes may fail after they were executed
-	ahead   ahead
+	// sender is the loop; nil where a goroutine serves one connection.
+	sender interface {
+		// sendNow sends the output of the session that is fed now, value and tail, as far as they may leave and the client takes
+		// them, and returns how many bytes of value and tail have left.
+		sendNow(value []byte, tail string) int
+	}
+	now    int64 // ms since hlc.Epoch, of this round
+	wrote  bool  // something was committed since the last Flush
+	strict bool  // writes may fail after they were executed
+	ahead  ahead
 	watch
 
 	mreq memcache.Request
