@@ -84,13 +84,18 @@ at a node (text: a first set with NAME PASSWORD; binary: SASL PLAIN), and the pr
 rights and prefixes of its user. An address that strangers reach wants --users, tls=mutual or --allow-open
 clients. SIGHUP, or 'futago config reload', reads the configuration file, users, certificates and
 --upstream-user-file again; the log says what changed and what needs a restart, and if anything is wrong nothing
-changes.`,
+changes. Another list of --upstream is in force at once, and no client is dropped.
+
+POST /hold, /switch and /release at --admin-listen replace the upstreams while no request is at one, for who moves
+the data to other nodes: requests wait at the proxy meanwhile. What a switch says holds until the next reload.`,
 		Example: `  futago proxy --upstream 10.0.0.1:11211,check=10.0.0.1:11280 --upstream 10.0.0.2:11211,check=10.0.0.2:11280
   futago proxy --listen unix:/run/futago-proxy/clients --timeout 300ms --upstream a:11211 --upstream b:11211
   futago proxy --choice consistent --upstream a:11211,weight=2 --upstream b:11211
   futago proxy --upstream-user-file /etc/futago/proxy-user --upstream-tls-ca ca.pem --upstream a:11213 --upstream b:11213
   futago proxy --listen 10.0.0.9:11211 --users /etc/futago/users --upstream a:11211 --upstream b:11211
-  curl http://127.0.0.1:11283/status`,
+  curl http://127.0.0.1:11283/status
+  curl -H 'Futago-Admin: 1' -X POST 'http://127.0.0.1:11283/hold?for=10s'
+  curl -H 'Futago-Admin: 1' --data-binary '10.0.0.3:11211' 'http://127.0.0.1:11283/switch?token=TOKEN'`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(table.load(cmd), config.readFiles(), config.Proxy.Validate()); err != nil {

@@ -21,10 +21,17 @@ const pages = `
 /reload   POST: read the configuration again
 `
 
+// Page is an action that only some fronts have, a POST.
+type Page struct {
+	Path  string
+	About string // for /, a line
+	Serve http.HandlerFunc
+}
+
 // AdminHandler serves the operators' pages: / names the others, /healthz, /readyz, which answers 200 in state "ready" and else 503, /status,
-// the document that status returns as JSON, /metrics, the profiles, and POST /reload. The functions are called for each request.
+// the document that status returns as JSON, /metrics, the profiles, POST /reload, and more. The functions are called for each request.
 // listen is the setting of their address.
-func AdminHandler(listen string, state func() (state, reason string), status func() any, reloads *Reloads, metrics prometheus.Gatherer, profiles profile.Config) http.Handler {
+func AdminHandler(listen string, state func() (state, reason string), status func() any, reloads *Reloads, metrics prometheus.Gatherer, profiles profile.Config, more ...Page) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeState(w, http.StatusOK, "ok", "process lives")
@@ -33,6 +40,9 @@ func AdminHandler(listen string, state func() (state, reason string), status fun
 		state, reason := state()
 		writeState(w, http.StatusOK, state, reason)
 		fmt.Fprint(w, pages)
+		for _, p := range more {
+			fmt.Fprintf(w, "%-9s POST: %s\n", p.Path, p.About)
+		}
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		state, reason := state()
@@ -50,6 +60,9 @@ func AdminHandler(listen string, state func() (state, reason string), status fun
 		encoder.Encode(status()) // the only error is a reader that is gone
 	})
 	mux.Handle("POST /reload", access.OwnPages(listen, reloads))
+	for _, p := range more {
+		mux.Handle("POST "+p.Path, access.OwnPages(listen, p.Serve))
+	}
 	profiles.Handle(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	return mux

@@ -18,7 +18,7 @@ func (p *Proxy) adminServer() *http.Server {
 	}
 }
 
-// AdminHandler returns the handler of /healthz, /readyz, /metrics, /status and /reload.
+// AdminHandler returns the handler of /healthz, /readyz, /metrics, /status, /reload, /hold, /switch and /release.
 func (p *Proxy) AdminHandler() http.Handler {
-	return p.guard.Guard(front.AdminHandler(p.cfg.AdminListen, p.state, func() any { return p.Status() }, p.reloads, p.gatherer, p.cfg.Profile))
+	return p.guard.Guard(front.AdminHandler(p.cfg.AdminListen, p.state, func() any { return p.Status() }, p.reloads, p.gatherer, p.cfg.Profile, p.pages()...))
 }

@@ -193,7 +193,7 @@ func FuzzReplies(f *testing.F) {
 			{shape: shapeLine}, {shape: shapeValues, keys: keys, asked: 2}, {shape: shapeMeta}, {shape: shapeQuiet},
 			{shape: shapeBinary, head: []byte(noopFrame)},
 		}
-		l := &link{up: p.upstreams[0]}
+		l := &link{up: p.group.Load().upstreams[0]}
 		for _, c := range calls {
 			c.round = r
 			l.pending = append(l.pending, c)

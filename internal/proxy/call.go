@@ -67,6 +67,7 @@ type call struct {
 	// tried are the upstreams at which it failed, stale those that closed an old connection on it.
 	tried, stale uint64
 	up           *upstream // the last one
+	bit          uint64    // of up in those sets
 	sentAt       int64     // when it was handed over, in nanoseconds of the proxy's clock
 	deadline     int64     // when its link counts as hung
 	came         int64     // bytes that its link had received when it took the call

@@ -96,15 +96,12 @@ func (u *upstream) pause() time.Duration {
 
 // checkOnce asks the upstream and returns whether it is up afterwards.
 func (u *upstream) checkOnce(ctx context.Context) (up bool) {
-	begin := time.Now()
-	u.mu.Lock()
-	was := u.up
-	u.mu.Unlock()
+	begin, was := time.Now(), u.up.Load()
 	limited, cancel := context.WithTimeout(ctx, min(max(u.proxy.conf().CheckInterval, checkTimeoutMin), checkTimeoutMax))
 	defer cancel()
 	answer, err := u.ask(limited, was)
 	if ctx.Err() != nil {
-		return was // the proxy stops; the check was cut short and proves nothing
+		return was // it is no longer used; the check was cut short and proves nothing
 	}
 	if err != nil {
 		u.checkFailures.Add(1)
@@ -127,7 +124,7 @@ func (u *upstream) judge(r *checkRecord) (up bool) {
 	news := was == nil || errors.Is(r.err, errAuth) && !errors.Is(u.check.err, errAuth)
 	u.check = r
 	switch {
-	case r.err == nil && u.up:
+	case r.err == nil && u.up.Load():
 	case r.err == nil && !r.at.After(u.failed): // a request failed since: what the check saw may be over
 	case r.err == nil && time.Since(u.failed) < u.hold:
 		u.reason = "answers again, but hung twice in short time"
@@ -137,13 +134,13 @@ func (u *upstream) judge(r *checkRecord) (up bool) {
 		if u.setLocked(true, r.answer) {
 			u.proxy.log.Info("upstream up", "upstream", u.Addr, "answer", r.answer)
 		}
-	case u.up && r.silent > 0 && r.silent < checkLenience:
+	case u.up.Load() && r.silent > 0 && r.silent < checkLenience:
 	default:
 		if u.setLocked(false, r.err.Error()) || news {
 			u.proxy.log.Warn("upstream out", "upstream", u.Addr, "by", "check", "err", r.err)
 		}
 	}
-	return u.up
+	return u.up.Load()
 }
 
 // ask does one check. An upstream that is down must answer at its client port as well: its admin port may live while

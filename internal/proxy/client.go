@@ -65,14 +65,15 @@ type client struct {
 	rest   *pendingGet // of the last request of the round; nil: nothing
 	broke  bool        // that was answered with an error already
 	limit  int         // how many calls a round has: more while they are many, fewer while replies are large
-	links  []*link     // of this try, by upstream
+	group  *group      // of the last try; nil before the first
+	links  []*link     // of this try, by upstream of group
 	out    []byte
 }
 
 func newClient(p *Proxy, nc net.Conn, number uint64) *client {
 	c := &client{
 		p: p, nc: nc, slot: int(number % uint64(p.cfg.Pool)), in: make([]byte, clientBuffer),
-		decoder: memcache.Decoder{MaxValue: p.cfg.MaxValue}, binaryDecoder: memcache.BinaryDecoder{MaxValue: p.cfg.MaxValue}, links: make([]*link, len(p.upstreams)), limit: firstCalls,
+		decoder: memcache.Decoder{MaxValue: p.cfg.MaxValue}, binaryDecoder: memcache.BinaryDecoder{MaxValue: p.cfg.MaxValue}, limit: firstCalls,
 	}
 	c.round.wake = make(chan struct{}, 1)
 	if c.users = p.guard.Users(); c.users != nil && nc != nil {
@@ -141,6 +142,7 @@ func (c *client) grow() bool {
 		size = min(size, c.need)
 	}
 	if size > largeSize {
+		c.p.holds.pass() // its requests would take the memory from each other
 		if !c.p.reserve(int64(size) - c.reserved) {
 			c.sendError("out of memory storing object")
 			return false

@@ -110,9 +110,9 @@ func TestAdmin(t *testing.T) {
 		names = append(names, strings.TrimPrefix(m[1], "futago_proxy_"))
 	}
 	want := []string{
-		"connections_total", "open_connections", "pending_bytes", "refused_connections_total", "upstream_check_failures_total",
+		"connections_total", "held", "holds_total", "open_connections", "pending_bytes", "refused_connections_total", "upstream_check_failures_total",
 		"upstream_connections", "upstream_failovers_total", "upstream_failures_total", "upstream_requests_total", "upstream_response_seconds",
-		"upstream_unknown_effects_total", "upstream_up",
+		"upstream_unknown_effects_total", "upstream_up", "waiting_clients",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("metrics: got %q, want %q", names, want)

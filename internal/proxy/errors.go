@@ -27,6 +27,18 @@ var (
 	errLoggedOut = errors.New("the node asks for a login again")
 	// errLinkEnded says that a connection ended before a request was handed to it.
 	errLinkEnded = errors.New("connection ended")
-	// errStopped ends the links of a proxy that stops.
-	errStopped = errors.New("proxy stops")
+	// errHoldEnded answers who names a hold that is over, or never was.
+	errHoldEnded = errors.New("that hold has ended, and requests go to the upstreams that were in force: nothing was changed, hold again")
+	// errHeld answers who names another hold than the one in force.
+	errHeld = errors.New("another hold is in force")
+	// errLease answers who asks for a hold of no such time.
+	errLease = errors.New("time of a hold")
+	// errList answers a switch to upstreams that cannot be.
+	errList = errors.New("list of upstreams")
+	// errNoneUp answers a switch to upstreams of which none answers.
+	errNoneUp = errors.New("none of the new upstreams is up, nothing was changed and the hold goes on")
+	// errDraining answers who wants to hold a proxy that stops.
+	errDraining = errors.New("proxy stops")
+	// errStopped ends the links of an upstream that is used no longer, or of a proxy that stops.
+	errStopped = errors.New("connection is used no longer")
 )

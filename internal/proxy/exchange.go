@@ -2,8 +2,8 @@ package proxy
 
 import (
 	"math/bits"
+	"slices"
 	"time"
-	"unsafe"
 
 	"github.com/futago/futago/internal/memcache"
 )
@@ -13,11 +13,9 @@ func (c *client) exchange() bool {
 	for i := range c.calls {
 		c.calls[i].todo = c.calls[i].shape != shapeLocal
 	}
-	c.p.active.Add(1)
-	defer c.p.active.Add(-1)
 	calls, broke := c.calls, false
 	for asked := len(calls); ; {
-		c.try(calls)
+		calls = c.try(calls)
 		done, nowBroke, ok := c.write(calls, broke)
 		if !ok {
 			c.release(calls)
@@ -51,16 +49,35 @@ func (c *client) adapt(asked, done int) {
 }
 
 // try sends what is to do, at another upstream where one fails, until each call has its reply, was cut or has failed for
-// good.
-func (c *client) try(calls []call) {
+// good. While the proxy holds it waits, and that time does not count.
+func (c *client) try(calls []call) []call {
+	if !slices.ContainsFunc(calls, func(k call) bool { return k.todo }) {
+		return calls
+	}
+	calls = c.enter(calls)
+	defer c.p.leave(c.group)
 	answerBy := c.p.clock() + int64(c.p.conf().Timeout) - 2*int64(c.p.tick())
 	for c.tryOnce(calls, answerBy) {
 	}
+	return calls
+}
+
+// enter waits until requests may go to upstreams, and takes those of this time. Where they are others it returns new calls.
+func (c *client) enter(calls []call) []call {
+	g := c.p.enter()
+	if g == c.group {
+		return calls
+	}
+	c.group, c.links = g, make([]*link, len(g.upstreams))
+	for i := range calls {
+		calls[i].tried, calls[i].stale = 0, 0
+	}
+	return g.split(calls)
 }
 
 // tryOnce sends each call that is to do once, and reports whether any is to be sent again.
 func (c *client) tryOnce(calls []call, answerBy int64) (again bool) {
-	now, up := c.p.clock(), c.p.up.Load()
+	now, up := c.p.clock(), c.group.up()
 	clear(c.links)
 	c.round.waiting.Store(1) // for this goroutine, until all are sent
 	kept, must := 0, true
@@ -90,7 +107,7 @@ func (c *client) tryOnce(calls []call, answerBy int64) (again bool) {
 			if k.err == nil && k.fault() {
 				// The node says that it did not do it, and another one may.
 				k.refusal = append(k.refusal[:0], k.answer()...)
-				k.tried |= k.up.bit
+				k.tried |= k.bit
 				again = true
 				continue
 			}
@@ -114,7 +131,7 @@ func (c *client) send(k *call, up uint64, now, answerBy int64, must bool) bool {
 		if k.err = failed; failed == nil {
 			k.err = errNoUpstream
 		}
-		c.p.hurry()
+		c.group.hurry()
 		return false
 	}
 	if failed != nil {
@@ -125,32 +142,23 @@ func (c *client) send(k *call, up uint64, now, answerBy int64, must bool) bool {
 		k.err = errTimeout
 		return false
 	}
-	u := c.p.choose(k.key, candidates)
+	at := c.group.choose(k.key, candidates)
+	u := c.group.upstreams[at]
 	if k.up != nil && k.up != u {
 		u.failovers.Add(1)
 	}
 	u.requests.Add(1)
-	k.up, k.sentAt, k.must = u, now, must
+	k.up, k.bit, k.sentAt, k.must = u, 1<<at, now, must
 	k.deadline = now + (answerBy-now)/int64(bits.OnesCount64(candidates))
-	if c.links[u.index] == nil {
-		c.links[u.index] = u.link(k.protocol(), c.slot)
+	if c.links[at] == nil {
+		c.links[at] = u.link(k.protocol(), c.slot)
 	}
 	c.round.waiting.Add(1)
-	if !c.links[u.index].enqueue(k) {
+	if !c.links[at].enqueue(k) {
 		k.err = errLinkEnded
 		c.round.waiting.Add(-1)
 	}
 	return true
-}
-
-// choose returns the upstream for a key out of a set that is not empty: the key's own or the next one.
-func (p *Proxy) choose(key []byte, candidates uint64) *upstream {
-	first := 0
-	if p.selector != nil && len(key) > 0 {
-		first = p.selector.Select(unsafe.String(&key[0], len(key))) // which keeps nothing of it
-	}
-	next := bits.TrailingZeros64(bits.RotateLeft64(candidates, -first))
-	return p.upstreams[(first+next)%64]
 }
 
 // write sends the replies of calls in order, up to the first that was cut, and returns how many are done. broke says, in

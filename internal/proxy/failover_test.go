@@ -117,7 +117,7 @@ func TestDead(t *testing.T) {
 	first.stop()
 	eventually(t, "the connection is seen to be closed", func() bool {
 		links := 0
-		p.upstreams[0].each(func(*link) { links++ })
+		p.group.Load().upstreams[0].each(func(*link) { links++ })
 		return links == 0
 	})
 	c.talk("incr who 0\r\n", "2\r\n") // it cannot be sent, so it is safe
@@ -126,7 +126,7 @@ func TestDead(t *testing.T) {
 
 	// Its port is open, but it is not ready: it is left alone for many checks.
 	var failed uint64
-	checks := func() uint64 { return p.upstreams[0].checkFailures.Load() }
+	checks := func() uint64 { return p.group.Load().upstreams[0].checkFailures.Load() }
 	failed = checks()
 	eventually(t, "several checks", func() bool { return checks() >= failed+3 })
 	c.talk("get who\r\n", "VALUE who 0 1\r\n2\r\nEND\r\n")
@@ -198,7 +198,7 @@ func TestConsistent(t *testing.T) {
 	for i := range 60 {
 		key := fmt.Sprintf("key-%d", i)
 		c.talk(fmt.Sprintf("set %s 0 0 2\r\n%02d\r\n", key, i), "STORED\r\n")
-		home := nodes[p.selector.Select(key)]
+		home := nodes[p.group.Load().selector.Select(key)]
 		if got := home.value(key); got != fmt.Sprintf("%02d", i) {
 			t.Errorf("%s: its node has %q", key, got)
 		}
@@ -215,7 +215,7 @@ func TestConsistent(t *testing.T) {
 	for i := range 60 {
 		key := fmt.Sprintf("key-%d", i)
 		c.talk(fmt.Sprintf("set %s 0 0 1\r\nx\r\n", key), "STORED\r\n")
-		home := p.selector.Select(key)
+		home := p.group.Load().selector.Select(key)
 		if home == 1 {
 			home = 2
 		}
@@ -241,7 +241,7 @@ func TestGetOfManyParts(t *testing.T) {
 	var homes [2][]string
 	for i := 0; len(homes[0]) < 500 || len(homes[1]) < 500; i++ {
 		key := strconv.Itoa(i)
-		homes[p.home([]byte(key))] = append(homes[p.home([]byte(key))], key)
+		homes[p.group.Load().home([]byte(key))] = append(homes[p.group.Load().home([]byte(key))], key)
 	}
 	for name, want := range map[string][]string{
 		"many nodes": slices.Repeat([]string{homes[0][0], homes[1][0]}, 100_000),
@@ -281,15 +281,15 @@ func TestGetOfManyRounds(t *testing.T) {
 	for i := range 2 * roundCalls {
 		for home := range nodes {
 			key := fmt.Sprintf("k%d-%d-", i, home)
-			for p.selector.Select(key) != home {
+			for p.group.Load().selector.Select(key) != home {
 				key += "x"
 			}
 			keys = append(keys, key)
 		}
 	}
 	last, first := keys[len(keys)-1], keys[0]
-	nodes[p.selector.Select(first)].put(first, "1")
-	nodes[p.selector.Select(last)].put(last, "2")
+	nodes[p.group.Load().selector.Select(first)].put(first, "1")
+	nodes[p.group.Load().selector.Select(last)].put(last, "2")
 	get := "get " + strings.Join(keys, " ") + "\r\nversion\r\n"
 	const version = "VERSION 1.6.18 futago-9.9.9\r\n"
 	c.talk(get, "VALUE "+first+" 0 1\r\n1\r\nVALUE "+last+" 0 1\r\n2\r\nEND\r\n"+version)
@@ -446,7 +446,7 @@ func TestOverdue(t *testing.T) {
 		{"hung, after large replies", 2400, 1899, 4000, errTimeout},
 	}
 	for _, test := range tests {
-		l := &link{up: p.upstreams[0], pending: []*call{{
+		l := &link{up: p.group.Load().upstreams[0], pending: []*call{{
 			sentAt: int64(sent * time.Millisecond), deadline: int64(deadline * time.Millisecond), came: 5,
 		}}}
 		l.came.Store(5 + test.came*1000)
@@ -480,7 +480,7 @@ func TestManyClients(t *testing.T) {
 	}
 	all.Wait()
 	links := 0
-	p.upstreams[0].each(func(*link) { links++ })
+	p.group.Load().upstreams[0].each(func(*link) { links++ })
 	if links > p.cfg.Pool {
 		t.Errorf("%d connections to the node, the pool is %d", links, p.cfg.Pool)
 	}
@@ -506,7 +506,7 @@ func TestDrain(t *testing.T) {
 	busy.talk("get a\r\n", "END\r\n")
 	n.mu.Lock() // the node stands still
 	busy.send("set a 0 0 1\r\n1\r\n")
-	eventually(t, "the request is on its way", func() bool { return p.active.Load() == 1 })
+	eventually(t, "the request is on its way", func() bool { return p.active.n.Load() == 1 })
 	stopped := make(chan error, 1)
 	go func() { stopped <- p.stop() }()
 	idle.wantClosed()

@@ -70,7 +70,7 @@ func TestWrongLogin(t *testing.T) {
 			c := p.dial()
 			for end := time.Now().Add(checkRefused / 2); time.Now().Before(end); {
 				c.talk("set a 0 0 1\r\nx\r\n", "STORED\r\n")
-				p.hurry()
+				p.group.Load().hurry()
 			}
 			if u := p.Status().Upstreams[0]; u.State != "down" || !strings.Contains(u.Reason, "authentication failure") {
 				t.Errorf("upstream: %s, %s", u.State, u.Reason)

@@ -97,7 +97,7 @@ func (l *link) flush() {
 	l.flushing = true
 	l.mu.Unlock()
 	// Clients that are ready to run add their requests first, and all leave in one write.
-	if l.up.proxy.active.Load() > 1 {
+	if l.up.proxy.active.n.Load() > 1 {
 		runtime.Gosched()
 	}
 	for {
@@ -308,10 +308,10 @@ func (l *link) end(dialled bool, err error) {
 	for i, c := range calls {
 		l.up.failures.Add(1)
 		c.err, c.sent = err, uint64(i) < taken
-		if stale && c.stale&l.up.bit == 0 {
-			c.stale |= l.up.bit
+		if stale && c.stale&c.bit == 0 {
+			c.stale |= c.bit
 		} else {
-			c.tried |= l.up.bit
+			c.tried |= c.bit
 		}
 		c.round.finish()
 	}

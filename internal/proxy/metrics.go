@@ -9,15 +9,15 @@ import (
 // responseBuckets are in seconds: a request in one machine room takes a fraction of a millisecond, a time-out a second.
 var responseBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
 
-// register makes the metrics and registers them.
-func (p *Proxy) register() (err error) {
-	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+func newLatency() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "futago_proxy_upstream_response_seconds", Help: "Time from a request to an upstream to its reply.", Buckets: responseBuckets,
 	}, []string{"upstream"})
-	for _, u := range p.upstreams {
-		u.latency = latency.WithLabelValues(u.Addr)
-	}
-	p.gatherer, err = front.Register(p.cfg.Registerer, append(p.guard.Collectors(), latency, &collector{p})...)
+}
+
+// register registers the metrics.
+func (p *Proxy) register() (err error) {
+	p.gatherer, err = front.Register(p.cfg.Registerer, append(p.guard.Collectors(), p.latency, &collector{p})...)
 	return err
 }
 
@@ -35,6 +35,10 @@ var (
 	descRefused  = desc("refused_connections_total", "Client connections above the limit.")
 	descPending  = desc("pending_bytes", "Memory that large requests and replies take at present.")
 
+	descHeld    = desc("held", "1 while requests wait at the proxy, because an operator holds them.")
+	descWaiting = desc("waiting_clients", "Clients whose requests wait because of that.")
+	descHolds   = desc("holds_total", "Times that an operator had requests wait.")
+
 	descUp       = desc("upstream_up", "1 while requests go to an upstream.", "upstream")
 	descLinks    = desc("upstream_connections", "Connections to an upstream at present.", "upstream")
 	descRequests = desc("upstream_requests_total", "Tries at an upstream, repetitions included.", "upstream")
@@ -47,7 +51,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descOpen, descAccepted, descRefused, descPending, descUp, descLinks, descRequests, descFailures, descOver, descUnknown, descChecks,
+		descOpen, descAccepted, descRefused, descPending, descHeld, descWaiting, descHolds, descUp, descLinks, descRequests, descFailures, descOver, descUnknown, descChecks,
 	} {
 		ch <- d
 	}
@@ -65,7 +69,14 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descAccepted, c.p.accepted.Load())
 	counter(descRefused, c.p.refused.Load())
 	gauge(descPending, float64(c.p.pending.Load()))
-	for _, u := range c.p.upstreams {
+	held := 0.0
+	if c.p.holds.present.Load() != nil {
+		held = 1
+	}
+	gauge(descHeld, held)
+	gauge(descWaiting, float64(c.p.holds.waiting.Load()))
+	counter(descHolds, c.p.holds.total.Load())
+	for _, u := range c.p.group.Load().upstreams {
 		s := u.status()
 		up := 0.0
 		if s.State == "up" {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/futago/futago"
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/memcache"
@@ -26,10 +25,11 @@ type Proxy struct {
 	latest    atomic.Pointer[Config] // with what reloads have changed
 	reloads   *front.Reloads
 	log       *slog.Logger
-	selector  futago.Selector // nil: keys do not matter
-	upstreams []*upstream
+	group     atomic.Pointer[group] // the upstreams of this time
+	retiring  sync.WaitGroup        // earlier ones that somebody uses still
+	holds     holds
 	guard     *front.Access
-	up        atomic.Uint64 // the set of upstreams that requests go to, by number
+	latency   *prometheus.HistogramVec // by upstream
 	gatherer  prometheus.Gatherer
 	logins    context.Context // ends when passwords are no longer looked at
 	endLogins context.CancelFunc
@@ -40,7 +40,12 @@ type Proxy struct {
 	links     sync.WaitGroup
 
 	open, accepted, refused atomic.Uint64 // connections of clients
-	active                  atomic.Int32  // clients in a round
+	active                  tally         // clients that wait for upstreams
+
+	switched atomic.Bool // the upstreams are those of a switch
+
+	changes sync.Mutex // for who changes upstreams or settings, one after the other
+	checks  bool       // the upstreams of group are checked
 
 	mu            sync.Mutex
 	tls           *tls.Config  // of clients' connections; nil: none, or before Listen
@@ -61,13 +66,13 @@ func New(cfg Config) (*Proxy, error) {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.logins, p.endLogins = context.WithCancel(context.Background())
-	var err error
-	if p.selector, err = cfg.selector(); err != nil {
+	p.latency = newLatency()
+	p.active.idle = make(chan struct{}, 1)
+	first, err := p.newGroup(&cfg, nil)
+	if err != nil {
 		return nil, err
 	}
-	for i, u := range cfg.Upstreams {
-		p.upstreams = append(p.upstreams, newUpstream(p, i, u))
-	}
+	p.group.Store(first)
 	if p.guard, err = cfg.Access.Open(p.log); err != nil {
 		return nil, err
 	}
@@ -92,15 +97,6 @@ func (p *Proxy) reserve(n int64) bool {
 	}
 	p.pending.Add(-n)
 	return false
-}
-
-// hurry asks for early checks of all upstreams that are down, because a request found none.
-func (p *Proxy) hurry() {
-	for _, u := range p.upstreams {
-		if p.up.Load()&u.bit == 0 {
-			u.hurry()
-		}
-	}
 }
 
 // Addr is the address for clients, with the real port, in the form of Config.Listen; "" before Listen.
@@ -158,15 +154,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 			}
 		})
 	}
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var loops, checked sync.WaitGroup
-	checked.Add(len(p.upstreams))
-	for _, u := range p.upstreams {
-		loops.Go(func() { u.checkLoop(background, checked.Done) })
-	}
-	loops.Go(func() { p.watch(background) })
-	p.log.Info("proxy started", "listen", p.Addr(), "admin", p.AdminAddr(), "upstreams", len(p.upstreams), "choice", p.cfg.Choice)
-	checked.Wait() // a second at most
+	p.beginChecks() // a second at most
 	servers.Go(func() {
 		if err := p.accept(); !p.draining.Load() {
 			failed <- fmt.Errorf("serve %s: %w", p.listener.Addr(), err)
@@ -178,11 +166,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	p.drain()
-	stop()
-	loops.Wait()
-	for _, u := range p.upstreams {
-		u.each(func(l *link) { l.fail(errStopped) })
-	}
+	p.endChecks()
 	p.links.Wait()
 	admin.Close()
 	servers.Wait()
@@ -190,26 +174,23 @@ func (p *Proxy) Run(ctx context.Context) error {
 	return errors.Join(err, p.guard.Close())
 }
 
-// watch ends the links that let a request wait too long.
-func (p *Proxy) watch(ctx context.Context) {
-	timer := time.NewTimer(p.tick())
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		timer.Reset(p.tick())
-		now := p.clock()
-		for _, u := range p.upstreams {
-			u.each(func(l *link) {
-				if err := l.overdue(now); err != nil {
-					l.fail(err)
-				}
-			})
-		}
-	}
+// beginChecks returns when each upstream has been checked once.
+func (p *Proxy) beginChecks() {
+	p.changes.Lock()
+	defer p.changes.Unlock()
+	g := p.group.Load()
+	p.log.Info("proxy started", "listen", p.Addr(), "admin", p.AdminAddr(), "upstreams", len(g.upstreams), "choice", p.conf().Choice)
+	p.checks = true
+	startAll(g.upstreams)
+}
+
+// endChecks ends all upstreams. Nobody may use them any more.
+func (p *Proxy) endChecks() {
+	p.changes.Lock()
+	defer p.changes.Unlock()
+	p.checks = false
+	stopAll(p.group.Load().upstreams)
+	p.retiring.Wait()
 }
 
 // handshakeTimeout bounds the TLS handshake of a client.
@@ -284,6 +265,7 @@ func (p *Proxy) secure(nc net.Conn) (net.Conn, bool) {
 func (p *Proxy) drain() {
 	p.mu.Lock()
 	p.draining.Store(true)
+	p.endHold()
 	p.listener.Close()
 	for nc := range p.clients {
 		nc.SetReadDeadline(time.Now().Add(drainPatience))

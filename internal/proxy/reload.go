@@ -1,12 +1,16 @@
 package proxy
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/reload"
 )
 
 // changeable are the settings that a reload puts in force, each with how it is taken over.
 var changeable = reload.Table[Config]{
+	"choice":         func(to, from *Config) { to.Choice = from.Choice },
 	"check-interval": func(to, from *Config) { to.CheckInterval = from.CheckInterval },
 	"drain-timeout":  func(to, from *Config) { to.DrainTimeout = from.DrainTimeout },
 	"idle-timeout":   func(to, from *Config) { to.IdleTimeout = from.IdleTimeout },
@@ -18,6 +22,7 @@ var changeable = reload.Table[Config]{
 	"max-conns":          func(to, from *Config) { to.MaxConns = from.MaxConns },
 	"max-pending-total":  func(to, from *Config) { to.MaxPending = from.MaxPending },
 	"timeout":            func(to, from *Config) { to.Timeout = from.Timeout },
+	"upstream":           func(to, from *Config) { to.Upstreams = from.Upstreams },
 	"upstream-user-file": takeUser,
 	"write-timeout":      func(to, from *Config) { to.WriteTimeout = from.WriteTimeout },
 }
@@ -35,18 +40,40 @@ func (p *Proxy) conf() *Config { return p.latest.Load() }
 func (p *Proxy) Reload() (front.ReloadReport, error) { return p.reloads.Do() }
 
 func (p *Proxy) reload() (report reload.Report, err error) {
+	p.changes.Lock()
+	defer p.changes.Unlock()
 	present := p.conf()
 	reread := reload.Sources(present.Reread, func(c *Config) []reload.Setting { return c.Settings })
 	plan, err := front.Plan(p.guard, changeable, *present, present.Settings, reread, front.UpstreamFiles(present.TLS, present.CheckTLS))
 	if err != nil {
 		return report, err
 	}
-	next := plan.Take()
+	next := *present
+	var g *group
+	if plan.Changes("choice", "upstream") {
+		next.Choice, next.Upstreams = plan.Fresh.Choice, plan.Fresh.Upstreams
+		if g, err = p.prepare(&next); err != nil {
+			return report, err // never: the settings have passed Validate
+		}
+		p.holds.mu.Lock() // until the new ones are there: no hold begins before
+		defer p.holds.mu.Unlock()
+		if p.holds.present.Load() != nil {
+			p.drop(g)
+			return report, fmt.Errorf("change upstreams: %w: release it, or reload again when it is over", errHeld)
+		}
+	}
+	next = plan.Take()
 	next.Settings = plan.Settings
 	if reread != nil && plan.Fresh.User != "" { // its file may say something else under the same name
 		takeUser(&next, &plan.Fresh)
 		plan.Report.Read = append(plan.Report.Read, "upstream user")
 	}
 	p.latest.Store(&next)
+	if g != nil {
+		if p.switched.Swap(false) {
+			p.log.Warn("upstreams of the last switch replaced by those of the configuration", "upstreams", strings.Join(words(next.Upstreams), " "))
+		}
+		p.install(g)
+	}
 	return plan.Report, nil
 }

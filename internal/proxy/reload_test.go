@@ -103,7 +103,7 @@ func TestReload(t *testing.T) {
 
 // Every name of the table is a setting of its own that is taken over.
 func TestChangeable(t *testing.T) {
-	from := Config{CheckInterval: 1, DrainTimeout: 2, IdleTimeout: 3, MaxConns: 4, MaxPending: 5, Timeout: 6, User: "7", Password: "8", WriteTimeout: 9, LogLevel: new(slog.LevelVar)}
+	from := Config{Choice: "c", Upstreams: []Upstream{{Addr: "a"}}, CheckInterval: 1, DrainTimeout: 2, IdleTimeout: 3, MaxConns: 4, MaxPending: 5, Timeout: 6, User: "7", Password: "8", WriteTimeout: 9, LogLevel: new(slog.LevelVar)}
 	from.LogLevel.Set(slog.LevelError)
 	all := Config{LogLevel: new(slog.LevelVar)}
 	for name, take := range changeable {

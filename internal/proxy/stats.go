@@ -29,7 +29,7 @@ func (p *Proxy) eachStat(arg string, fn func(name, value string)) {
 	case "settings":
 		num("maxconns", uint64(p.conf().MaxConns))
 		num("item_size_max", uint64(p.cfg.MaxValue))
-		fn("choice", p.cfg.Choice)
+		fn("choice", p.conf().Choice)
 		users := "no"
 		if p.guard.Users() != nil {
 			users = "yes"

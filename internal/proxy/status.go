@@ -3,7 +3,6 @@ package proxy
 import (
 	"fmt"
 	"math/bits"
-	"strings"
 	"time"
 
 	"github.com/futago/futago/internal/front"
@@ -21,7 +20,18 @@ type Status struct {
 	Connections   uint64           `json:"connections"` // of clients, at present
 	Upstreams     []UpstreamStatus `json:"upstreams"`
 
+	Held     *HeldStatus `json:"held"` // null while requests pass
+	Holds    uint64      `json:"holds"`
+	Switched bool        `json:"switched"` // upstreams are those of the last switch, not of the configuration
+
 	LastReload *front.LastReload `json:"last_reload"` // null before the first
+}
+
+// HeldStatus is the part of Status about a hold in force.
+type HeldStatus struct {
+	Until    time.Time `json:"until"`
+	InFlight int64     `json:"in_flight"` // clients whose requests are at upstreams still
+	Waiting  int64     `json:"waiting"`   // clients whose requests wait at the proxy
 }
 
 // UpstreamStatus is the part of Status about one upstream.
@@ -51,10 +61,11 @@ type CheckStatus struct {
 func (p *Proxy) Status() Status {
 	s := Status{
 		Version: p.cfg.Version, UptimeSeconds: time.Since(p.started).Seconds(), Listen: p.Addr(), AdminListen: p.AdminAddr(),
-		Choice: p.cfg.Choice, Connections: p.open.Load(), LastReload: p.reloads.Last(),
+		Choice: p.conf().Choice, Connections: p.open.Load(), LastReload: p.reloads.Last(),
 	}
 	s.State, s.Reason = p.state()
-	for _, u := range p.upstreams {
+	s.Held, s.Holds, s.Switched = p.held(), p.holds.total.Load(), p.switched.Load()
+	for _, u := range p.group.Load().upstreams {
 		s.Upstreams = append(s.Upstreams, u.status())
 	}
 	return s
@@ -68,7 +79,7 @@ func (u *upstream) status() UpstreamStatus {
 	u.each(func(*link) { s.Connections++ })
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.up {
+	if u.up.Load() {
 		s.State = "up"
 	}
 	s.Reason, s.Since = u.reason, u.since
@@ -83,16 +94,15 @@ func (u *upstream) status() UpstreamStatus {
 
 // state condenses the upstreams' states into that of the proxy, and its reason.
 func (p *Proxy) state() (state, reason string) {
-	up := bits.OnesCount64(p.up.Load())
+	g := p.group.Load()
+	up := bits.OnesCount64(g.up())
 	switch {
 	case p.draining.Load():
 		return "draining", "shutting down"
+	case up > 0 && p.holds.present.Load() != nil:
+		return "ready", fmt.Sprintf("%d of %d upstreams up, and requests wait for a switch of upstreams", up, len(g.upstreams))
 	case up > 0:
-		return "ready", fmt.Sprintf("%d of %d upstreams up", up, len(p.upstreams))
+		return "ready", fmt.Sprintf("%d of %d upstreams up", up, len(g.upstreams))
 	}
-	var whys []string
-	for _, u := range p.upstreams {
-		whys = append(whys, u.Addr+" "+u.status().Reason)
-	}
-	return "down", fmt.Sprintf("none of %d upstreams up: %s", len(p.upstreams), strings.Join(whys, "; "))
+	return "down", fmt.Sprintf("none of %d upstreams up: %s", len(g.upstreams), g.whyDown())
 }

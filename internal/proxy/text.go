@@ -108,7 +108,7 @@ func (c *client) get(g pendingGet) {
 			emit(false)
 			return
 		}
-		at, full := c.p.home(key), len(c.keys) >= roundKeys
+		at, full := c.p.group.Load().home(key), len(c.keys) >= roundKeys
 		if home >= 0 && (at != home || full) {
 			emit(true)
 			if parts++; full || parts == roundCalls {
@@ -121,14 +121,6 @@ func (c *client) get(g pendingGet) {
 		home = at
 		c.keys = append(c.keys, key)
 	}
-}
-
-// home is the number of the upstream that a key belongs to while all are up.
-func (p *Proxy) home(key []byte) int {
-	if p.selector == nil {
-		return 0
-	}
-	return p.choose(key, 1<<len(p.upstreams)-1).index
 }
 
 // store adds a command with a data block.

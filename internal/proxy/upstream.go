@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,15 +25,16 @@ const (
 type upstream struct {
 	Upstream
 	proxy            *Proxy
-	index            int
-	bit              uint64 // 1 << index
 	network, address string // of Addr
 	admin            *http.Transport
 	links            [protocols][]atomic.Pointer[link] // as many of each as Config.Pool; nil: not connected
 
+	end   context.CancelFunc // of its loops
+	loops sync.WaitGroup
+
+	up atomic.Bool // requests go to it; whoever changes it holds mu
+
 	mu sync.Mutex
-	// up says that requests go to it; the proxy's set of upstreams says the same for those who do not lock.
-	up bool
 	// epoch counts failures. That of a link which was made in an earlier one says nothing new.
 	epoch  uint64
 	since  time.Time     // of up being what it is
@@ -47,9 +49,10 @@ type upstream struct {
 	latency                                               prometheus.Observer
 }
 
-func newUpstream(p *Proxy, i int, described Upstream) *upstream {
+func newUpstream(p *Proxy, described Upstream) *upstream {
 	u := &upstream{
-		Upstream: described, proxy: p, index: i, bit: 1 << i, since: time.Now(), reason: "not checked yet", kick: make(chan struct{}, 1),
+		Upstream: described, proxy: p, since: time.Now(), reason: "not checked yet", kick: make(chan struct{}, 1),
+		latency: p.latency.WithLabelValues(described.Addr),
 	}
 	u.network, u.address, _ = addr.Split(u.Addr) // Config.Validate has passed
 	for protocol := range u.links {
@@ -59,6 +62,44 @@ func newUpstream(p *Proxy, i int, described Upstream) *upstream {
 		u.admin = newAdminTransport(u.Check, p.cfg.CheckTLS)
 	}
 	return u
+}
+
+// start begins checks, and the watch over the links. checked is called after the first check.
+func (u *upstream) start(checked func()) {
+	var ctx context.Context
+	ctx, u.end = context.WithCancel(context.Background())
+	u.loops.Go(func() { u.checkLoop(ctx, checked) })
+	u.loops.Go(func() { u.watch(ctx) })
+}
+
+// stop ends them and the links, which nobody may use any more. It does nothing to one that was not started.
+func (u *upstream) stop() {
+	if u.end == nil {
+		return
+	}
+	u.end()
+	u.loops.Wait()
+	u.each(func(l *link) { l.fail(errStopped) })
+}
+
+// watch ends the links that let a request wait too long.
+func (u *upstream) watch(ctx context.Context) {
+	timer := time.NewTimer(u.proxy.tick())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		timer.Reset(u.proxy.tick())
+		now := u.proxy.clock()
+		u.each(func(l *link) {
+			if err := l.overdue(now); err != nil {
+				l.fail(err)
+			}
+		})
+	}
 }
 
 // link returns the connection of a slot, and begins a new one if there is none.
@@ -97,7 +138,7 @@ func (u *upstream) fail(epoch uint64, err error) {
 	}
 	u.epoch++
 	now := time.Now()
-	if u.up {
+	if u.up.Load() {
 		u.hold = nextHold(u.hold, now.Sub(u.since), err)
 	}
 	u.failed = now
@@ -121,15 +162,11 @@ func nextHold(hold, up time.Duration, err error) time.Duration {
 // setLocked changes the state, and says whether it was another one.
 func (u *upstream) setLocked(up bool, reason string) (changed bool) {
 	u.reason = reason
-	if u.up == up {
+	if u.up.Load() == up {
 		return false
 	}
-	u.up, u.since = up, time.Now()
-	if up {
-		u.proxy.up.Or(u.bit)
-	} else {
-		u.proxy.up.And(^u.bit)
-	}
+	u.since = time.Now()
+	u.up.Store(up)
 	return true
 }
 

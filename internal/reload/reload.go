@@ -141,6 +141,11 @@ func (p *Plan[C]) compare(fresh []Setting) {
 	}
 }
 
+// Changes says whether any of the settings will be another one.
+func (p *Plan[C]) Changes(names ...string) bool {
+	return slices.ContainsFunc(p.Report.Changed, func(c Change) bool { return slices.Contains(names, c.Name) })
+}
+
 // Take puts the files in force and returns the configuration that is to be.
 func (p *Plan[C]) Take() C {
 	for _, take := range p.taking {
