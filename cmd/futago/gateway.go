@@ -79,7 +79,8 @@ client port is asked OPTIONS *, which a node answers once it is ready.
 
 Strangers may reach --listen: nodes ask them who they are. SIGHUP, or 'futago config reload',
 reads the configuration file, users, certificates and --upstream-user-file again; the log says what changed and
-what needs a restart, and if anything is wrong nothing changes.`,
+what needs a restart, and if anything is wrong nothing changes. Another list of --upstream is in force at once,
+and no client is dropped.`,
 		Example: `  futago gateway --upstream 10.0.0.1:11211,check=10.0.0.1:11280 --upstream 10.0.0.2:11211,check=10.0.0.2:11280
   futago gateway --listen :80 --allow-path '~/count_[A-Za-z0-9_.-]+' --upstream a:11211,weight=5 --upstream b:11211
   futago gateway --listen :443,tls --tls-cert cert.pem --tls-key key.pem --upstream-tls-ca ca.pem --upstream a:11213 --upstream b:11213

@@ -31,8 +31,8 @@ type checkRecord struct {
 	reason  string // one line, for people
 }
 
-// checkLoop checks upstream i until ctx ends.
-func (g *Gateway) checkLoop(ctx context.Context, i int) {
+// checkLoop checks upstream i of a group until ctx ends.
+func (g *Gateway) checkLoop(ctx context.Context, gr *group, i int) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -42,7 +42,7 @@ func (g *Gateway) checkLoop(ctx context.Context, i int) {
 		case <-timer.C:
 		}
 		begin := time.Now()
-		up := g.checkOnce(ctx, i)
+		up := g.checkOnce(ctx, gr, i)
 		period := g.cfg.CheckInterval
 		if !up {
 			period = min(period, checkAgain)
@@ -51,21 +51,21 @@ func (g *Gateway) checkLoop(ctx context.Context, i int) {
 	}
 }
 
-// checkOnce asks upstream i and returns whether it is up afterwards.
-func (g *Gateway) checkOnce(ctx context.Context, i int) (up bool) {
-	u := g.upstreams[i]
-	begin := g.balancer.now()
+// checkOnce asks upstream i of a group and returns whether it is up afterwards.
+func (g *Gateway) checkOnce(ctx context.Context, gr *group, i int) (up bool) {
+	u := gr.upstreams[i]
+	begin := gr.balancer.now()
 	limited, cancel := context.WithTimeout(ctx, min(max(g.cfg.CheckInterval, checkTimeoutMin), checkTimeoutMax))
 	defer cancel()
-	v, reason := u.ask(limited, g.balancer.penalised(i))
+	v, reason := u.ask(limited, gr.balancer.penalised(i))
 	if ctx.Err() != nil {
-		return true // the gateway stops; the check was cut short and proves nothing
+		return true // the group is used no longer; the check was cut short and proves nothing
 	}
 	if v != verdictReady {
 		u.checkFailures.Add(1)
 	}
 	u.lastCheck.Store(&checkRecord{at: begin, took: time.Since(begin), verdict: v, reason: reason})
-	before, after := g.balancer.judge(i, v, begin)
+	before, after := gr.balancer.judge(i, v, begin)
 	switch {
 	case before == after:
 	case after == stateUp:

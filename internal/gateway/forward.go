@@ -42,29 +42,31 @@ func (g *Gateway) admit(c carrier, ex *exchange, host string, hasBody bool) (t t
 // forward tries upstreams until one answers, each at most once and all within the retry budget. It returns whether the
 // client's connection may go on.
 func (g *Gateway) forward(c carrier, ex *exchange) (whole bool) {
+	gr := g.enter()
+	defer gr.active.Leave()
 	var tried peerSet
 	for {
-		k, ok := g.balancer.pick(tried)
+		k, ok := gr.balancer.pick(tried)
 		if !ok {
 			panic("gateway: a request tried more upstreams than there are")
 		}
 		tried = tried.with(k.peer)
-		status, err := g.attempt(c, g.upstreams[k.peer], ex)
+		status, err := g.attempt(c, gr.upstreams[k.peer], ex)
 		if errors.Is(err, errClientGone) {
 			// That says nothing about the upstream: its error may be our own cancelling.
 			ex.status = statusClientGone
 			return false
 		}
 		if err == nil && !unavailable(status) {
-			if g.balancer.succeed(k) {
-				g.log.Info("upstream back", "upstream", g.upstreams[k.peer].Addr, "by", "request")
+			if gr.balancer.succeed(k) {
+				g.log.Info("upstream back", "upstream", gr.upstreams[k.peer].Addr, "by", "request")
 			}
 			ex.status = status
 			return c.pass()
 		}
-		g.noteFailure(k, status, err)
+		g.noteFailure(gr, k, status, err)
 		switch {
-		case !g.balancer.all(tried) && time.Since(ex.start) < g.cfg.RetryBudget:
+		case !gr.balancer.all(tried) && time.Since(ex.start) < g.cfg.RetryBudget:
 			if err == nil {
 				c.drop()
 			}
@@ -96,7 +98,7 @@ func (g *Gateway) attempt(c carrier, u *upstream, ex *exchange) (status int, err
 	logged := status
 	switch {
 	case err == nil:
-		g.metrics.response(u, took)
+		u.response.Observe(took.Seconds())
 	case errors.Is(err, ErrUpstreamTimeout):
 		logged = http.StatusGatewayTimeout
 	case errors.Is(err, errClientGone):
@@ -108,13 +110,13 @@ func (g *Gateway) attempt(c carrier, u *upstream, ex *exchange) (status int, err
 	return status, err
 }
 
-func (g *Gateway) noteFailure(k pick, status int, err error) {
-	u := g.upstreams[k.peer]
+func (g *Gateway) noteFailure(gr *group, k pick, status int, err error) {
+	u := gr.upstreams[k.peer]
 	u.failures.Add(1)
 	if err == nil {
 		err = fmt.Errorf("%d %s", status, http.StatusText(status))
 	}
-	if g.balancer.fail(k) {
+	if gr.balancer.fail(k) {
 		g.log.Warn("upstream out", "upstream", u.Addr, "by", "request", "err", err)
 	} else {
 		g.log.Debug("upstream failed", "upstream", u.Addr, "err", err)

@@ -23,20 +23,25 @@ import (
 
 // Gateway is the proxy. Use New, optionally Listen, then Run once.
 type Gateway struct {
-	cfg       Config                  // of the start
-	latest    atomic.Pointer[inForce] // with what reloads have changed
-	reloads   *front.Reloads
-	log       *slog.Logger
-	upstreams []*upstream
-	balancer  *balancer
-	metrics   *metrics
-	gatherer  prometheus.Gatherer
-	conns     connLimit
-	access    *accessLog // nil: none
-	guard     *front.Access
+	cfg      Config                  // of the start
+	latest   atomic.Pointer[inForce] // with what reloads have changed
+	reloads  *front.Reloads
+	log      *slog.Logger
+	group    atomic.Pointer[group] // the upstreams of this time
+	metrics  *metrics
+	gatherer prometheus.Gatherer
+	conns    connLimit
+	access   *accessLog // nil: none
+	guard    *front.Access
 
 	plain   plainConns
 	handoff *httphead.Handoff // connections for net/http
+
+	changes  sync.Mutex      // for who changes upstreams or settings, one after the other
+	checking bool            // the upstreams of group are checked
+	retiring sync.WaitGroup  // groups that requests use still
+	stopped  context.Context // ends when nothing is waited for any more
+	stop     context.CancelFunc
 
 	started  time.Time
 	running  atomic.Bool
@@ -67,14 +72,12 @@ func New(cfg Config) (*Gateway, error) {
 	g.conns.max.Store(int64(cfg.MaxConns))
 	g.plain.open = make(map[*plainConn]struct{})
 	g.handoff = httphead.NewHandoff()
-	for _, u := range cfg.Upstreams {
-		g.upstreams = append(g.upstreams, newUpstream(u, g.conf))
-	}
-	g.balancer = newBalancer(cfg.Upstreams, time.Now)
+	g.stopped, g.stop = context.WithCancel(context.Background())
 	if cfg.AccessLog != nil {
 		g.access = newAccessLog(cfg.AccessLog)
 	}
 	g.metrics = newMetrics(g)
+	g.group.Store(g.newGroup(cfg.Upstreams, nil))
 	if g.guard, err = cfg.Access.Open(g.log); err != nil {
 		return nil, err
 	}
@@ -90,7 +93,10 @@ func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }
 
 // AdminHandler returns the handler of /healthz, /readyz, /metrics, /status and /reload.
 func (g *Gateway) AdminHandler() http.Handler {
-	state := func() (state, reason string) { return g.stateOf(g.balancer.view()) }
+	state := func() (state, reason string) {
+		gr := g.group.Load()
+		return g.stateOf(gr, gr.balancer.view())
+	}
 	return g.guard.Guard(front.AdminHandler(g.cfg.AdminListen, state, func() any { return g.Status() }, g.reloads, g.gatherer, g.cfg.Profile))
 }
 
@@ -174,17 +180,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	if g.cfg.CheckInterval > 0 {
-		for i := range g.upstreams {
-			loops.Go(func() { g.checkLoop(background, i) })
-		}
-	}
+	g.changes.Lock()
+	g.checking = g.cfg.CheckInterval > 0
+	g.startChecks(g.group.Load())
+	g.changes.Unlock()
 	loops.Go(func() { g.pruneLoop(background) })
 	if g.access != nil {
 		loops.Go(func() { g.access.flushLoop(background, g.accessLogFailed) })
 	}
 
-	g.log.Info("gateway started", "listen", g.Addr(), "admin", g.AdminAddr(), "upstreams", len(g.upstreams))
+	g.log.Info("gateway started", "listen", g.Addr(), "admin", g.AdminAddr(), "upstreams", len(g.group.Load().upstreams))
 	var err error
 	select {
 	case <-ctx.Done():
@@ -239,9 +244,15 @@ func (g *Gateway) shutdown(clients, admin *http.Server) {
 		clients.Close()
 	}
 	admin.Close()
-	for _, u := range g.upstreams {
+	g.changes.Lock()
+	g.checking = false
+	g.group.Load().stopChecks()
+	for _, u := range g.group.Load().upstreams {
 		u.close()
 	}
+	g.stop()
+	g.retiring.Wait()
+	g.changes.Unlock()
 	g.plain.serving.Wait()
 	g.handoff.Close()
 }
@@ -255,7 +266,7 @@ func (g *Gateway) pruneLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			for _, u := range g.upstreams {
+			for _, u := range g.group.Load().upstreams {
 				u.conns.prune(now)
 			}
 		}

@@ -20,7 +20,6 @@ type metrics struct {
 	connsOpen    prometheus.GaugeFunc
 	connsRefused prometheus.CounterFunc
 	upResponse   *prometheus.HistogramVec
-	byUpstream   map[*upstream]prometheus.Observer
 	upstreams    *upstreamCollector
 }
 
@@ -56,17 +55,13 @@ func newMetrics(g *Gateway) *metrics {
 			Name: "futago_gateway_upstream_response_seconds", Help: "Time from a try at an upstream to its reply's header.",
 			Buckets: responseBuckets,
 		}, []string{"upstream"}),
-		byUpstream: make(map[*upstream]prometheus.Observer),
-		upstreams:  &upstreamCollector{g: g},
+		upstreams: &upstreamCollector{g: g},
 	}
 	for class := 1; class < len(m.byClass); class++ {
 		m.byClass[class] = m.requests.WithLabelValues(strconv.Itoa(class) + "xx")
 	}
 	for _, r := range refusals {
 		m.byRefusal[r] = m.refusals.WithLabelValues(r.reason)
-	}
-	for _, u := range g.upstreams {
-		m.byUpstream[u] = m.upResponse.WithLabelValues(u.Addr)
 	}
 	return m
 }
@@ -78,8 +73,6 @@ func (m *metrics) collectors() []prometheus.Collector {
 }
 
 func (m *metrics) refused(r *refusal) { m.byRefusal[r].Inc() }
-
-func (m *metrics) response(u *upstream, took time.Duration) { m.byUpstream[u].Observe(took.Seconds()) }
 
 // finished counts a request that is over.
 func (m *metrics) finished(ex *exchange, end time.Time) {
@@ -118,8 +111,9 @@ func (c *upstreamCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *upstreamCollector) Collect(ch chan<- prometheus.Metric) {
-	views := c.g.balancer.view()
-	for i, u := range c.g.upstreams {
+	gr := c.g.group.Load()
+	views := gr.balancer.view()
+	for i, u := range gr.upstreams {
 		counter := func(d *prometheus.Desc, n uint64) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), u.Addr)
 		}

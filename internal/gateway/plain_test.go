@@ -81,15 +81,15 @@ func TestPlainPanic(t *testing.T) {
 	c := f.dial()
 	c.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
 	c.receive("GET")
-	f.balancer.mu.Lock()
-	peers := f.balancer.peers
-	f.balancer.peers = nil // then none can be picked
-	f.balancer.mu.Unlock()
+	f.group.Load().balancer.mu.Lock()
+	peers := f.group.Load().balancer.peers
+	f.group.Load().balancer.peers = nil // then none can be picked
+	f.group.Load().balancer.mu.Unlock()
 	c.send("GET /b HTTP/1.1\r\nHost: h\r\n\r\n")
 	c.ends()
-	f.balancer.mu.Lock()
-	f.balancer.peers = peers
-	f.balancer.mu.Unlock()
+	f.group.Load().balancer.mu.Lock()
+	f.group.Load().balancer.peers = peers
+	f.group.Load().balancer.mu.Unlock()
 	if got := f.do("GET", "/c"); got.status != 200 || got.body != "/c" {
 		t.Errorf("got %+v, want 200", got)
 	}
@@ -160,7 +160,7 @@ func TestUnaskedBytes(t *testing.T) {
 					}
 					if late {
 						let <- struct{}{}
-						eventually(t, "what came late is there", f.upstreams[0].conns.disturbed)
+						eventually(t, "what came late is there", f.group.Load().upstreams[0].conns.disturbed)
 					}
 				}
 				if s := f.upstreamStatus(0); s.Failures != 0 || s.Requests != 10 {
@@ -283,7 +283,7 @@ func TestPoolForgetsOldConnections(t *testing.T) {
 	c := f.dial()
 	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	c.receive("GET")
-	p := f.upstreams[0].conns
+	p := f.group.Load().upstreams[0].conns
 	count := func() int {
 		p.mu.Lock()
 		defer p.mu.Unlock()

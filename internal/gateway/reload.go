@@ -19,6 +19,7 @@ var changeable = reload.Table[Config]{
 		}
 	},
 	"max-conns":          func(to, from *Config) { to.MaxConns = from.MaxConns },
+	"upstream":           func(to, from *Config) { to.Upstreams = from.Upstreams },
 	"upstream-timeout":   func(to, from *Config) { to.UpstreamTimeout = from.UpstreamTimeout },
 	"upstream-user-file": takeUser,
 }
@@ -54,6 +55,8 @@ func (g *Gateway) conf() *inForce { return g.latest.Load() }
 func (g *Gateway) Reload() (front.ReloadReport, error) { return g.reloads.Do() }
 
 func (g *Gateway) reload() (report reload.Report, err error) {
+	g.changes.Lock()
+	defer g.changes.Unlock()
 	present := &g.conf().Config
 	reread := reload.Sources(present.Reread, func(c *Config) []reload.Setting { return c.Settings })
 	plan, err := front.Plan(g.guard, changeable, *present, present.Settings, reread, front.UpstreamFiles(present.TLS, present.CheckTLS))
@@ -71,6 +74,9 @@ func (g *Gateway) reload() (report reload.Report, err error) {
 		return report, err // never: the rules have passed Validate
 	}
 	g.latest.Store(next)
+	if plan.Changes("upstream") {
+		g.replace(next.Upstreams)
+	}
 	g.conns.max.Store(int64(next.MaxConns))
 	return plan.Report, nil
 }

@@ -48,13 +48,14 @@ type CheckStatus struct {
 
 // Status returns a copy of the gateway's state.
 func (g *Gateway) Status() Status {
+	gr := g.group.Load()
 	s := Status{
 		Version: g.cfg.Version, UptimeSeconds: time.Since(g.started).Seconds(), Listen: g.Addr(), AdminListen: g.AdminAddr(),
-		Connections: g.conns.open.Load(), Upstreams: make([]UpstreamStatus, len(g.upstreams)), LastReload: g.reloads.Last(),
+		Connections: g.conns.open.Load(), Upstreams: make([]UpstreamStatus, len(gr.upstreams)), LastReload: g.reloads.Last(),
 	}
-	views := g.balancer.view()
-	s.State, s.Reason = g.stateOf(views)
-	for i, u := range g.upstreams {
+	views := gr.balancer.view()
+	s.State, s.Reason = g.stateOf(gr, views)
+	for i, u := range gr.upstreams {
 		s.Upstreams[i] = u.status(views[i])
 	}
 	return s
@@ -88,7 +89,7 @@ func (u *upstream) status(v peerView) UpstreamStatus {
 }
 
 // stateOf condenses the upstreams' states into that of the gateway, and its reason.
-func (g *Gateway) stateOf(views []peerView) (state, reason string) {
+func (g *Gateway) stateOf(gr *group, views []peerView) (state, reason string) {
 	usable, unproven := 0, 0
 	for _, v := range views {
 		switch {
@@ -108,7 +109,7 @@ func (g *Gateway) stateOf(views []peerView) (state, reason string) {
 		return "starting", "no upstream has passed a check yet"
 	}
 	var whys []string
-	for i, u := range g.upstreams {
+	for i, u := range gr.upstreams {
 		s := u.status(views[i])
 		whys = append(whys, s.Addr+" "+s.State+", "+s.Reason)
 	}

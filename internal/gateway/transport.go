@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/front"
@@ -32,6 +34,7 @@ type upstream struct {
 	lastCheck atomic.Pointer[checkRecord]
 
 	requests, failures, retries, checkFailures atomic.Uint64
+	response                                   prometheus.Observer // seconds to the header of a reply
 }
 
 func newUpstream(u Upstream, conf func() *inForce) *upstream {

@@ -506,7 +506,7 @@ func TestDrain(t *testing.T) {
 	busy.talk("get a\r\n", "END\r\n")
 	n.mu.Lock() // the node stands still
 	busy.send("set a 0 0 1\r\n1\r\n")
-	eventually(t, "the request is on its way", func() bool { return p.active.n.Load() == 1 })
+	eventually(t, "the request is on its way", func() bool { return p.active.Count() == 1 })
 	stopped := make(chan error, 1)
 	go func() { stopped <- p.stop() }()
 	idle.wantClosed()

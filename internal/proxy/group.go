@@ -5,17 +5,17 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/futago/futago"
+	"github.com/futago/futago/internal/front"
 )
 
 // group is the upstreams of a time, in the order of the configuration. It never changes: another one takes its place.
 type group struct {
 	upstreams []*upstream
 	selector  futago.Selector // nil: keys do not matter
-	active    tally           // clients that wait for its upstreams
+	active    *front.Tally    // clients that wait for its upstreams
 }
 
 // newGroup makes a group of what cfg describes. What is the same in old, which may be nil, is kept with its connections.
@@ -24,7 +24,7 @@ func (p *Proxy) newGroup(cfg *Config, old *group) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &group{selector: selector, active: tally{idle: make(chan struct{}, 1)}}
+	g := &group{selector: selector, active: front.NewTally()}
 	for _, described := range cfg.Upstreams {
 		if old != nil {
 			if i := slices.IndexFunc(old.upstreams, func(u *upstream) bool { return u.Upstream == described }); i >= 0 {
@@ -112,7 +112,7 @@ func (p *Proxy) drop(g *group) { p.forget(g.without(p.group.Load())) }
 func (p *Proxy) install(g *group) {
 	old := p.group.Swap(g)
 	p.retiring.Go(func() {
-		_ = old.active.wait(context.Background(), nil)
+		_ = old.active.Wait(context.Background())
 		p.forget(old.without(g))
 	})
 }
@@ -130,55 +130,26 @@ func (p *Proxy) forget(upstreams []*upstream) {
 // enter waits while there is a hold, and returns the group whose upstreams the caller may use until it calls leave.
 func (p *Proxy) enter() *group {
 	for {
-		p.active.n.Add(1)
+		p.active.Enter()
 		if p.holds.present.Load() != nil {
-			p.active.leave()
+			p.active.Leave()
 			p.holds.pass()
 			continue
 		}
 		g := p.group.Load()
-		g.active.n.Add(1)
+		g.active.Enter()
 		if p.group.Load() == g { // else it may have been counted as idle
 			return g
 		}
-		g.active.leave()
-		p.active.leave()
+		g.active.Leave()
+		p.active.Leave()
 	}
 }
 
 // leave ends what enter began.
 func (p *Proxy) leave(g *group) {
-	g.active.leave()
-	p.active.leave()
-}
-
-// tally counts those who use something, for one who waits until nobody does.
-type tally struct {
-	n    atomic.Int64
-	idle chan struct{} // holds one word that it was 0
-}
-
-func (t *tally) leave() {
-	if t.n.Add(-1) == 0 {
-		select {
-		case t.idle <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// wait returns when it is 0, or an error when ctx ends or ended is closed.
-func (t *tally) wait(ctx context.Context, ended <-chan struct{}) error {
-	for t.n.Load() != 0 {
-		select {
-		case <-t.idle:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ended:
-			return errHoldEnded
-		}
-	}
-	return nil
+	g.active.Leave()
+	p.active.Leave()
 }
 
 // split makes of gets whose keys were put together for another group such as this one takes, each with keys of one upstream.

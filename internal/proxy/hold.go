@@ -70,7 +70,7 @@ func (p *Proxy) held() *HeldStatus {
 	if present == nil {
 		return nil
 	}
-	return &HeldStatus{Until: present.until, InFlight: p.active.n.Load(), Waiting: p.holds.waiting.Load()}
+	return &HeldStatus{Until: present.until, InFlight: p.active.Count(), Waiting: p.holds.waiting.Load()}
 }
 
 // Hold keeps requests at the proxy from now on, for the given time at most, and returns when no earlier one is at an upstream: each was
@@ -85,8 +85,8 @@ func (p *Proxy) Hold(ctx context.Context, lease time.Duration) (token string, un
 	}
 	p.log.Info("requests held", "for", lease)
 	begin := time.Now()
-	if err := p.active.wait(ctx, h.ended); err != nil {
-		inFlight := p.active.n.Load()
+	if err := p.settle(ctx, h); err != nil {
+		inFlight := p.active.Count()
 		p.finishHold(h.token, "hold given up")
 		return "", time.Time{}, fmt.Errorf("requests of %d clients were at upstreams still when it ended: hold for longer than timeout (%v): %w", inFlight, p.conf().Timeout, err)
 	}
@@ -97,6 +97,23 @@ func (p *Proxy) Hold(ctx context.Context, lease time.Duration) (token string, un
 	}
 	p.log.Info("no request is at an upstream", "took", time.Since(begin))
 	return h.token, h.until, nil
+}
+
+// settle waits until no request is at an upstream, the hold or ctx ends.
+func (p *Proxy) settle(ctx context.Context, h *hold) error {
+	limited, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go func() {
+		select {
+		case <-h.ended:
+			end(errHoldEnded)
+		case <-limited.Done():
+		}
+	}()
+	if p.active.Wait(limited) != nil {
+		return context.Cause(limited)
+	}
+	return nil
 }
 
 func checkLease(lease time.Duration) error {

@@ -245,7 +245,7 @@ func TestHoldAwaitsRequests(t *testing.T) {
 	n.behave(hang, "incr")
 	c := p.dial()
 	c.send("incr k 1\r\n")
-	eventually(t, "the increment is at the node", func() bool { return p.active.n.Load() == 1 })
+	eventually(t, "the increment is at the node", func() bool { return p.active.Count() == 1 })
 	p.wantPost("/hold?for=1s", "", 409, "requests of 1 clients were at upstreams still")
 	token := p.hold("60s") // not before the time-out
 	if line := c.line(); !strings.HasPrefix(line, "SERVER_ERROR effect unknown") {
@@ -262,7 +262,7 @@ func TestHoldOfTheDead(t *testing.T) {
 	p := startProxy(t, nil, n)
 	n.behave(hang, "incr")
 	p.dial().send("incr k 1\r\n")
-	eventually(t, "the increment is at the node", func() bool { return p.active.n.Load() == 1 })
+	eventually(t, "the increment is at the node", func() bool { return p.active.Count() == 1 })
 	ctx, die := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() {
@@ -401,7 +401,7 @@ func TestReloadAwaitsRequests(t *testing.T) {
 	a.mu.Lock() // it does not answer
 	c := p.dial()
 	c.send("set k 0 0 1\r\n1\r\n")
-	eventually(t, "the request is at the node", func() bool { return p.active.n.Load() == 1 })
+	eventually(t, "the request is at the node", func() bool { return p.active.Count() == 1 })
 	_, err := p.Reload()
 	late := p.dial()
 	late.talk("set k 0 0 1\r\n2\r\n", "STORED\r\n")

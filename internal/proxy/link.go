@@ -97,7 +97,7 @@ func (l *link) flush() {
 	l.flushing = true
 	l.mu.Unlock()
 	// Clients that are ready to run add their requests first, and all leave in one write.
-	if l.up.proxy.active.n.Load() > 1 {
+	if l.up.proxy.active.Count() > 1 {
 		runtime.Gosched()
 	}
 	for {

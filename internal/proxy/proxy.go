@@ -40,7 +40,7 @@ type Proxy struct {
 	links     sync.WaitGroup
 
 	open, accepted, refused atomic.Uint64 // connections of clients
-	active                  tally         // clients that wait for upstreams
+	active                  *front.Tally  // clients that wait for upstreams
 
 	switched atomic.Bool // the upstreams are those of a switch
 
@@ -67,7 +67,7 @@ func New(cfg Config) (*Proxy, error) {
 	}
 	p.logins, p.endLogins = context.WithCancel(context.Background())
 	p.latency = newLatency()
-	p.active.idle = make(chan struct{}, 1)
+	p.active = front.NewTally()
 	first, err := p.newGroup(&cfg, nil)
 	if err != nil {
 		return nil, err
