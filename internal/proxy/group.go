@@ -160,7 +160,7 @@ func (g *group) split(calls []call) []call {
 	var all []call
 	for _, k := range calls {
 		keys, from := k.keys, k.wholePassed
-		if !k.todo && !k.cut || len(keys) < 2 || from >= len(keys)-1 {
+		if !k.todo && !k.cut || len(keys) < 2 || from >= len(keys) {
 			all = append(all, k)
 			continue
 		}
