@@ -37,7 +37,17 @@ var outcomes = map[byte]error{
 // Commit executes one operation and waits for it. After store.ErrUnknown it may have been executed, or be yet; after any other error
 // nothing changed.
 func (s *Store) Commit(req *store.Request, res *store.Result) error {
-	*res = store.Result{}
+	if err := s.check(req); err != nil {
+		*res = store.Result{}
+		return err
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
+	defer cancel()
+	return s.commit(ctx, req, res)
+}
+
+// check refuses what no cluster is asked.
+func (s *Store) check(req *store.Request) error {
 	switch {
 	case len(req.Key) == 0 || len(req.Key) > record.MaxKey:
 		return store.ErrKey
@@ -48,14 +58,13 @@ func (s *Store) Commit(req *store.Request, res *store.Result) error {
 	case req.Op == store.AddDouble && math.IsNaN(req.Double):
 		return store.ErrNotNumeric
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
-	defer cancel()
-	// Copies: a command that was given up may still be on its way out.
-	keys := []string{s.name(req.Key)}
-	args := []string{"", string(req.Type), string(req.Value), "", ""}
-	if req.Op == store.Incr || req.Op == store.Decr {
-		args[3], args[4] = strconv.FormatUint(req.Delta, 10), strconv.FormatUint(req.Initial, 10)
-	}
+	return nil
+}
+
+// commit executes one operation, in the time that ctx leaves.
+func (s *Store) commit(ctx context.Context, req *store.Request, res *store.Result) error {
+	*res = store.Result{}
+	keys, args := s.words(req)
 	answer, err := s.write(ctx, func() valkey.ValkeyResult {
 		// Each time: a flush_all that came while it was repeated would not hold otherwise.
 		f, err := s.floors.now(ctx, s)
@@ -69,6 +78,15 @@ func (s *Store) Commit(req *store.Request, res *store.Result) error {
 		return err
 	}
 	return unpackAnswer(answer, req, res)
+}
+
+// words are those of the script, but for what depends on flush_all. They are copies: a command that was given up may still be on its way out.
+func (s *Store) words(req *store.Request) (keys, args []string) {
+	args = []string{"", string(req.Type), string(req.Value), "", ""}
+	if req.Op == store.Incr || req.Op == store.Decr {
+		args[3], args[4] = strconv.FormatUint(req.Delta, 10), strconv.FormatUint(req.Initial, 10)
+	}
+	return []string{s.name(req.Key)}, args
 }
 
 const (

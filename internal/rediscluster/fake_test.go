@@ -38,7 +38,7 @@ func await(t *testing.T, what string, ok func() bool) {
 type fake struct {
 	net.Listener
 	host, port string
-	// answer returns the answer to GET, EVALSHA and EVAL of a record; hang up says that none follows.
+	// answer returns the answer to GET, GETRANGE, EVALSHA and EVAL of a record; hang up says that none follows.
 	answer  func(words []string) (text string, hangUp bool)
 	records atomic.Int64 // such commands
 	flushed atomic.Int64 // the time of the last flush_all
@@ -102,7 +102,7 @@ func (f *fake) serve(conn net.Conn) {
 				line := id + " " + f.Addr().String() + "@1 myself,master - 0 0 1 connected 0-16383\n"
 				text = fmt.Sprintf("$%d\r\n%s\r\n", len(line), line)
 			}
-		case "GET", "EVALSHA", "EVAL":
+		case "GET", "GETRANGE", "EVALSHA", "EVAL":
 			if verb == "GET" && strings.Contains(words[1], "flush:") {
 				if f.slow != nil {
 					f.slow(asked)

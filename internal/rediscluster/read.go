@@ -43,34 +43,6 @@ func (s *Store) acquire(ctx context.Context, f floor, key []byte, v *store.View)
 	return s.show(b, f, v)
 }
 
-// AcquireAll is Acquire of several keys: each master is asked once for all that it has.
-func (s *Store) AcquireAll(keys [][]byte, views []store.View, found []bool) {
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
-	defer cancel()
-	f, err := s.floors.now(ctx, s)
-	if err != nil {
-		for i := range views {
-			views[i].Fault, found[i] = err, false
-		}
-		return
-	}
-	commands := make([]valkey.Completed, len(keys))
-	for i, key := range keys {
-		commands[i] = s.client.B().Get().Key(s.name(key)).Build()
-	}
-	for i, res := range s.client.DoMulti(ctx, commands...) {
-		v := &views[i]
-		v.Fault, found[i] = nil, false
-		b, err := res.AsBytes()
-		switch {
-		case err == nil:
-			found[i] = s.show(b, f, v)
-		case !valkey.IsValkeyNil(err):
-			found[i] = s.acquire(ctx, f, keys[i], v) // again, as far as the time reaches
-		}
-	}
-}
-
 // Peek is Acquire: reads are not noted.
 func (s *Store) Peek(key []byte, v *store.View) bool { return s.Acquire(key, v) }
 

@@ -81,6 +81,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		ConnWriteTimeout: cfg.Timeout,
 		DisableRetry:     true, // what may be repeated is decided here
 		DisableCache:     true,
+		// Of commands that are sent together, each has its own answer when the connection breaks.
+		AlwaysPipelining: true,
 		// A redirect storm must end before the deadline does.
 		ClusterOption: valkey.ClusterOption{MaxMovedRedirections: maxRedirects, ShardsRefreshInterval: topologyInterval},
 	})

@@ -308,12 +308,37 @@ func testSeveral(t *testing.T, c *clustertest.Cluster) {
 			set(t, far, key, key)
 		}
 	}
-	views, found := make([]store.View, len(keys)), make([]bool, len(keys))
-	far.AcquireAll(keys, views, found)
+	reads, large := make([]store.Read, len(keys)), bytes.Repeat([]byte("x"), 100)
 	for i, key := range keys {
-		if v := &views[i]; v.Fault != nil || found[i] != (i%3 != 0) || found[i] && !bytes.Equal(v.Value, key) {
-			t.Errorf("%s: found %v, %q, %v", key, found[i], v.Value, v.Fault)
+		reads[i].Key = key
+	}
+	writes := []store.Write{
+		{Request: &store.Request{Op: store.Set, Key: []byte("large"), Value: large}, Result: new(store.Result)},
+		{Request: &store.Request{Op: store.Incr, Key: []byte("number"), Delta: 1, Create: true, Initial: 7}, Result: new(store.Result)},
+		{Request: &store.Request{Op: store.Replace, Key: []byte("none")}, Result: new(store.Result)},
+		{Request: &store.Request{Op: store.Set}, Result: new(store.Result)},
+	}
+	far.Together(reads, 100, writes)
+	for i, key := range keys {
+		if r := &reads[i]; r.View.Fault != nil || r.Found != (i%3 != 0) || r.Found && !bytes.Equal(r.View.Value, key) {
+			t.Errorf("%s: found %v, %q, %v", key, r.Found, r.View.Value, r.View.Fault)
 		}
+	}
+	for i, want := range []error{nil, nil, store.ErrNotFound, store.ErrKey} {
+		if !errors.Is(writes[i].Err, want) {
+			t.Errorf("write %d: %v, want %v", i, writes[i].Err, want)
+		}
+	}
+	if n := writes[1].Result.Number; n != 7 {
+		t.Errorf("number: %d, want 7", n)
+	}
+	reads = []store.Read{{Key: []byte("large")}, {Key: []byte("number")}, {}}
+	far.Together(reads, 100, nil)
+	if r := &reads[0]; r.Found || r.View.Fault != store.ErrTooLarge {
+		t.Errorf("large: found %v, %v", r.Found, r.View.Fault)
+	}
+	if r := &reads[1]; !r.Found || string(r.View.Value) != "7" || reads[2].Found || reads[2].View.Fault != nil {
+		t.Errorf("number: found %v, %q, %v; no key: %v", r.Found, r.View.Value, r.View.Fault, reads[2].Found)
 	}
 }
 

@@ -32,7 +32,11 @@ func (s *session) feedBinary(w *worker, in []byte, start int) (n int) {
 		}
 		before := s.made()
 		w.begins()
-		s.executeBinary(w)
+		if l := s.early(w, in[n:]); l != nil {
+			s.out = append(s.out, l.out...)
+		} else {
+			s.executeBinary(w)
+		}
 		s.answeredBinary(w.breq.Echo)
 		s.ended(w, size+s.made()-before)
 		if s.closing || s.slow != nil {

@@ -46,7 +46,7 @@ func (s *session) binaryMiss(r *memcache.BinaryRequest) {
 // appendPacket appends the reply of a read: the record as it is now, or why it cannot be had.
 func (s *session) appendPacket(w *worker) lookup {
 	r, v := &w.breq, &w.view
-	if !w.store.Acquire(r.Key, v) {
+	if !s.acquire(w, r.Key, v, true) {
 		if v.Fault != nil {
 			s.binaryFail(r, v.Fault)
 			return failed

@@ -97,13 +97,9 @@ func (s *session) reply(r *memcache.Request, line string) {
 
 func (s *session) get(w *worker, start int) bool {
 	r := &w.mreq
-	batched := w.ahead.batch != nil && (r.Op == memcache.OpGet || r.Op == memcache.OpGets)
-	if batched {
-		defer w.ahead.drop()
-	}
 	for {
-		if batched && w.ahead.next == len(w.ahead.keys) {
-			w.ahead.read(r.Keys)
+		if s.ahead != nil {
+			s.readOn(w, r.Keys)
 		}
 		key, ok := r.Keys.Next()
 		if !ok {
@@ -161,7 +157,7 @@ func (s *session) getOne(w *worker, op memcache.Op, key []byte, exptime int64) {
 // memory for it.
 func (s *session) appendValue(w *worker, op memcache.Op, key []byte) bool {
 	v := &w.view
-	if !w.acquire(key, v) {
+	if !s.acquire(w, key, v, true) {
 		if v.Fault != nil {
 			s.broken = faultLine(v.Fault)
 		}

@@ -16,11 +16,7 @@ func (s *session) metaGet(w *worker) {
 	writes := w.srv.allowed(s.user, users.Write, r.Key) // who may only read renews nothing
 	for {
 		before := len(s.out)
-		acquire := w.store.Acquire
-		if m.Has('u') {
-			acquire = w.store.Peek
-		}
-		if !acquire(r.Key, v) {
+		if !s.acquire(w, r.Key, v, !m.Has('u')) {
 			if v.Fault != nil {
 				s.out = append(s.out, faultLine(v.Fault)...)
 				return

@@ -33,6 +33,8 @@ type session struct {
 	keysOp memcache.Op // its command
 	touch  int64       // its exptime
 
+	ahead *ahead // what was done of the next requests; nil: nothing
+
 	dump *dump // a list of keys that has paused; nil: there is none
 
 	broken string // the line that ends the present get before its end; "": none does
@@ -108,6 +110,9 @@ func (s *session) stuffed(srv *Server) bool {
 // consumed; the caller must give the others again, with more behind them, when more is set, or once slow has run. Nothing of in is kept.
 func (s *session) feed(w *worker, in []byte) (n int) {
 	n = s.feedAny(w, in)
+	if s.ahead != nil {
+		s.leaveAhead(w)
+	}
 	if w.limit > 0 {
 		s.lap(w, nanos())
 	}
@@ -152,7 +157,12 @@ func (s *session) feedAny(w *worker, in []byte) (n int) {
 		}
 		before := s.made()
 		w.begins()
-		goOn := s.execute(w, start)
+		goOn := true
+		if l := s.early(w, in[n:]); l != nil {
+			s.out, goOn = append(s.out, l.out...), !s.closing
+		} else {
+			goOn = s.execute(w, start)
+		}
 		s.answered(w.mreq.Op.IsMeta())
 		s.ended(w, size+s.made()-before)
 		if !goOn {

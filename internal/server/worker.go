@@ -23,10 +23,10 @@ type worker struct {
 		// them, and returns how many bytes of value and tail have left.
 		sendNow(value []byte, tail string) int
 	}
-	now    int64 // ms since hlc.Epoch, of this round
-	wrote  bool  // something was committed since the last Flush
-	strict bool  // writes may fail after they were executed
-	ahead  ahead
+	now    int64   // ms since hlc.Epoch, of this round
+	wrote  bool    // something was committed since the last Flush
+	strict bool    // writes may fail after they were executed
+	batch  Batcher // the store, where it is far away; else nil
 	watch
 
 	mreq memcache.Request
@@ -45,7 +45,7 @@ type worker struct {
 
 func newWorker(s *Server, t *totals) worker {
 	w := worker{srv: s, store: s.store, totals: t, now: s.store.Now(), strict: s.store.Level() == store.LevelStrict, watch: newWatch(s)}
-	w.ahead.batch, _ = s.store.(Batcher)
+	w.batch, _ = s.store.(Batcher)
 	return w
 }
 
