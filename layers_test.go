@@ -74,6 +74,8 @@ var layers = map[string]layer{
 	// The public client is what users import: it must not pull in the database.
 	".": {level: 5, may: []string{"internal/memcache", "internal/tyrant"}},
 
+	"internal/node/web": {level: -3},
+
 	"internal/node":  {level: 6},
 	"internal/bench": {level: 6, may: []string{".", "internal/memcache", "internal/tyrant"}},
 	"internal/proxy": {level: 6, may: []string{".", "internal/access", "internal/access/accesstest", "internal/addr", "internal/front", "internal/profile", "internal/memcache", "internal/permit", "internal/reload", "internal/tyrant", "internal/users"}},

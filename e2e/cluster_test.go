@@ -18,14 +18,17 @@ import (
 )
 
 // clusterFront is futago in front of a cluster.
-type clusterFront struct{ client, admin string }
+type clusterFront struct {
+	client, admin string
+	process       *process
+}
 
 func startClusterFront(t *testing.T, c *clustertest.Cluster, options string, flags ...string) clusterFront {
 	t.Helper()
 	host := newHost()
-	f := clusterFront{freeAddr(t, host), freeAddr(t, host)}
+	f := clusterFront{client: freeAddr(t, host), admin: freeAddr(t, host)}
 	flags = append([]string{"serve", "--store", "redis-cluster://" + strings.Join(c.Addrs(), ",") + options, "--listen", f.client, "--admin-listen", f.admin}, flags...)
-	startProcess(t, "front", newOutput(t, "front"), futagoProgram, flags...)
+	f.process = startProcess(t, "front", newOutput(t, "front"), futagoProgram, flags...)
 	eventually(t, "the front is ready", 20*time.Second, func() bool {
 		r, err := http.Get("http://" + f.admin + "/readyz")
 		if err != nil {

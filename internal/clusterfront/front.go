@@ -18,6 +18,7 @@ import (
 	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/front"
+	"github.com/futago/futago/internal/observe"
 	"github.com/futago/futago/internal/profile"
 	"github.com/futago/futago/internal/rediscluster"
 	"github.com/futago/futago/internal/reload"
@@ -70,6 +71,7 @@ type Front struct {
 	started  time.Time
 	draining atomic.Bool
 	serving  atomic.Bool
+	past     past
 
 	health struct {
 		sync.Mutex
@@ -83,7 +85,7 @@ func Open(ctx context.Context, cfg Config) (_ *Front, err error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	f := &Front{cfg: cfg, log: cfg.Logger, started: time.Now()}
+	f := &Front{cfg: cfg, log: cfg.Logger, started: time.Now(), past: past{History: observe.NewHistory(figures)}}
 	defer func() {
 		if err != nil {
 			f.close()
@@ -172,6 +174,8 @@ func (f *Front) Run(ctx context.Context, ready func(admin string)) error {
 		})
 	}
 	group.Go(f.server.Serve)
+	ended := make(chan struct{})
+	group.Go(func() { f.watchFigures(ended) })
 	f.serving.Store(true)
 	f.log.Info("front of a cluster started", "listen", f.server.Addrs(), "admin", addr.Of(admin), "cluster", f.cfg.Store.Addrs, "durability", f.store.Durability())
 	f.log.Warn("the cluster keeps the records: a write is told of before another machine has it, see docs/cluster.md", "durability", f.store.Durability())
@@ -190,6 +194,7 @@ func (f *Front) Run(ctx context.Context, ready func(admin string)) error {
 		f.log.Warn("clients were cut off", "err", late)
 	}
 	_ = pages.Close()
+	close(ended)
 	group.Wait()
 	f.log.Info("front of a cluster stopped")
 	return err

@@ -4,24 +4,30 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/front"
+	"github.com/futago/futago/internal/node/web"
 	"github.com/futago/futago/internal/rediscluster"
+	"github.com/futago/futago/internal/server"
 )
 
 // Status is the document of /status.
 type Status struct {
 	Version       string   `json:"version"`
+	PID           int      `json:"pid"`
 	State         string   `json:"state"` // ready, down or draining
 	Reason        string   `json:"reason"`
 	UptimeSeconds float64  `json:"uptime_seconds"`
 	Listen        []string `json:"listen"`
 	Store         string   `json:"store"`      // redis-cluster
 	Durability    string   `json:"durability"` // what a positive reply to a write means: async, or wait=N replicas
+	Promise       string   `json:"promise"`    // the same in words
 	Masters       []string `json:"masters"`    // addresses of those with slots
 	Slots         int      `json:"slots"`      // of 16384 that are at a master
 	Moving        bool     `json:"moving"`     // slots are being moved
@@ -29,6 +35,14 @@ type Status struct {
 	Repeated      uint64   `json:"repeated"`   // commands that were repeated, for they had not been executed
 	Unreached     uint64   `json:"unreached"`  // failures of which it is certain that nothing was changed
 	Unknown       uint64   `json:"unknown"`    // writes of which it is not known whether they were executed
+
+	Swept uint64 `json:"swept"` // dead records that this front removed after flush_all
+
+	Clients server.Stats `json:"clients"` // since the start
+	// Of the last ten seconds; null when there was nothing.
+	RequestsPerSecond *float64 `json:"requests_per_second"`
+	LatencyP50Seconds *float64 `json:"latency_p50_seconds"`
+	LatencyP99Seconds *float64 `json:"latency_p99_seconds"`
 
 	LastReload *front.LastReload `json:"last_reload"` // null before the first
 }
@@ -71,18 +85,27 @@ func (f *Front) state() (state, reason string) {
 func (f *Front) Status() Status {
 	h, n := f.currentHealth(), f.store.Counts()
 	s := Status{
-		Version: f.cfg.Version, UptimeSeconds: time.Since(f.started).Seconds(), Listen: f.server.Addrs(),
-		Store: strings.TrimSuffix(rediscluster.Scheme, "://"), Durability: f.store.Durability(), Masters: h.Masters, Slots: h.Slots, Moving: h.Moving,
-		Items: f.store.Stats().Items, Repeated: n.Repeated, Unreached: n.Unreached, Unknown: n.Unknown,
-		LastReload: f.reloads.Last(),
+		Version: f.cfg.Version, PID: os.Getpid(), UptimeSeconds: time.Since(f.started).Seconds(), Listen: f.server.Addrs(),
+		Store: strings.TrimSuffix(rediscluster.Scheme, "://"), Durability: f.store.Durability(), Promise: f.store.Promise(), Masters: h.Masters, Slots: h.Slots, Moving: h.Moving,
+		Items: f.store.Stats().Items, Repeated: n.Repeated, Unreached: n.Unreached, Unknown: n.Unknown, Swept: n.Swept,
+		Clients: f.server.Stats(), LastReload: f.reloads.Last(),
 	}
+	f.past.tell(&s)
 	s.State, s.Reason = f.state()
 	return s
 }
 
-// AdminHandler returns the handler of /healthz, /readyz, /metrics and /status.
+// AdminHandler returns the handler of the page at /, and of /healthz, /readyz, /metrics, /status and /history.
 func (f *Front) AdminHandler() http.Handler {
-	return f.guard.Guard(front.AdminHandler(f.cfg.AdminListen, f.state, func() any { return f.Status() }, f.reloads, f.gatherer, f.cfg.Profile))
+	mux := http.NewServeMux()
+	web.Handle(mux, "cluster.html")
+	mux.HandleFunc("GET /history", f.serveHistory)
+	mux.Handle("/", front.AdminHandler(f.cfg.AdminListen, f.state, func() any { return f.Status() }, f.reloads, f.gatherer, f.cfg.Profile))
+	pages := f.guard.Guard(access.OwnPages(f.cfg.AdminListen, mux))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		web.Protect(w.Header())
+		pages.ServeHTTP(w, r)
+	})
 }
 
 // collector tells Prometheus of the cluster.

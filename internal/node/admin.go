@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/access"
+	"github.com/futago/futago/internal/node/web"
 	"github.com/futago/futago/internal/server"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -85,7 +86,7 @@ func (n *Node) adminHandler() http.Handler {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
 	n.cfg.Profile.Handle(mux)
-	addPage(mux)
+	web.Handle(mux, "index.html")
 	n.addDocuments(mux)
 	n.addActions(mux)
 	login := &access.Login{Users: n.users, MetricsOpen: n.cfg.MetricsOpen, Audit: n.audit, Asks: []string{"/records"}}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/access"
+	"github.com/futago/futago/internal/node/web"
 )
 
 // send asks the admin port and returns the answer with its body read.
@@ -89,7 +90,7 @@ func TestAdminGuard(t *testing.T) {
 		if resp.StatusCode != c.want {
 			t.Errorf("%s: got status %d and %q, want %d", c.name, resp.StatusCode, body, c.want)
 		}
-		if got := resp.Header.Get("Content-Security-Policy"); got != adminPolicy || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+		if got := resp.Header.Get("Content-Security-Policy"); got != web.Policy || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: got policy %q and nosniff %q", c.name, got, resp.Header.Get("X-Content-Type-Options"))
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/futago/futago/internal/node/web"
 )
 
 // The page has no code and no style of its own, which its policy forbids; what it names is there.
@@ -15,6 +17,10 @@ func TestPageFiles(t *testing.T) {
 	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(page, "<title>futago</title>") {
 		t.Fatalf("page: got status %d, type %q and %.100q", resp.StatusCode, resp.Header.Get("Content-Type"), page)
 	}
+	other, err := web.Files.ReadFile("cluster.html")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for what, pattern := range map[string]string{
 		"script within":  `<script(?:[^>]*)>[^<]`,
 		"style within":   `<style|\sstyle\s*=`,
@@ -22,7 +28,7 @@ func TestPageFiles(t *testing.T) {
 		"script address": `javascript:`,
 		"foreign source": `(?:src|href)="(?:https?:)?//`,
 	} {
-		if found := regexp.MustCompile(pattern).FindString(page); found != "" {
+		if found := regexp.MustCompile(pattern).FindString(page + string(other)); found != "" {
 			t.Errorf("%s in the page: %q", what, found)
 		}
 	}
@@ -50,11 +56,14 @@ func TestPageFiles(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(page, -1) {
 		visit(m[1])
 	}
-	files, err := pageFiles.ReadDir("web")
-	if err != nil || len(seen) != len(files)-1 {
-		t.Errorf("the page loads %d files, the folder has %d besides it: %v", len(seen), len(files)-1, err)
+	for _, m := range regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(string(other), -1) {
+		visit(m[1])
 	}
-	for _, path := range []string{"/assets/", "/assets/none.js", "/assets/index.html", "/assets/..%2fnode.go", "/elsewhere"} {
+	files, err := web.Files.ReadDir(".")
+	if err != nil || len(seen) != len(files)-2 {
+		t.Errorf("the pages load %d files, the folder has %d besides them: %v", len(seen), len(files)-2, err)
+	}
+	for _, path := range []string{"/assets/", "/assets/none.js", "/assets/index.html", "/assets/cluster.html", "/assets/web.go", "/assets/..%2fnode.go", "/elsewhere"} {
 		if resp, _ := send(t, r, "GET", path, nil); resp.StatusCode != 404 {
 			t.Errorf("%s: got status %d, want 404", path, resp.StatusCode)
 		}

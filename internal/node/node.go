@@ -18,6 +18,7 @@ import (
 	"github.com/futago/futago/internal/feed"
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/observe"
 	"github.com/futago/futago/internal/replication"
 	"github.com/futago/futago/internal/script"
 	"github.com/futago/futago/internal/server"
@@ -40,7 +41,7 @@ type Node struct {
 	state    stateBox
 	catching catching
 	hold     hold
-	history  history
+	history  *observe.History
 	recent   recent
 	fs       vfs.FS                    // of the log
 	thawing  sync.Mutex                // held while noticeFreeze looks
@@ -98,7 +99,7 @@ func New(cfg Config) (*Node, error) {
 		next = cfg.Logger.Handler()
 	}
 	n := &Node{cfg: cfg, events: newEvents(next), registry: prometheus.NewRegistry(), started: time.Now(),
-		history: newHistory(), process: rand.Uint64(), nudge: make(chan struct{}, 1), isReady: make(chan struct{}), stopping: make(chan struct{}), asked: make(chan struct{})}
+		history: observe.NewHistory(figures), process: rand.Uint64(), nudge: make(chan struct{}, 1), isReady: make(chan struct{}), stopping: make(chan struct{}), asked: make(chan struct{})}
 	n.peerClient = n.newPeerClient()
 	n.logger = slog.New(n.events).With("node", cfg.Node)
 	n.state.state, n.state.reason, n.state.since = Starting, "process started", n.started

@@ -150,6 +150,15 @@ func (s *Store) Durability() string {
 	return fmt.Sprintf("wait=%d", s.cfg.Replicas)
 }
 
+// Promise says the same in words.
+func (s *Store) Promise() string {
+	if s.cfg.Replicas == 0 {
+		return "A write is told of when one master has it in memory. What a master that dies had not sent to a replica is lost, and nobody is told."
+	}
+	return fmt.Sprintf("A write is told of when a master and at least %d of its replicas have it in memory; otherwise its effect is told as unknown. "+
+		"It can still be lost, if another replica takes over, or all that have it die.", s.cfg.Replicas)
+}
+
 // A call has ended when it returns: no reply waits for a gate, and nothing is buffered here.
 
 func (s *Store) Last() uint64                       { return 0 }

@@ -1,5 +1,7 @@
-// The dashboard of a node: asks it once a second what it is like, and shows that. While nobody looks it does not ask.
-import { $, put, setTone, ask, seconds, clock } from "./dom.js";
+// The dashboard of a node: shows what it says of itself each second.
+import { $, put, ask, seconds } from "./dom.js";
+import { startLive, lost } from "./live.js";
+import { startThemes } from "./themes.js";
 import { showPair, showHealth } from "./pair.js";
 import { refresh, redraw, startCharts } from "./charts.js";
 import { startKey } from "./key.js";
@@ -7,14 +9,8 @@ import { showWarnings, showEvents, startEvents, refreshLists, refreshSettings, s
 import { refreshNotes } from "./notes.js";
 import { showActions, startActions } from "./actions.js";
 
-const every = 1000;
-
 let status = null; // the last document
 let peers = [];    // what the others said last
-let answered = 0;  // when the node did, by this machine's clock
-let lost = 0;      // since when it does not
-let turn = 0;
-let timer = 0;
 
 function show() {
   const s = status;
@@ -30,48 +26,18 @@ function show() {
   showActions(s, othersReady);
 }
 
-// showLive says whether what is shown is true now.
-function showLive() {
-  const gone = lost !== 0;
-  document.body.classList.toggle("lost", gone);
-  put($("live"), gone ? "connection lost" : "live");
-  setTone($("live"), gone ? "bad" : "good");
-  $("lost").hidden = !gone;
-  if (gone) {
-    put($("lost-since"), "Connection lost since " + clock(lost) + ".");
-    put($("lost-for"), "This node has not answered for " + seconds(Math.floor((Date.now() - lost) / 1000)) + ". What you see is what it said last; it is asked again each second.");
-  }
-}
-
-async function poll() {
-  clearTimeout(timer);
-  if (document.hidden) return;
-  const mine = ++turn;
-  try {
-    const s = await ask("/status");
-    if (mine !== turn) return; // a newer question is on its way
-    const reborn = status !== null && status.pid !== s.pid;
-    if (reborn || status === null) refreshSettings().catch(() => {});
-    status = s;
-    lost = 0;
-    answered = Date.now();
-    show();
-    if (s.store) {
-      await refresh(reborn).catch(() => {});
-    }
-  } catch (e) {
-    if (mine !== turn) return;
-    if (lost === 0) lost = answered || Date.now();
-  }
-  showLive();
-  if (mine === turn) timer = setTimeout(poll, every);
+async function showAll(s, first, reborn) {
+  if (first || reborn) refreshSettings().catch(() => {});
+  status = s;
+  show();
+  if (s.store) await refresh(reborn).catch(() => {});
 }
 
 // watch asks for what changes less often, each with its own pause.
 function watch(pause, read) {
   let running = false;
   const step = async () => {
-    if (!running && !document.hidden && status && status.store && lost === 0) {
+    if (!running && !document.hidden && status && status.store && !lost()) {
       running = true;
       await read().catch(() => {});
       running = false;
@@ -88,35 +54,12 @@ const askPeers = watch(1500, async () => {
 const askLists = watch(4000, () => refreshLists(status));
 const askNotes = watch(3000, refreshNotes);
 
-/* Light and dark */
-
-const themes = ["system", "light", "dark"];
-
-function showTheme() {
-  const now = document.documentElement.dataset.theme || "system";
-  put($("theme-now"), now);
-  $("theme").setAttribute("aria-label", "Theme: " + now);
-}
-
-$("theme").addEventListener("click", () => {
-  const now = document.documentElement.dataset.theme || "system";
-  const next = themes[(themes.indexOf(now) + 1) % themes.length];
-  if (next === "system") {
-    delete document.documentElement.dataset.theme;
-    localStorage.removeItem("futago-theme");
-  } else {
-    document.documentElement.dataset.theme = next;
-    localStorage.setItem("futago-theme", next);
-  }
-  showTheme();
-  redraw();
-});
-
-showTheme();
+const poll = startLive("This node", showAll);
+startThemes(redraw);
 startCharts();
 startKey();
 startEvents(() => status && showEvents(status.events || [], status.node));
 startSettings();
 startActions(() => { poll(); setTimeout(askPeers, 300); });
-document.addEventListener("visibilitychange", () => { if (!document.hidden) { poll(); askPeers(); askLists(); askNotes(); } });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) { askPeers(); askLists(); askNotes(); } });
 poll().then(() => { askPeers(); askLists(); askNotes(); });

@@ -15,6 +15,7 @@ const charts = [
   { id: "memory", title: "Memory", unit: size, bytes: true, keep: 2, lines: { anonymous: "memory_anonymous_bytes", "mapped files": "memory_mapped_bytes", "under max-memory": "memory_bounded_bytes" } },
   { id: "log", title: "Log", unit: size, bytes: true, keep: 2, lines: { "all segments": "log_bytes", "live records": "live_bytes" } },
   { id: "disk", title: "Free disk space", unit: size, bytes: true, keep: 1, close: true, lines: { free: "disk_free_bytes" } },
+  { id: "failures", title: "Failures of the cluster", unit: persecond, keep: 3, lines: { "effect unknown": "unknown_per_second", "not reached": "unreached_per_second", repeated: "repeated_per_second" } },
   { id: "items", title: "Records", unit: short, keep: 1, close: true, lines: { records: "items" } },
 ];
 
