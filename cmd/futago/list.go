@@ -39,7 +39,7 @@ With --limit the list ends after so many keys, or a few more, and standard error
 --cursor goes on; --json tells it in a last line of its own. Any node goes on from it; at another node than the
 one that told it, some keys may come again. So does the list itself when a node fails on the way.
 
---long puts size in bytes, flags and expiry before the key. Where nodes have users only keys that the user may
+--long puts size in bytes, flags and expiry before the key; on a terminal a line above names them. Where nodes have users only keys that the user may
 read are listed. A list asks the admin port.`,
 		Example: `  futago list
   futago list user: | sort
@@ -66,14 +66,19 @@ read are listed. A list asks the admin port.`,
 		ctx, stop := interruptible(cmd)
 		defer stop()
 		out := bufio.NewWriter(cmd.OutOrStdout())
-		printKey := printKeyName
+		printKey, head := printKeyName, ""
 		switch {
 		case asJSON:
 			printKey = printKeyJSON
 		case long:
 			printKey = printKeyLong
+			if isTerminal(cmd.OutOrStdout()) { // programs read the lines below it
+				head = fmt.Sprintf(longLine, "SIZE", "FLAGS", "EXPIRES", "KEY")
+			}
 		}
 		err = l.run(ctx, nodes, func(keys []node.ListedKey) error {
+			out.WriteString(head) // Flush tells what went wrong
+			head = ""
 			for i := range keys {
 				if err := printKey(out, &keys[i]); err != nil {
 					return fmt.Errorf("print keys: %w", err)
@@ -158,12 +163,15 @@ func printKeyName(w io.Writer, k *node.ListedKey) error {
 	return err
 }
 
+// longLine is a line of the long form, of its header too.
+const longLine = "%10s  %10s  %-20s  %s\n"
+
 func printKeyLong(w io.Writer, k *node.ListedKey) error {
 	expires := "never"
 	if k.Expires != nil {
 		expires = k.Expires.Format(time.RFC3339)
 	}
-	_, err := fmt.Fprintf(w, "%10d  %10d  %-20s  %s\n", k.Size, k.Flags, expires, plain(string(k.Key)))
+	_, err := fmt.Fprintf(w, longLine, strconv.Itoa(k.Size), strconv.FormatUint(uint64(k.Flags), 10), expires, plain(string(k.Key)))
 	return err
 }
 

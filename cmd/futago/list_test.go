@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -48,6 +49,16 @@ func TestList(t *testing.T) {
 	out, _ = list("--long", "oth")
 	if !regexp.MustCompile(`^ +5  +7  \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  other\n$`).MatchString(out) {
 		t.Errorf("long form: got %q", out)
+	}
+	person, program := openTerminal(t)
+	if code := run([]string{"list", "--long", "oth", "--admin", admin}, strings.NewReader(""), program, program); code != exitOK {
+		t.Errorf("on a terminal: exit code %d", code)
+	}
+	lineOf := bufio.NewReader(person)
+	for _, want := range []string{`^ +SIZE  +FLAGS  EXPIRES  +KEY\r\n$`, `^ +5  +7  \S+  other\r\n$`} {
+		if line, err := lineOf.ReadString('\n'); err != nil || !regexp.MustCompile(want).MatchString(line) {
+			t.Errorf("on a terminal: got %q, %v, want %s", line, err, want)
+		}
 	}
 	out, _ = list("--json", "other")
 	var key struct {
