@@ -44,7 +44,7 @@ func serveSettings(c *serveConfig) *settings {
 	s.add("tls-client-ca", textValue(&n.TLSClientCA), "accept clients at addresses with tls=mutual whose certificate is signed by an authority in this PEM `FILE`")
 	s.add("store", textValue(&c.Store), "keep nothing here but pass everything to the cluster redis-cluster://`HOST:PORT,HOST:PORT`[,tls][,user=NAME,password-file=FILE][,wait=N], whose promises are weaker than a pair's")
 	s.add("data", textValue(&n.Data), "keep the log in this `DIR`, or none for memory only")
-	s.add("node", intValue(&n.Node), "id of this node, 1 to 1023, different on each node; required with --peer, otherwise 1")
+	s.add("node", intValue(&n.Node), "id of this node, 1 to 1023, different on each node; 0 is none: it becomes 1, and with --peer is refused")
 	s.add("peer", listValue(&n.Peer), "follow another node at its peer `ADDR`, its --peer-listen; of a mesh one is enough, all may be named, this node too")
 	s.add("peer-listen", textValue(&n.PeerListen), "let peers follow this node at `ADDR`; required with --peer")
 	s.add("peer-advertise", textValue(&n.PeerAdvertise), "tell other nodes to follow this one at `ADDR`, where --peer-listen is not what they reach")

@@ -51,7 +51,8 @@ type Config struct {
 	TLSClientCA string
 	// Data is the folder of the log, or "none" for a store in anonymous memory.
 	Data string
-	// Node is this node's id, 1..1023, different on each node of a mesh. 0 means 1 for a node without a peer.
+	// Node is this node's id, 1..1023, different on each node of a mesh. 0, the default, is none given: 1 for a node without a peer, and
+	// with one it is refused.
 	Node int
 	// Peer are the peer addresses of other nodes; empty for a single node. One of a mesh is enough, this node's own is passed
 	// over: so all nodes may have the same list.

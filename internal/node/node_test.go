@@ -216,7 +216,7 @@ func TestSingleNode(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &s); err != nil {
 		t.Fatalf("status: %v\n%s", err, body)
 	}
-	if s.State != Ready || !s.Ready || s.Store.Items != 1 || len(s.Listen) != 1 || s.Acknowledgement.Mode != "local" {
+	if s.Node != 1 || s.State != Ready || !s.Ready || s.Store.Items != 1 || len(s.Listen) != 1 || s.Acknowledgement.Mode != "local" {
 		t.Fatalf("status: %s", body)
 	}
 	r.end(t)
