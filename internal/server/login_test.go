@@ -165,7 +165,7 @@ func TestReloadReachesSessions(t *testing.T) {
 		if err := os.WriteFile(path, []byte(first+" rights=read\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := people.Reload(); err != nil {
+		if err := rereadUsers(people); err != nil {
 			t.Fatal(err)
 		}
 		foo.send("set a 0 0 1\r\nx\r\nget a\r\n")
@@ -239,7 +239,7 @@ func TestHTTPLogin(t *testing.T) {
 			}
 		}
 		writeUsers(t, path, "other")
-		if err := people.Reload(); err != nil {
+		if err := rereadUsers(people); err != nil {
 			t.Fatal(err)
 		}
 		if status, _, _ := c.roundTrip(get("/a:k", foo), ""); status != 401 {
@@ -349,4 +349,14 @@ func TestHost(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", remote, got, want)
 		}
 	}
+}
+
+// rereadUsers puts the users of the file in force.
+func rereadUsers(u *users.Users) error {
+	take, err := u.Prepare()
+	if err != nil {
+		return err
+	}
+	take()
+	return nil
 }

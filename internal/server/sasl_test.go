@@ -104,7 +104,7 @@ func TestSASLIsDemanded(t *testing.T) {
 		c.expectPacket(opAuth, 1, 0, "Authenticated")
 		c.expectPacket(opNoop, 2, 0, "")
 		writeUsers(t, path, "other")
-		if err := people.Reload(); err != nil {
+		if err := rereadUsers(people); err != nil {
 			t.Fatal(err)
 		}
 		c.send(saslPacket(opNoop, 3, "", "", ""))

@@ -34,7 +34,7 @@ func TestToken(t *testing.T) {
 	}
 	_, hash = NewToken()
 	write(t, path, "api:! token="+hash)
-	if err := u.Reload(); err != nil {
+	if err := reread(u); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := u.Token(token); !errors.Is(err, ErrWrong) {

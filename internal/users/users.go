@@ -66,18 +66,8 @@ func Open(path string, logger *slog.Logger) (*Users, error) {
 	return u, err
 }
 
-// Reload reads the file again. On an error the users stay what they were. A user whose line is gone, or has another hash,
+// Prepare reads the file again and returns what puts the users in it in force. A user whose line is gone, or has another hash,
 // must authenticate again, also one with other tokens; other changes hold from the next request on.
-func (u *Users) Reload() error {
-	take, err := u.Prepare()
-	if err != nil {
-		return err
-	}
-	take()
-	return nil
-}
-
-// Prepare reads the file and returns what puts the users in it in force.
 func (u *Users) Prepare() (take func(), err error) {
 	t, err := u.load()
 	return func() {

@@ -96,11 +96,11 @@ func TestReload(t *testing.T) {
 	}
 	foo, old := user("foo"), user("old")
 	write(t, path, "nonsense")
-	if err := u.Reload(); err == nil || u.Current(foo) != foo {
+	if err := reread(u); err == nil || u.Current(foo) != foo {
 		t.Errorf("a bad file: got %v and %v, want an error and the old user", err, u.Current(foo))
 	}
 	write(t, path, "foo:"+hash+" rights=write")
-	if err := u.Reload(); err != nil {
+	if err := reread(u); err != nil {
 		t.Fatal(err)
 	}
 	if now := u.Current(foo); now == nil || now.Rights != Write {
@@ -116,7 +116,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("removed user: got %v, want ErrWrong", err)
 	}
 	write(t, path, "foo:"+cheapHash(t, "new"))
-	if err := u.Reload(); err != nil {
+	if err := reread(u); err != nil {
 		t.Fatal(err)
 	}
 	if now := u.Current(foo); now != nil {
@@ -128,7 +128,7 @@ func TestReload(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := u.Reload(); err == nil || u.Table().User("foo") == nil {
+	if err := reread(u); err == nil || u.Table().User("foo") == nil {
 		t.Error("a missing file: want an error and the old users")
 	}
 }
@@ -262,4 +262,14 @@ func TestFailuresAreBounded(t *testing.T) {
 	if n := len(u.failed); n > maxFailed {
 		t.Errorf("got %d, want at most %d", n, maxFailed)
 	}
+}
+
+// reread puts the users of the file in force.
+func reread(u *Users) error {
+	take, err := u.Prepare()
+	if err != nil {
+		return err
+	}
+	take()
+	return nil
 }
