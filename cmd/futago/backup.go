@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -46,7 +47,7 @@ ends with / or is there already, the file gets a name of its own.
 
 With --since or --since-last only what changed since an earlier backup is copied, from the log of the node: such a
 file is restored together with those before it. Any node of the mesh goes on where another one ended; of several
---admin addresses the first one that can makes the backup. A node keeps its log for that as long as --hold says, up to
+--admin addresses the first one that can makes the backup; one that says nothing for 2s is left for the end. A node keeps its log for that as long as --hold says, up to
 its --log-retain. When the log is not there any more, exit code 4 says so, and --full-if-needed makes a full backup.
 
 Where the node has users, one with the rights read and admin, and all keys, must ask.`,
@@ -193,14 +194,22 @@ type goneError struct{ error }
 
 func (e goneError) Unwrap() error { return e.error }
 
-// tryNodes goes from node to node until one has made the backup, or it fails for a reason that another node does not cure.
+// tryNodes goes from node to node until one has made the backup, or it fails for a reason that another node does not cure. Those that
+// hang are waited for when there is no other one.
 func (b *backupTask) tryNodes(ctx context.Context, before *backup.File) (*backup.File, error) {
 	var problems []error
 	gone := false
-	for i, n := range b.nodes {
-		done, err := b.fetch(ctx, n, before)
+	queue := slices.Clone(b.nodes)
+	for i := 0; i < len(queue); i++ {
+		n := queue[i]
+		done, err := b.fetch(ctx, n, before, i < len(b.nodes) && i+1 < len(queue))
 		if err == nil || ctx.Err() != nil {
 			return done, err
+		}
+		if errors.Is(err, errSilent) {
+			nextAsked(b.notes, n.addr)
+			queue = append(queue, n)
+			continue
 		}
 		refusal, refused := errors.AsType[answerError](err)
 		switch {
@@ -215,7 +224,7 @@ func (b *backupTask) tryNodes(ctx context.Context, before *backup.File) (*backup
 		if b.output == "-" && errors.As(err, new(cutError)) {
 			break // what came is on its way already
 		}
-		if i+1 < len(b.nodes) {
+		if i+1 < len(queue) {
 			fmt.Fprintf(b.notes, "futago: %s; the next node is asked\n", err)
 		}
 	}

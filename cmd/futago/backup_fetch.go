@@ -19,8 +19,10 @@ type cutError struct{ error }
 
 func (e cutError) Unwrap() error { return e.error }
 
-// fetch has a node make the backup and keeps it once it is whole.
-func (b *backupTask) fetch(ctx context.Context, n *adminNode, before *backup.File) (*backup.File, error) {
+// fetch has a node make the backup and keeps it once it is whole. others says that another node may be asked.
+func (b *backupTask) fetch(ctx context.Context, n *adminNode, before *backup.File, others bool) (*backup.File, error) {
+	ctx, heard := breakSilence(ctx, b.notes, n.addr, others)
+	defer heard()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(n.timeout, func() { cancel(fmt.Errorf("it said nothing for %v", n.timeout)) })
@@ -48,6 +50,7 @@ func (b *backupTask) fetch(ctx context.Context, n *adminNode, before *backup.Fil
 	if err != nil {
 		return nil, explain(err)
 	}
+	heard()
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		return nil, explain(refusalOf(response))

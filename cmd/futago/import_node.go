@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/futago/futago"
@@ -36,7 +40,7 @@ type nodeConfig struct {
 // newNodeConfig gives cmd the settings of a nodeConfig.
 func newNodeConfig(cmd *cobra.Command) *nodeConfig {
 	c := &nodeConfig{Addr: []string{futago.DefaultAddr}, Timeout: importTimeout}
-	c.table.add("addr", addrsValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it cannot be reached; several with commas")
+	c.table.add("addr", addrsValue(&c.Addr), "speak to the node at this `ADDR`, and to the next one if it cannot be reached or says nothing for 2s; several with commas")
 	c.table.add("timeout", durationValue(&c.Timeout), "give up waiting for a server after so long")
 	c.login.add(&c.table, "tls")
 	c.table.withClientFile()
@@ -64,18 +68,89 @@ func (c *nodeConfig) load(cmd *cobra.Command) (migrate.Dial, error) {
 	if err := c.login.apply(&login); err != nil {
 		return nil, usageError{err}
 	}
-	return func(ctx context.Context, maxReply int) (client *tyrant.Client, err error) {
-		for _, a := range c.Addr {
-			if client, err = c.dial(ctx, a, maxReply, &login); err == nil {
-				return client, nil
-			}
-		}
-		return nil, err
-	}, nil
+	d := &nodeDialer{nodeConfig: c, login: &login, notes: cmd.ErrOrStderr(), order: slices.Clone(c.Addr)}
+	return d.dial, nil
 }
 
-// dial connects to one node and says who asks.
-func (c *nodeConfig) dial(ctx context.Context, address string, maxReply int, login *futago.Config) (*tyrant.Client, error) {
+// nodeDialer connects to the first node that answers.
+type nodeDialer struct {
+	*nodeConfig
+	login *futago.Config
+	notes io.Writer
+
+	mu    sync.Mutex
+	order []string // of the addresses: those that were silent are the last ones
+}
+
+// dial goes from address to address. Those that say nothing are waited for when there is no other one.
+func (d *nodeDialer) dial(ctx context.Context, maxReply int) (client *tyrant.Client, err error) {
+	d.mu.Lock()
+	queue := slices.Clone(d.order)
+	d.mu.Unlock()
+	for i, all := 0, len(queue); i < len(queue); i++ {
+		client, err = d.try(ctx, queue[i], maxReply, i < all && i+1 < len(queue))
+		if err == nil || ctx.Err() != nil {
+			return client, err
+		}
+		if errors.Is(err, errSilent) {
+			nextAsked(d.notes, queue[i])
+			queue = append(queue, queue[i])
+			d.last(queue[i])
+		}
+	}
+	return nil, err
+}
+
+// last puts an address at the end of the order.
+func (d *nodeDialer) last(address string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := slices.Index(d.order, address)
+	d.order = append(slices.Delete(d.order, i, i+1), address)
+}
+
+// try connects to a node and hears that it answers. others says that another one may be asked.
+func (d *nodeDialer) try(ctx context.Context, address string, maxReply int, others bool) (*tyrant.Client, error) {
+	limited, heard := breakSilence(ctx, d.notes, address, others)
+	defer heard()
+	client, err := d.connect(limited, address, maxReply, d.login)
+	if err != nil {
+		return nil, cmp.Or(silence(limited), err)
+	}
+	stop := context.AfterFunc(limited, func() { client.Close() })
+	err = d.greet(client, address)
+	if !stop() || err != nil {
+		client.Close()
+		return nil, cmp.Or(silence(limited), err, context.Cause(limited))
+	}
+	return client, nil
+}
+
+// silence is errSilent where that ended the context.
+func silence(ctx context.Context) error {
+	if err := context.Cause(ctx); errors.Is(err, errSilent) {
+		return err
+	}
+	return nil
+}
+
+// greet says who asks, and hears an answer: the kernel of a node that hangs takes connections.
+func (d *nodeDialer) greet(client *tyrant.Client, address string) error {
+	if d.login.User != "" {
+		if _, err := client.Misc("login", 0, []byte(d.login.User), []byte(d.login.Password)); err != nil {
+			return withHint(fmt.Errorf("log in at %s as %q: %w", address, d.login.User, err), "Give another user or password: --user, --password-file or FUTAGO_PASSWORD.")
+		}
+		return nil
+	}
+	_, err := client.RNum()
+	if problem, ok := errors.AsType[*tyrant.Error](err); ok && problem.Code != tyrant.CodeSend && problem.Code != tyrant.CodeRecv {
+		return nil // a refusal is an answer
+	}
+	return err
+}
+
+// connect connects to one node.
+func (c *nodeConfig) connect(ctx context.Context, address string, maxReply int, login *futago.Config) (*tyrant.Client, error) {
 	nc, err := dialServer(ctx, address)
 	if err != nil {
 		return nil, err
@@ -94,14 +169,7 @@ func (c *nodeConfig) dial(ctx context.Context, address string, maxReply int, log
 		}
 		nc = secured
 	}
-	client := tyrant.NewClient(nc, tyrant.ClientConfig{Timeout: c.Timeout, MaxReply: maxReply})
-	if login.User != "" {
-		if _, err := client.Misc("login", 0, []byte(login.User), []byte(login.Password)); err != nil {
-			client.Close()
-			return nil, withHint(fmt.Errorf("log in at %s as %q: %w", address, login.User, err), "Give another user or password: --user, --password-file or FUTAGO_PASSWORD.")
-		}
-	}
-	return client, nil
+	return tyrant.NewClient(nc, tyrant.ClientConfig{Timeout: c.Timeout, MaxReply: maxReply}), nil
 }
 
 func dialServer(ctx context.Context, address string) (net.Conn, error) {
