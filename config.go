@@ -127,6 +127,9 @@ type Config struct {
 	PHPCompatible bool
 	// KeyPrefix is put before every key. It counts towards the 250 bytes and is hashed with the key.
 	KeyPrefix string
+	// AnyKey allows keys with spaces and control characters, up to 186 bytes with the prefix; without PHPCompatible. Requests for them are
+	// meta commands, which futago and memcached from 1.6 on know. GetMulti asks for them one by one.
+	AnyKey bool
 	// HashWithoutPrefix leaves KeyPrefix out of the hash, as libmemcached does unless OPT_HASH_WITH_PREFIX_KEY is set.
 	HashWithoutPrefix bool
 

@@ -16,7 +16,8 @@ var (
 	ErrCASConflict = errors.New("changed by another client")
 	// ErrNotNumeric says that the value to increment or decrement is not a number.
 	ErrNotNumeric = errors.New("value is not a number")
-	// ErrKeyInvalid says that a key is empty, over 250 bytes with the prefix, or holds a space or control character.
+	// ErrKeyInvalid says that a key is empty, over 250 bytes with the prefix, or holds a space or control character; with
+	// Config.AnyKey that such a key is over 186 bytes.
 	ErrKeyInvalid = errors.New("invalid key")
 	// ErrUnknown says that the server was lost after a request that must not be repeated: it may have been executed
 	// or not. The error that it comes with also tells what happened to the server.

@@ -14,7 +14,8 @@ func (c *Client) wireKey(key string) (string, error) {
 		}
 		return phpKey(c.cfg.KeyPrefix + key), nil
 	}
-	if wire := c.cfg.KeyPrefix + key; key != "" && memcache.ValidKey(wire) {
+	wire := c.cfg.KeyPrefix + key
+	if key != "" && (memcache.ValidKey(wire) || c.cfg.AnyKey && len(wire) <= memcache.MaxMetaKeyLength) {
 		return wire, nil
 	}
 	return "", fmt.Errorf("key %.64q: %w", key, ErrKeyInvalid)

@@ -25,10 +25,15 @@ func (c *Client) GetMulti(ctx context.Context, keys []string) (map[string]*Item,
 	// wanted maps a key on the wire to those of the caller: with PHPCompatible several may become one.
 	wanted := make(map[string][]string, len(keys))
 	var pending []*route
+	var coded []string
 	for _, key := range keys {
 		wire, err := c.wireKey(key)
 		if err != nil {
 			return items, err
+		}
+		if c.coded(wire) {
+			coded = append(coded, key)
+			continue
 		}
 		if wanted[wire] == nil {
 			r := c.pool.route(wire)
@@ -39,6 +44,14 @@ func (c *Client) GetMulti(ctx context.Context, keys []string) (map[string]*Item,
 		}
 	}
 	var errs []error
+	for _, key := range coded {
+		item, err := c.Get(ctx, key)
+		if err == nil {
+			items[key] = item
+		} else if err != ErrCacheMiss {
+			errs = append(errs, err)
+		}
+	}
 	for len(pending) > 0 {
 		batches, lost := batch(pending)
 		errs = append(errs, lost...)

@@ -28,6 +28,9 @@ func (c *Client) get(ctx context.Context, op memcache.Op, key string, expiration
 	if err != nil {
 		return nil, err
 	}
+	if c.coded(wire) {
+		return c.metaGet(ctx, op, key, wire, expiration)
+	}
 	var item *Item
 	req := request{repeatable: true, run: func(conn *conn) (error, error) {
 		item = nil

@@ -48,6 +48,9 @@ func (c *Client) Delete(ctx context.Context, key string) error {
 	}
 	r := c.pool.route(wire)
 	req := lineRequest(func(line []byte) []byte { return memcache.AppendDeleteRequest(line, wire) }, memcache.StatusDeleted)
+	if c.coded(wire) {
+		req = metaDelete(wire)
+	}
 	s, err := c.call(ctx, &r, req)
 	if err == nil || err == ErrCacheMiss {
 		c.copy(ctx, &r, s, req)
@@ -63,6 +66,9 @@ func (c *Client) Touch(ctx context.Context, key string, expiration time.Duration
 	}
 	r := c.pool.route(wire)
 	req := touchRequest(wire, expiration)
+	if c.coded(wire) {
+		req = metaTouch(wire, expiration)
+	}
 	s, err := c.call(ctx, &r, req)
 	if err == nil || c.cfg.PHPCompatible {
 		c.copy(ctx, &r, s, req)
@@ -88,10 +94,14 @@ func (c *Client) count(ctx context.Context, op memcache.Op, key string, delta ui
 	}
 	r := c.pool.route(wire)
 	var number uint64
-	s, err := c.call(ctx, &r, countRequest(op, wire, delta, &number))
+	form := countRequest
+	if c.coded(wire) {
+		form = metaCount
+	}
+	s, err := c.call(ctx, &r, form(op, wire, delta, &number))
 	if err == nil || c.cfg.PHPCompatible {
 		// Each copy needs a place of its own for a result that nobody reads.
-		c.copies(ctx, &r, s, func() request { return countRequest(op, wire, delta, new(uint64)) })
+		c.copies(ctx, &r, s, func() request { return form(op, wire, delta, new(uint64)) })
 	}
 	if err != nil {
 		return 0, named(op.String(), key, err)
@@ -104,17 +114,21 @@ func (c *Client) store(ctx context.Context, op memcache.Op, item *Item) error {
 	if err != nil {
 		return err
 	}
+	form := storeRequest
+	if c.coded(wire) {
+		form = metaStore
+	}
 	r := c.pool.route(wire)
-	s, err := c.call(ctx, &r, storeRequest(op, wire, item))
+	s, err := c.call(ctx, &r, form(op, wire, item))
 	switch {
 	case c.cfg.PHPCompatible:
-		c.copy(ctx, &r, s, storeRequest(op, wire, item))
+		c.copy(ctx, &r, s, form(op, wire, item))
 	case err == nil:
 		if op == memcache.OpAdd || op == memcache.OpReplace || op == memcache.OpCAS {
 			// The first server met the condition; a copy that differs must follow, not decide.
 			op = memcache.OpSet
 		}
-		c.copy(ctx, &r, s, storeRequest(op, wire, item))
+		c.copy(ctx, &r, s, form(op, wire, item))
 	}
 	return named(op.String(), item.Key, err)
 }

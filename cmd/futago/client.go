@@ -50,7 +50,7 @@ func (c *clientConfig) with(cmd *cobra.Command, do func(ctx context.Context, cli
 	if c.Timeout <= 0 {
 		return usageError{fmt.Errorf("timeout %v: allowed is more than 0", c.Timeout)}
 	}
-	config := futago.Config{Selector: firstServer{}, MaxValue: maxClientValue}
+	config := futago.Config{Selector: firstServer{}, AnyKey: true, MaxValue: maxClientValue}
 	for _, addr := range c.Addr {
 		config.Servers = append(config.Servers, futago.Server{Addr: clientAddr(addr), Timeout: c.Timeout})
 	}
@@ -84,7 +84,7 @@ func clientError(err error) error {
 	}
 	switch {
 	case errors.Is(err, futago.ErrKeyInvalid):
-		return usageError{withHint(err, "A key of memcached is 1 to 250 bytes without spaces and control characters. Others are reached by HTTP: curl http://NODE/a%20key, with -X PUT, or -X DELETE.")}
+		return usageError{withHint(err, "A key is 1 to 250 bytes, and one with spaces or control characters at most 186. Longer ones are reached by HTTP: curl http://NODE/a%20key, with -X PUT, or -X DELETE.")}
 	case errors.Is(err, futago.ErrAuth):
 		return withHint(err, "Give another user or password: --user, --password-file or FUTAGO_PASSWORD.")
 	case strings.HasSuffix(err.Error(), "CLIENT_ERROR unauthenticated"), strings.HasSuffix(err.Error(), "CLIENT_ERROR bad authentication token format"):
