@@ -34,6 +34,7 @@ var layers = map[string]layer{
 	"internal/reload":   {level: -3},
 	"internal/observe":  {level: -2},
 
+	"internal/rediscluster/servers":     {level: -4},
 	"internal/rediscluster/clustertest": {level: -3},
 	"internal/rediscluster":             {level: 4},
 	"internal/clusterfront":             {level: 6},

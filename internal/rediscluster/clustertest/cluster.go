@@ -21,11 +21,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gomodule/redigo/redis"
+	"github.com/futago/futago/internal/rediscluster/servers"
 )
 
 // Slots is how many slots a cluster has, whatever its size.
-const Slots = 16384
+const Slots = servers.Slots
 
 // Config says what Start starts. The zero value is three masters without replicas.
 type Config struct {
@@ -79,8 +79,10 @@ func Start(t testing.TB, config Config) *Cluster {
 	dir := t.TempDir()
 	for i := range size {
 		n := &Node{
-			Addr: net.JoinHostPort(host, strconv.Itoa(ports[2*i])), cluster: c, program: path,
-			host: host, port: ports[2*i], busPort: ports[2*i+1], dir: filepath.Join(dir, strconv.Itoa(i)),
+			Server: servers.Server{
+				Addr: net.JoinHostPort(host, strconv.Itoa(ports[2*i])), BusPort: ports[2*i+1], Password: config.Password,
+			},
+			cluster: c, program: path, dir: filepath.Join(dir, strconv.Itoa(i)),
 		}
 		if err := os.Mkdir(n.dir, 0o700); err != nil {
 			t.Fatalf("start a cluster: %v", err)
@@ -88,49 +90,10 @@ func Start(t testing.TB, config Config) *Cluster {
 		c.nodes = append(c.nodes, n)
 		n.start()
 	}
-	for i, n := range c.nodes {
-		n.awaitAnswer()
-		n.ID = c.text(n, "CLUSTER", "MYID")
-		c.must(n, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
-		if i < config.Masters {
-			c.must(n, "CLUSTER", "ADDSLOTSRANGE", Slots*i/config.Masters, Slots*(i+1)/config.Masters-1)
-		}
+	if err := servers.Assemble(serversOf(c.nodes), config.Masters, config.NodeTimeout, c.poll); err != nil {
+		t.Fatalf("start a cluster: %v", err)
 	}
-	c.meet()
-	for i, n := range c.nodes[config.Masters:] {
-		c.must(n, "CLUSTER", "REPLICATE", c.nodes[i%config.Masters].ID)
-	}
-	c.WaitReady()
 	return c
-}
-
-// meet makes all servers known to each other. Each pair is introduced: news that go round take longer.
-func (c *Cluster) meet() {
-	c.t.Helper()
-	var asked time.Time
-	c.wait("all servers know each other", func() error {
-		again := time.Since(asked) > 2*c.config.NodeTimeout // an introduction is forgotten when it takes too long
-		if again {
-			asked = time.Now()
-		}
-		var missing error
-		for i, n := range c.nodes {
-			v, err := n.view()
-			if err != nil {
-				return err
-			}
-			for j, other := range c.nodes {
-				if i == j || v.knows(other.ID) {
-					continue
-				}
-				missing = fmt.Errorf("%s does not know %s", n.Addr, other.Addr)
-				if again && i < j {
-					c.must(n, "CLUSTER", "MEET", other.host, other.port, other.busPort)
-				}
-			}
-		}
-		return missing
-	})
 }
 
 // Addrs returns the addresses of all servers, those that do not run included.
@@ -165,13 +128,13 @@ func (c *Cluster) MasterOf(slot int) (master *Node) {
 		master = nil
 		epoch := int64(-1)
 		for _, n := range c.running() {
-			v, err := n.view()
+			v, err := n.View()
 			if err != nil {
 				return err
 			}
 			// A master that was away may take itself for the keeper still, of an older time.
-			if self := v.self(); self.master() && v.owners[slot] == self.id && self.epoch > epoch {
-				master, epoch = n, self.epoch
+			if self := v.Self(); self.Master() && v.Owners[slot] == self.ID && self.Epoch > epoch {
+				master, epoch = n, self.Epoch
 			}
 		}
 		if master == nil {
@@ -186,11 +149,11 @@ func (c *Cluster) MasterOf(slot int) (master *Node) {
 func (c *Cluster) ReplicasOf(master *Node) (replicas []*Node) {
 	c.t.Helper()
 	for _, n := range c.running() {
-		v, err := n.view()
+		v, err := n.View()
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		if v.self().follows == master.ID {
+		if v.Self().Follows == master.ID {
 			replicas = append(replicas, n)
 		}
 	}
@@ -200,7 +163,7 @@ func (c *Cluster) ReplicasOf(master *Node) (replicas []*Node) {
 // SlotOf returns the slot of a key as the servers compute it.
 func (c *Cluster) SlotOf(key string) int {
 	c.t.Helper()
-	slot, err := redis.Int(c.running()[0].Do("CLUSTER", "KEYSLOT", key))
+	slot, err := c.running()[0].Server.SlotOf(key)
 	if err != nil {
 		c.t.Fatalf("ask for the slot of %q: %v", key, err)
 	}
@@ -219,62 +182,7 @@ func (c *Cluster) FlushAll() {
 // has what its master had.
 func (c *Cluster) WaitReady() {
 	c.t.Helper()
-	c.wait("the cluster is ready", func() error {
-		running := c.running()
-		views, err := c.views(running)
-		if err != nil {
-			return err
-		}
-		if err := views.agree(running); err != nil {
-			return err
-		}
-		for slot, owner := range views[0].owners {
-			if !slices.ContainsFunc(running, func(n *Node) bool { return n.ID == owner }) {
-				return fmt.Errorf("slot %d: kept by %q, which does not run", slot, owner)
-			}
-		}
-		for i, n := range running {
-			state, err := n.info("CLUSTER INFO", "cluster_state")
-			if err != nil {
-				return err
-			}
-			if state != "ok" {
-				return fmt.Errorf("%s: cluster_state is %q", n.Addr, state)
-			}
-			if master := views[i].self().follows; master != "" {
-				if err := c.inSync(n, master); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// inSync returns nil when a replica has at least what its master has now, also when that does not run.
-func (c *Cluster) inSync(replica *Node, master string) error {
-	i := slices.IndexFunc(c.running(), func(n *Node) bool { return n.ID == master })
-	if i < 0 {
-		return nil
-	}
-	text, err := c.running()[i].info("INFO replication", "master_repl_offset")
-	if err != nil {
-		return err
-	}
-	want, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return err
-	}
-	if link, err := replica.info("INFO replication", "master_link_status"); err != nil || link != "up" {
-		return fmt.Errorf("%s: its link to the master is %q, error %v", replica.Addr, link, err)
-	}
-	if text, err = replica.info("INFO replication", "slave_repl_offset"); err != nil {
-		return err
-	}
-	if got, err := strconv.ParseInt(text, 10, 64); err != nil || got < want {
-		return fmt.Errorf("%s: it has %q of its master's %d bytes", replica.Addr, text, want)
-	}
-	return nil
+	c.wait("the cluster is ready", func() error { return servers.Ready(serversOf(c.running())) })
 }
 
 // running are the servers that were neither killed nor stopped.
@@ -287,6 +195,14 @@ func (c *Cluster) running() (running []*Node) {
 	return running
 }
 
+// serversOf are the nodes without their processes.
+func serversOf(nodes []*Node) (all []*servers.Server) {
+	for _, n := range nodes {
+		all = append(all, &n.Server)
+	}
+	return all
+}
+
 // must sends a command whose reply does not matter.
 func (c *Cluster) must(n *Node, command string, args ...any) {
 	c.t.Helper()
@@ -295,31 +211,28 @@ func (c *Cluster) must(n *Node, command string, args ...any) {
 	}
 }
 
-// text sends a command that is answered by a text.
-func (c *Cluster) text(n *Node, command string, args ...any) string {
-	c.t.Helper()
-	text, err := redis.String(n.Do(command, args...))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return text
-}
-
-// wait polls until ok returns nil. It fails the test when a server has ended by itself meanwhile.
+// wait is poll, whose error fails the test.
 func (c *Cluster) wait(what string, ok func() error) {
 	c.t.Helper()
+	if err := c.poll(what, ok); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// poll polls until ok returns nil. It gives up when a server has ended by itself meanwhile.
+func (c *Cluster) poll(what string, ok func() error) error {
 	for deadline := time.Now().Add(patience); ; <-time.After(pollInterval) {
 		err := ok()
 		if err == nil {
-			return
+			return nil
 		}
 		for _, n := range c.nodes {
 			if end := n.ended(); end != "" {
-				c.t.Fatalf("wait until %s: server %s ended: %s", what, n.Addr, end)
+				return fmt.Errorf("wait until %s: server %s ended: %s", what, n.Addr, end)
 			}
 		}
 		if time.Now().After(deadline) {
-			c.t.Fatalf("waited %v until %s: %v", patience, what, err)
+			return fmt.Errorf("waited %v until %s: %w", patience, what, err)
 		}
 	}
 }

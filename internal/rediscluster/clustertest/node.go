@@ -9,13 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/gomodule/redigo/redis"
+	"github.com/futago/futago/internal/rediscluster/servers"
 )
 
 // Role is what a server is in its cluster.
@@ -30,16 +29,11 @@ const (
 
 // Node is one server. Its address, its id and its folder stay the same over restarts.
 type Node struct {
-	// Addr is host:port for clients.
-	Addr string
-	// ID is its name in the cluster, 40 hexadecimal digits.
-	ID string
+	servers.Server
 
-	cluster       *Cluster
-	program       string
-	host          string
-	port, busPort int
-	dir           string
+	cluster *Cluster
+	program string
+	dir     string
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -48,28 +42,12 @@ type Node struct {
 	paused bool
 }
 
-// dialTimeout and answerTimeout bound a command, so that one to a stopped server comes to an end.
-const (
-	dialTimeout   = 10 * time.Second
-	answerTimeout = 30 * time.Second
-)
-
 // start runs the process and returns at once.
 func (n *Node) start() {
 	t := n.cluster.t
 	t.Helper()
 	config := n.cluster.config
-	args := []string{
-		"--bind", n.host, "--port", strconv.Itoa(n.port), "--cluster-port", strconv.Itoa(n.busPort), "--protected-mode", "no", "--dir", n.dir,
-		"--cluster-enabled", "yes", "--cluster-announce-ip", n.host, "--cluster-node-timeout", strconv.FormatInt(config.NodeTimeout.Milliseconds(), 10),
-		// Replicas stay with their master, which keeps its role when it has given away its last slot; they take its place however
-		// long they have not heard of it.
-		"--cluster-allow-replica-migration", "no", "--cluster-replica-validity-factor", "0",
-		"--appendonly", "no", "--save", "", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes",
-	}
-	if config.Password != "" {
-		args = append(args, "--requirepass", config.Password, "--masterauth", config.Password)
-	}
+	args := append(n.Args(n.dir, config.NodeTimeout), "--enable-debug-command", "yes")
 	output := &output{}
 	cmd := exec.Command(n.program, append(args, config.Args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.dir, output, output
@@ -103,31 +81,6 @@ func (n *Node) awaitAnswer() {
 	})
 }
 
-// Do sends a command on a connection of its own. The reply is what redigo's functions take: redis.String(n.Do("GET", "key")).
-// An error of the server is a redis.Error: MOVED, ASK, CLUSTERDOWN. The error does not repeat the arguments.
-func (n *Node) Do(command string, args ...any) (any, error) {
-	conn, err := n.Dial()
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	reply, err := conn.Do(command, args...)
-	if err != nil {
-		return reply, fmt.Errorf("%s at %s: %w", command, n.Addr, err)
-	}
-	return reply, nil
-}
-
-// Dial opens a connection, for commands that belong together such as ASKING and the one behind it.
-func (n *Node) Dial() (redis.Conn, error) {
-	conn, err := redis.Dial("tcp", n.Addr, redis.DialPassword(n.cluster.config.Password),
-		redis.DialConnectTimeout(dialTimeout), redis.DialReadTimeout(answerTimeout), redis.DialWriteTimeout(answerTimeout))
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", n.Addr, err)
-	}
-	return conn, nil
-}
-
 // Pid is the number of its process, also after that has ended.
 func (n *Node) Pid() int {
 	n.mu.Lock()
@@ -141,11 +94,11 @@ func (n *Node) Role() Role {
 	if !n.isRunning() {
 		return Away
 	}
-	v, err := n.view()
+	v, err := n.View()
 	if err != nil {
 		n.cluster.t.Fatal(err)
 	}
-	if v.self().master() {
+	if v.Self().Master() {
 		return Master
 	}
 	return Replica
@@ -198,11 +151,11 @@ func (n *Node) Promote() {
 	const attempt = 6 * time.Second
 	var asked time.Time
 	n.cluster.wait("replica "+n.Addr+" is a master", func() error {
-		v, err := n.view()
+		v, err := n.View()
 		if err != nil {
 			return err
 		}
-		if v.self().master() {
+		if v.Self().Master() {
 			return nil
 		}
 		if time.Since(asked) > attempt {
@@ -211,7 +164,7 @@ func (n *Node) Promote() {
 			}
 			asked = time.Now()
 		}
-		return fmt.Errorf("it follows %s", v.self().follows)
+		return fmt.Errorf("it follows %s", v.Self().Follows)
 	})
 }
 
@@ -258,21 +211,6 @@ func (n *Node) ended() string {
 	default:
 	}
 	return ""
-}
-
-// info returns a line of a command whose reply is lines of name:value.
-func (n *Node) info(command, name string) (string, error) {
-	verb, arg, _ := strings.Cut(command, " ")
-	text, err := redis.String(n.Do(verb, arg))
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(text) {
-		if value, found := strings.CutPrefix(line, name+":"); found {
-			return strings.TrimSpace(value), nil
-		}
-	}
-	return "", fmt.Errorf("%s at %s: no line %s", command, n.Addr, name)
 }
 
 // output collects what a process prints.

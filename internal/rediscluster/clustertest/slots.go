@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+
+	"github.com/futago/futago/internal/rediscluster/servers"
 )
 
 const (
@@ -96,7 +98,7 @@ func (c *Cluster) DropSlots(first, last int) {
 	clean := 0
 	c.wait(fmt.Sprintf("slots %d to %d have no master", first, last), func() error {
 		running := c.running()
-		views, err := c.views(running)
+		views, err := servers.ViewsOf(serversOf(running))
 		if err != nil {
 			return err
 		}
@@ -105,7 +107,7 @@ func (c *Cluster) DropSlots(first, last int) {
 			for i, n := range running {
 				args := redis.Args{"DELSLOTS"}
 				for slot := first; slot <= last; slot++ {
-					if owner := views[i].owners[slot]; owner != "" && (owner == n.ID) == keepers {
+					if owner := views[i].Owners[slot]; owner != "" && (owner == n.ID) == keepers {
 						args = args.Add(slot)
 					}
 				}
@@ -136,11 +138,11 @@ func (c *Cluster) waitAgreed() {
 	c.t.Helper()
 	c.wait("the servers agree", func() error {
 		running := c.running()
-		views, err := c.views(running)
+		views, err := servers.ViewsOf(serversOf(running))
 		if err != nil {
 			return err
 		}
-		return views.agree(running)
+		return views.Agree(serversOf(running))
 	})
 }
 
@@ -149,14 +151,14 @@ func (c *Cluster) waitOwner(first, last int, id string) {
 	c.t.Helper()
 	c.wait("slots from "+strconv.Itoa(first)+" on have their new master", func() error {
 		running := c.running()
-		views, err := c.views(running)
+		views, err := servers.ViewsOf(serversOf(running))
 		if err != nil {
 			return err
 		}
 		for i, v := range views {
 			for slot := first; slot <= last; slot++ {
-				if v.owners[slot] != id {
-					return fmt.Errorf("slot %d: kept by %q says %s, want %s", slot, v.owners[slot], running[i].Addr, id)
+				if v.Owners[slot] != id {
+					return fmt.Errorf("slot %d: kept by %q says %s, want %s", slot, v.Owners[slot], running[i].Addr, id)
 				}
 			}
 		}

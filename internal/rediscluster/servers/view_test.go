@@ -1,6 +1,4 @@
-//go:build linux
-
-package clustertest
+package servers
 
 import (
 	"slices"
@@ -24,17 +22,17 @@ func TestParseView(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if self := v.self(); self.id != idC || !self.master() || self.epoch != 3 || self.follows != "" {
+	if self := v.Self(); self.ID != idC || !self.Master() || self.Epoch != 3 || self.Follows != "" {
 		t.Errorf("self: got %+v", self)
 	}
-	if m, ok := v.member(idA); !ok || m.master() || m.follows != idB {
+	if m, ok := v.member(idA); !ok || m.Master() || m.Follows != idB {
 		t.Errorf("replica: got %+v, %v", m, ok)
 	}
 	if m, ok := v.member(idB); !ok || !m.has("fail") {
 		t.Errorf("failed master: got %+v, %v", m, ok)
 	}
 	for slot, want := range map[int]string{0: "", 5460: "", 5461: idB, 10921: idB, 10922: "", 10923: idB, 10924: idC, 16383: idC} {
-		if got := v.owners[slot]; got != want {
+		if got := v.Owners[slot]; got != want {
 			t.Errorf("slot %d: got keeper %q want %q", slot, got, want)
 		}
 	}
@@ -62,10 +60,10 @@ func FuzzParseView(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !v.self().has("myself") {
-			t.Errorf("self of %q: got %+v", text, v.self())
+		if !v.Self().has("myself") {
+			t.Errorf("self of %q: got %+v", text, v.Self())
 		}
-		owners := slices.Compact(v.owners[:])
+		owners := slices.Compact(v.Owners[:])
 		for i, owner := range owners {
 			if _, ok := v.member(owner); owner != "" && !ok {
 				t.Fatalf("keeper %d of %q, %q: no member", i, text, owner)
