@@ -21,7 +21,7 @@ TORTURE_SEED ?= 0
 DIFFER_TIME ?= 10m
 DIFFER_SEED ?= 0
 
-.PHONY: vulncheck model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ differ-cluster bench bench-pair bench-proxy bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale man completions dist reproduce package-test
+.PHONY: vulncheck model sim mutants build test test-deps check fmt-check vet staticcheck layers unit e2e race fuzz cover torture differ differ-cluster bench bench-pair bench-proxy bench-cluster bench-tyrant bench-check bench-hitrate demo clean guard guard-baseline profile bench-scale man completions dist reproduce package-test
 
 # The steps of test and check run in order, also with -j.
 .NOTPARALLEL:
@@ -85,6 +85,7 @@ model:
 e2e:
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./e2e/... ./internal/gateway/ ./internal/rediscluster/... ./internal/clusterfront/
 	$(GO) test -tags e2e -count=1 -timeout 5m -run '^TestCluster$$' ./internal/server/
+	$(GO) test -tags e2e -count=1 -timeout 10m -run '^TestCompareCluster$$' ./internal/bench/
 
 # Speed and allocations of the hot paths beside a baseline, half a minute.
 guard:
@@ -134,6 +135,10 @@ bench-pair: build
 # Needs twemproxy, Debian package nutcracker.
 bench-proxy: build
 	scripts/bench proxy
+
+# A front of a Redis cluster beside the bare cluster, and masters that are killed. Needs redis-server and redis-tools.
+bench-cluster: build
+	scripts/bench cluster
 
 # A node by Tokyo Tyrant's protocol.
 bench-tyrant: build

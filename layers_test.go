@@ -78,7 +78,7 @@ var layers = map[string]layer{
 	"internal/node/web": {level: -3},
 
 	"internal/node":  {level: 6},
-	"internal/bench": {level: 6, may: []string{".", "internal/memcache", "internal/tyrant"}},
+	"internal/bench": {level: 6, may: []string{".", "internal/memcache", "internal/rediscluster/servers", "internal/tyrant"}},
 	"internal/proxy": {level: 6, may: []string{".", "internal/access", "internal/access/accesstest", "internal/addr", "internal/front", "internal/profile", "internal/memcache", "internal/permit", "internal/reload", "internal/tyrant", "internal/users"}},
 
 	"cmd/futago": {level: 7},

@@ -118,7 +118,7 @@ mget, put, addint) or http (GET and PUT of /KEY)`)
 	table.add("tls-insecure", boolValue(&insecure), "take any certificate; includes --tls")
 	table.bind(cmd)
 	cmd.AddCommand(newBenchLagCommand(), newBenchPairCommand(), newBenchCompareCommand(), newBenchProxyCommand(),
-		newBenchTyrantCommand(), newBenchHitRateCommand(), newBenchCheckCommand(), newBenchScaleCommand())
+		newBenchTyrantCommand(), newBenchClusterCommand(), newBenchHitRateCommand(), newBenchCheckCommand(), newBenchScaleCommand())
 	return cmd
 }
 

@@ -24,6 +24,8 @@ type match struct {
 	// prepare starts what the peers need before them; nil for nothing. Also with an error it returns what it has
 	// started, which is stopped at the end.
 	prepare func(context.Context) (processes, error)
+	// together counts the processor time of what works behind a server as that server's.
+	together bool
 }
 
 // CompareGroups returns the names of all groups of cases, in the order in which they are measured.

@@ -61,18 +61,16 @@ func Check(ctx context.Context, c CompareConfig) (CheckReport, error) {
 }
 
 // lookTools returns an error that names every foreign program that is not there, and the package that brings it.
-func lookTools(servers []checkServer) error {
+func lookTools(tools []*tool) error {
 	var errs []error
-	seen := make(map[*tool]bool)
-	for _, s := range servers {
-		for _, cc := range s.cases {
-			if seen[cc.tool] {
-				continue
-			}
-			seen[cc.tool] = true
-			if _, err := lookProgram(cc.tool.program); err != nil {
-				errs = append(errs, fmt.Errorf("%w: install the Debian package %s", err, cc.tool.debian))
-			}
+	seen := make(map[string]bool)
+	for _, t := range tools {
+		if seen[t.program] {
+			continue
+		}
+		seen[t.program] = true
+		if _, err := lookProgram(t.program); err != nil {
+			errs = append(errs, fmt.Errorf("%w: install the Debian package %s", err, t.debian))
 		}
 	}
 	return errors.Join(errs...)
@@ -80,10 +78,14 @@ func lookTools(servers []checkServer) error {
 
 func check(ctx context.Context, c CompareConfig, pl placement, servers []checkServer) (results CheckReport, err error) {
 	var peers []*peer
+	var tools []*tool
 	for _, s := range servers {
 		peers = append(peers, s.peer)
+		for _, cc := range s.cases {
+			tools = append(tools, cc.tool)
+		}
 	}
-	if err := errors.Join(lookTools(servers), lookPrograms([]match{{group: "check", peers: peers}})); err != nil {
+	if err := errors.Join(lookTools(tools), lookPrograms([]match{{group: "check", peers: peers}})); err != nil {
 		return nil, fmt.Errorf("check the generator: %w", err)
 	}
 	for _, s := range servers {
@@ -116,7 +118,7 @@ func checkOn(ctx context.Context, c CompareConfig, pl placement, server checkSer
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", cc.name, err)
 			}
-			foreign, err := cc.tool.run(ctx, s, &config, int(own.OpsPerSecond*c.Window.Seconds()))
+			foreign, err := cc.tool.run(ctx, processes{s}, &config, int(own.OpsPerSecond*c.Window.Seconds()))
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", cc.name, err)
 			}
@@ -169,22 +171,32 @@ type tool struct {
 	program, debian string
 	// args are for n requests as c says, or for a time in which there are about so many, on a host and port.
 	args func(host, port string, c *Config, n int) []string
-	// parse reads what the program prints: all requests that it made, 0 for the n that it was told, and those a second of what
-	// it measured, 0 when it prints none.
-	parse func(output string) (requests, opsPerSecond float64, err error)
+	// batch is how many of the tool's requests make one of c; 0 is 1.
+	batch int
+	// parse reads what the program prints.
+	parse func(output string) (toolFigures, error)
 }
 
-// run makes the load of c with the tool and measures the server meanwhile.
-func (t *tool) run(ctx context.Context, s *process, c *Config, n int) (*Result, error) {
+// toolFigures are what a tool says of a run.
+type toolFigures struct {
+	// requests are all that it made, 0 for those that it was told; ops are those a second of what it measured, 0 when it prints none.
+	requests, ops float64
+	// p50 and p99 are latencies in microseconds, 0 when it prints none.
+	p50, p99 float64
+}
+
+// run makes the load of c at c.Address with the tool and measures meanwhile the servers, which work together.
+func (t *tool) run(ctx context.Context, servers processes, c *Config, n int) (*Result, error) {
 	program, err := lookProgram(t.program)
 	if err != nil {
 		return nil, err
 	}
-	host, port, err := net.SplitHostPort(s.address)
+	host, port, err := net.SplitHostPort(c.Address)
 	if err != nil {
 		return nil, err
 	}
-	n = max(n, c.Connections*c.Pipeline)
+	batch := max(t.batch, 1)
+	n = max(n, c.Connections*c.Pipeline) * batch
 	command := append([]string{program}, t.args(host, port, c, n)...)
 	if len(c.CPUs) > 0 {
 		taskset, err := lookProgram("taskset")
@@ -193,31 +205,44 @@ func (t *tool) run(ctx context.Context, s *process, c *Config, n int) (*Result, 
 		}
 		command = append([]string{taskset, "-c", strconv.Itoa(c.CPUs[0])}, command...)
 	}
-	before, err := ProcessCPU(c.ServerPID)
+	otherCores, err := watchOthers(servers.cpu)
+	if err != nil {
+		return nil, err
+	}
+	before, err := servers.cpu()
 	if err != nil {
 		return nil, err
 	}
 	begin := time.Now()
-	output, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	output, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w: %.500s", strings.Join(command, " "), err, output)
 	}
-	after, err := ProcessCPU(c.ServerPID)
+	after, err := servers.cpu()
 	if err != nil {
 		return nil, err
 	}
-	requests, ops, err := t.parse(string(output))
-	if err == nil && !(ops > 0) {
+	others, err := otherCores()
+	if err != nil {
+		return nil, err
+	}
+	seconds := time.Since(begin).Seconds()
+	said, err := t.parse(string(output))
+	if err == nil && !(said.ops > 0) {
 		err = errors.New("it prints no requests a second")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the figures of %s: %w: %.500s", t.program, err, output)
 	}
-	if requests == 0 {
-		requests = float64(n)
+	if said.requests == 0 {
+		said.requests = float64(n)
 	}
+	requests := said.requests / float64(batch)
+	load := (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds() / seconds
 	return &Result{
-		Config: *c, Begun: begin, Seconds: time.Since(begin).Seconds(), Requests: uint64(requests), OpsPerSecond: ops,
-		ServerCPUMicros: micros(after-before) / requests,
+		Config: *c, Begun: begin, Seconds: seconds, Requests: uint64(requests), OpsPerSecond: said.ops / float64(batch),
+		P50Micros: said.p50, P99Micros: said.p99, ServerCPUMicros: micros(after-before) / requests,
+		LoadCores: load, OtherCores: max(0, others-load),
 	}, nil
 }

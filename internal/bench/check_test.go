@@ -31,29 +31,29 @@ Transfer/sec:      9.50MB
 `
 	)
 	tests := []struct {
-		tool          *tool
-		output        string
-		requests, ops float64
-		err           string
+		tool   *tool
+		output string
+		want   toolFigures
+		err    string
 	}{
-		{memcslapTool, memcslapSaid, 42000, 25000, ""},
-		{memcslapTool, "Time to set 40000 keys by 20 threads: 2.000 seconds.\n", 40000, 20000, ""},
-		{memcslapTool, "", 0, 0, ""},
-		{redisBenchmarkTool, redisSaid, 0, 4318.91, ""},
-		{redisBenchmarkTool, "WARNING: no config\n" + redisSaid, 0, 4318.91, ""},
-		{redisBenchmarkTool, "Could not connect", 0, 0, ""},
-		{redisBenchmarkTool, `"test","rps"` + "\n" + `"GET","x"`, 0, 0, "invalid syntax"},
-		{wrkTool, wrkSaid, 48271, 47437.01, ""},
-		{wrkTool, wrkSaid + "  Non-2xx or 3xx responses: 7\n", 0, 0, "Non-2xx or 3xx responses: 7"},
-		{wrkTool, "unable to connect", 0, 0, ""},
+		{memcslapTool, memcslapSaid, toolFigures{requests: 42000, ops: 25000}, ""},
+		{memcslapTool, "Time to set 40000 keys by 20 threads: 2.000 seconds.\n", toolFigures{requests: 40000, ops: 20000}, ""},
+		{memcslapTool, "", toolFigures{}, ""},
+		{redisBenchmarkTool, redisSaid, toolFigures{ops: 4318.91, p50: 4015, p99: 87167}, ""},
+		{redisBenchmarkTool, "WARNING: no config\n" + redisSaid, toolFigures{ops: 4318.91, p50: 4015, p99: 87167}, ""},
+		{redisBenchmarkTool, "Could not connect", toolFigures{}, ""},
+		{redisBenchmarkTool, `"test","rps"` + "\n" + `"GET","x"`, toolFigures{}, "invalid syntax"},
+		{wrkTool, wrkSaid, toolFigures{requests: 48271, ops: 47437.01}, ""},
+		{wrkTool, wrkSaid + "  Non-2xx or 3xx responses: 7\n", toolFigures{}, "Non-2xx or 3xx responses: 7"},
+		{wrkTool, "unable to connect", toolFigures{}, ""},
 	}
 	for _, tt := range tests {
-		requests, ops, err := tt.tool.parse(tt.output)
+		got, err := tt.tool.parse(tt.output)
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s, %.40q: got error %v, want one with %q", tt.tool.program, tt.output, err, tt.err)
 		}
-		if err == nil && (requests != tt.requests || ops != tt.ops) {
-			t.Errorf("%s, %.40q: got %g requests, %g a second; want %g, %g", tt.tool.program, tt.output, requests, ops, tt.requests, tt.ops)
+		if err == nil && got != tt.want {
+			t.Errorf("%s, %.40q: got %+v want %+v", tt.tool.program, tt.output, got, tt.want)
 		}
 	}
 }

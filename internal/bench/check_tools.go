@@ -3,7 +3,9 @@ package bench
 import (
 	"encoding/csv"
 	"fmt"
+	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,39 +37,44 @@ func likeMemcslap(c *Config) {
 var memcslapLine = regexp.MustCompile(`(?m)^Time to (get|set)\s+(\d+) keys( by\s+\d+ threads)?:\s+([\d.]+) seconds`)
 
 // parseMemcslap reads "Time to get 40000 keys by 20 threads: 1.767 seconds."; the line of the sets before has no threads.
-func parseMemcslap(output string) (requests, ops float64, err error) {
+func parseMemcslap(output string) (f toolFigures, err error) {
 	for _, m := range memcslapLine.FindAllStringSubmatch(output, -1) {
 		n, err := strconv.ParseFloat(m[2], 64)
 		if err != nil {
-			return 0, 0, err
+			return toolFigures{}, err
 		}
-		requests += n
+		f.requests += n
 		if m[3] == "" {
 			continue
 		}
 		seconds, err := strconv.ParseFloat(m[4], 64)
 		if err != nil {
-			return 0, 0, err
+			return toolFigures{}, err
 		}
 		if seconds > 0 {
-			ops = n / seconds
+			f.ops = n / seconds
 		}
 	}
-	return requests, ops, nil
+	return f, nil
 }
 
 // redisBenchmarkTool is Redis' own. It puts 12 digits for __rand_int__, so that its keys are ours.
 var redisBenchmarkTool = &tool{
 	program: "redis-benchmark", debian: "redis-tools",
 	args: func(host, port string, c *Config, n int) []string {
-		args := []string{"-h", host, "-p", port, "-c", strconv.Itoa(c.Connections), "-P", strconv.Itoa(c.Pipeline),
-			"-n", strconv.Itoa(n), "-r", strconv.Itoa(c.Keys), "--csv"}
+		args := redisBenchmarkArgs(host, port, c.Connections, c.Pipeline, n, c.Keys)
 		if c.GetRatio == 1 {
 			return append(args, "GET", "k__rand_int__")
 		}
 		return append(args, "SET", "k__rand_int__", strings.Repeat("x", c.ValueSize))
 	},
 	parse: parseRedisBenchmark,
+}
+
+// redisBenchmarkArgs have no command. __rand_int__ in one becomes a number below keys.
+func redisBenchmarkArgs(host, port string, connections, pipeline, n, keys int) []string {
+	return []string{"-h", host, "-p", port, "-c", strconv.Itoa(connections), "-P", strconv.Itoa(pipeline),
+		"-n", strconv.Itoa(n), "-r", strconv.Itoa(keys), "--csv"}
 }
 
 var redisBenchmarkCases = []checkCase{
@@ -79,20 +86,27 @@ var redisBenchmarkCases = []checkCase{
 func likeRedisBenchmark(c *Config) { c.Connections, c.KeySize = checkConnections, len("k")+12 }
 
 // parseRedisBenchmark reads a head and a line of CSV.
-func parseRedisBenchmark(output string) (requests, ops float64, err error) {
+func parseRedisBenchmark(output string) (f toolFigures, err error) {
 	i := strings.Index(output, `"test"`)
 	if i < 0 {
-		return 0, 0, nil
+		return f, nil
 	}
 	rows, err := csv.NewReader(strings.NewReader(output[i:])).ReadAll()
-	if err != nil {
-		return 0, 0, err
+	if err != nil || len(rows) < 2 {
+		return f, err
 	}
-	if len(rows) < 2 || len(rows[1]) < 2 {
-		return 0, 0, nil
+	for column, value := range map[string]*float64{"rps": &f.ops, "p50_latency_ms": &f.p50, "p99_latency_ms": &f.p99} {
+		i := slices.Index(rows[0], column)
+		if i < 0 || i >= len(rows[1]) {
+			continue
+		}
+		if *value, err = strconv.ParseFloat(rows[1][i], 64); err != nil {
+			return toolFigures{}, err
+		}
 	}
-	ops, err = strconv.ParseFloat(rows[1][1], 64)
-	return 0, ops, err
+	// It prints three digits behind the point, so these are whole.
+	f.p50, f.p99 = math.Round(1000*f.p50), math.Round(1000*f.p99)
+	return f, nil
 }
 
 // wrkTool is wrk, version 4.1.0. It asks for one key.
@@ -116,17 +130,17 @@ var (
 	wrkRefused  = regexp.MustCompile(`(?m)^\s*(Non-2xx or 3xx responses: \d+|Socket errors: .*)`)
 )
 
-func parseWrk(output string) (requests, ops float64, err error) {
+func parseWrk(output string) (f toolFigures, err error) {
 	if m := wrkRefused.FindStringSubmatch(output); m != nil {
-		return 0, 0, fmt.Errorf("not all is well: %s", m[1])
+		return f, fmt.Errorf("not all is well: %s", m[1])
 	}
 	n, rate := wrkRequests.FindStringSubmatch(output), wrkRate.FindStringSubmatch(output)
 	if n == nil || rate == nil {
-		return 0, 0, nil
+		return f, nil
 	}
-	if requests, err = strconv.ParseFloat(n[1], 64); err != nil {
-		return 0, 0, err
+	if f.requests, err = strconv.ParseFloat(n[1], 64); err != nil {
+		return f, err
 	}
-	ops, err = strconv.ParseFloat(rate[1], 64)
-	return requests, ops, err
+	f.ops, err = strconv.ParseFloat(rate[1], 64)
+	return f, err
 }

@@ -193,7 +193,7 @@ func (m *match) once(ctx context.Context, c CompareConfig, bc benchCase, s *proc
 	config.Seed = seed
 	holds := kept{config.Keys, config.ValueSize, config.IncrRatio > 0}
 	config.Fill = !s.peer.full && s.holds != holds
-	result, err := runBeside(ctx, config, s, behind)
+	result, err := runBeside(ctx, config, s, behind, m.together)
 	if err != nil {
 		return nil, err
 	}
@@ -216,8 +216,8 @@ func caseConfig(c CompareConfig, pl placement, bc benchCase, s *process) Config 
 }
 
 // runBeside is Run, with the processor time of the server's child processes counted as the server's, and that of processes
-// behind it not as other work.
-func runBeside(ctx context.Context, config Config, s *process, behind processes) (*Result, error) {
+// behind it not as other work; with together it is the server's, too.
+func runBeside(ctx context.Context, config Config, s *process, behind processes, together bool) (*Result, error) {
 	behind = slices.DeleteFunc(slices.Clone(behind), func(p *process) bool { return p == s })
 	sample := func() (ours, theirs cpuTime, err error) {
 		if ours, err = childCPU(s.cmd.Process.Pid); err == nil {
@@ -238,6 +238,10 @@ func runBeside(ctx context.Context, config Config, s *process, behind processes)
 	}
 	ours, theirs = ours-ours0, theirs-theirs0
 	result.ServerCPUMicros += micros(ours) / float64(result.Requests)
+	if together {
+		result.BehindCPUMicros = micros(theirs) / float64(result.Requests)
+		result.ServerCPUMicros += result.BehindCPUMicros
+	}
 	// Ticks of 10 ms may make the sum of the parts larger than the whole.
 	result.OtherCores = max(0, result.OtherCores-(ours+theirs).Seconds()/result.Seconds)
 	return result, nil

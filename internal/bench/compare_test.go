@@ -183,9 +183,9 @@ func TestReport(t *testing.T) {
 	}
 	for _, want := range []string{
 		"old 1.0",
-		"core pinned P=1 old 200000 100% 1.00 8.00 1.00 0 800 0 0.00 3/3",
-		"core pinned P=1 new 300000 100% 1.50 5.00 1.60 0 800 0 0.00 2/3",
-		"core free P=1 new 50000 0% 1.00 5.00 1.00 0 0 0 0.00 ~0/3",
+		"core pinned P=1 old 200000 100% 1.00 8.00 1.00 0 800 - 0.00 3/3",
+		"core pinned P=1 new 300000 100% 1.50 5.00 1.60 0 800 - 0.00 2/3",
+		"core free P=1 new 50000 0% 1.00 5.00 1.00 0 0 - 0.00 ~0/3",
 		"Noise: other work took 0.10 processors in the median and 0.50 in the worst of 9 measurements; 5 were quiet.",
 	} {
 		if !slices.Contains(lines, want) {
@@ -194,6 +194,28 @@ func TestReport(t *testing.T) {
 	}
 	if strings.Contains(b.String(), "Targets") {
 		t.Errorf("targets of servers that took no part:\n%s", b.String())
+	}
+}
+
+func TestReportTellsServersApart(t *testing.T) {
+	r := &Report{config: CompareConfig{Rounds: 1, Window: time.Second}}
+	m := &match{group: "1 master", place: freely}
+	r.add(m, "P=1", "redis", &Result{OpsPerSecond: 100, ServerCPUMicros: 8, BehindCPUMicros: 8, P999Micros: 9})
+	r.add(m, "P=1", "front", &Result{OpsPerSecond: 50, ServerCPUMicros: 20, BehindCPUMicros: 9, P999Micros: 9})
+	r.tables = []*Table{{Case: "growth"}}
+	var b strings.Builder
+	r.Figures().write(&b)
+	// The columns: ops/s, spread, ratio, CPU, CPU ratio, front, behind, p50, p99, p99.9, load, quiet.
+	text := strings.Join(strings.Fields(b.String()), " ")
+	for _, want := range []string{
+		"CPU us CPU ratio front us behind us p50 us", "redis 100 0% 1.00 8.00 1.00 0.00 8.00 0 0 9 0.00 1/1", "front 50 0% 0.50 20.00 0.40 11.00 9.00 0 0 9 0.00 1/1",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in the report:\n%s", want, b.String())
+		}
+	}
+	if f := r.Figures(); len(f.Tables) != 1 {
+		t.Errorf("figures have %d tables, want 1", len(f.Tables))
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package bench is a load generator for servers that speak one of memcached's protocols, Redis' RESP, Tokyo
 // Tyrant's binary protocol or HTTP, with TLS or without, a comparison of such servers in one run, and the measurement of a pair of
-// futago nodes. Linux only.
+// futago nodes and of fronts of a Redis cluster. Linux only.
 //
 // A load thread is one locked OS thread with its own epoll instance and non-blocking sockets. It builds
 // requests from parts prepared before the run and only scans replies for their ends, so that it takes less

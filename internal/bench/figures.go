@@ -19,6 +19,8 @@ type Figures struct {
 	Noise   Noise          `json:"noise"`
 	Cases   []CaseFigure   `json:"cases"`
 	Targets []TargetFigure `json:"targets"`
+	// Tables are of what was measured besides.
+	Tables []*Table `json:"tables,omitempty"`
 }
 
 // Noise is the other work on the machine, in processors, over all measurements.
@@ -48,6 +50,7 @@ type CaseFigure struct {
 	Ratio        float64 `json:"ratio"`
 	CPUMicros    float64 `json:"cpu_us"`
 	CPURatio     float64 `json:"cpu_ratio"`
+	BehindMicros float64 `json:"behind_us,omitempty"` // the part of CPUMicros of servers behind this one
 	P50Micros    float64 `json:"p50_us"`
 	P99Micros    float64 `json:"p99_us"`
 	P99Ratio     float64 `json:"p99_ratio"`
@@ -61,7 +64,7 @@ type CaseFigure struct {
 func (r *Report) Figures() *Figures {
 	f := &Figures{
 		Begun: r.begun, Machine: thisMachine(), Programs: r.programs, Rounds: r.config.Rounds, Window: r.config.Window,
-		Noise: r.noise(), Targets: r.targets(),
+		Noise: r.noise(), Targets: r.targets(), Tables: r.tables,
 	}
 	for _, row := range r.rows {
 		f.Cases = append(f.Cases, row.figure(r.reference(row)))
@@ -90,11 +93,12 @@ func (r *row) figure(ref *row) CaseFigure {
 		Group: r.group, Placement: r.placement, Case: r.benchCase, Server: r.server, Reference: ref.server,
 		Protocol: load.Protocol, Connections: load.Connections, Pipeline: load.Pipeline, ValueSize: load.ValueSize,
 		OpsPerSecond: of(opsPerSecond), Spread: spread(column(runs, opsPerSecond)), CPUMicros: of(serverCPU),
-		P50Micros:  of(func(r *Result) float64 { return r.P50Micros }),
-		P99Micros:  of(p99),
-		P999Micros: of(func(r *Result) float64 { return r.P999Micros }),
-		LoadCores:  of(func(r *Result) float64 { return r.LoadCores }),
-		Quiet:      n, Rounds: len(r.results),
+		BehindMicros: of(func(r *Result) float64 { return r.BehindCPUMicros }),
+		P50Micros:    of(func(r *Result) float64 { return r.P50Micros }),
+		P99Micros:    of(p99),
+		P999Micros:   of(func(r *Result) float64 { return r.P999Micros }),
+		LoadCores:    of(func(r *Result) float64 { return r.LoadCores }),
+		Quiet:        n, Rounds: len(r.results),
 	}
 	figure.Ratio, _ = medianRatio(r.results, ref.results, opsPerSecond)
 	figure.CPURatio, _ = medianRatio(ref.results, r.results, serverCPU)

@@ -29,6 +29,8 @@ type Table struct {
 	Title string `json:"title"`
 	// Columns name the values of a round, with their unit.
 	Columns []string `json:"columns"`
+	// Summed of the last columns are summed over all rounds where others have a median.
+	Summed int `json:"summed,omitempty"`
 	// Ratios name what the first column of a row is compared with; none in most tables.
 	Ratios []string `json:"ratios,omitempty"`
 	Rows   []*Row   `json:"rows"`
@@ -42,7 +44,8 @@ type Row struct {
 	Name   string  `json:"name"`
 	Rounds []Round `json:"rounds"`
 	// Quiet is the number of rounds without much other work. Medians are of those, or when there are none, of all.
-	Quiet   int       `json:"quiet"`
+	Quiet int `json:"quiet"`
+	// Medians are a value for each column; a sum where that is Summed.
 	Medians []float64 `json:"medians"`
 	// Least and Largest are those of the first column, of all rounds.
 	Least   float64 `json:"least"`
@@ -99,7 +102,7 @@ func finished(tables []*Table) []*Table {
 	tables = slices.DeleteFunc(tables, func(t *Table) bool { return len(t.Rows) == 0 })
 	for _, t := range tables {
 		for _, row := range t.Rows {
-			row.finish(len(t.Columns))
+			row.finish(len(t.Columns), t.Summed)
 			if t.refs == nil {
 				continue
 			}
@@ -114,7 +117,7 @@ func finished(tables []*Table) []*Table {
 	return tables
 }
 
-func (r *Row) finish(columns int) {
+func (r *Row) finish(columns, summed int) {
 	counted := slices.DeleteFunc(slices.Clone(r.Rounds), func(round Round) bool { return round.OtherCores > quietCores })
 	if r.Quiet = len(counted); r.Quiet == 0 {
 		counted = r.Rounds
@@ -126,6 +129,12 @@ func (r *Row) finish(columns int) {
 			values[j] = round.Values[i]
 		}
 		r.Medians[i] = median(values)
+	}
+	for i := columns - summed; i < columns; i++ {
+		r.Medians[i] = 0
+		for _, round := range r.Rounds {
+			r.Medians[i] += round.Values[i]
+		}
 	}
 	firsts := make([]float64, len(r.Rounds))
 	for i, round := range r.Rounds {

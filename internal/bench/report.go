@@ -87,11 +87,21 @@ func (f *Figures) write(text *strings.Builder) {
 	fmt.Fprintf(text, "%s, %s, %d x %s\n\n%d rounds of %v, servers interleaved\n", f.Machine.Kernel, f.Machine.System, f.Machine.Processors,
 		f.Machine.Model, f.Rounds, f.Window)
 	t := tabwriter.NewWriter(text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "group\tplacement\tcase\tserver\tops/s\tspread\tratio\tCPU us\tCPU ratio\tp50 us\tp99 us\tp99.9 us\tload\tquiet\t")
+	// Two more columns where the processor time is of several servers.
+	several := slices.ContainsFunc(f.Cases, func(row CaseFigure) bool { return row.BehindMicros > 0 })
+	parts := func(text string) string {
+		if several {
+			return text
+		}
+		return ""
+	}
+	fmt.Fprintln(t, "group\tplacement\tcase\tserver\tops/s\tspread\tratio\tCPU us\tCPU ratio\t"+parts("front us\tbehind us\t")+
+		"p50 us\tp99 us\tp99.9 us\tload\tquiet\t")
 	for _, row := range f.Cases {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.0f\t%.0f%%\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%s%d/%d\t\n",
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.0f\t%.0f%%\t%.2f\t%.2f\t%.2f\t%s%.0f\t%.0f\t%s\t%.2f\t%s%d/%d\t\n",
 			row.Group, row.Placement, row.Case, row.Server, row.OpsPerSecond, 100*row.Spread, row.Ratio, row.CPUMicros, row.CPURatio,
-			row.P50Micros, row.P99Micros, row.P999Micros, row.LoadCores, mark(row.Quiet > 0), row.Quiet, row.Rounds)
+			parts(fmt.Sprintf("%.2f\t%.2f\t", row.CPUMicros-row.BehindMicros, row.BehindMicros)),
+			row.P50Micros, row.P99Micros, known(row.P999Micros), row.LoadCores, mark(row.Quiet > 0), row.Quiet, row.Rounds)
 	}
 	t.Flush() // into a strings.Builder, which takes everything
 	fmt.Fprintf(text, "Figures are medians of the quiet rounds, in which other work took at most %.2f processors; where none was quiet (~),\n"+
@@ -114,6 +124,14 @@ func writeTargets(text *strings.Builder, targets []TargetFigure) {
 			mark(target.Quiet), target.Ratio, target.Reached)
 	}
 	t.Flush()
+}
+
+// known shows a latency, or that the program which made the load does not tell it.
+func known(micros float64) string {
+	if micros == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f", micros)
 }
 
 // mark is what stands before figures that are not of quiet rounds.

@@ -31,6 +31,9 @@ type Result struct {
 	// ServerCPUMicros is the processor time of the server process for each request, 0 without a process id.
 	// Loopback work runs in the sender's context, so it includes delivering the reply.
 	ServerCPUMicros float64 `json:"server_cpu_us"`
+	// BehindCPUMicros is the part of ServerCPUMicros that is not of the server which the load goes to, but of those behind it; 0 where
+	// that is not counted.
+	BehindCPUMicros float64 `json:"behind_cpu_us,omitempty"`
 	// LoadCores is the processors that load threads used: near their number, the load is the limit.
 	LoadCores float64 `json:"load_cores"`
 	// OtherCores is the processors that neither server nor load used: other work on the machine disturbs.
