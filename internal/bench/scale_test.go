@@ -380,7 +380,7 @@ func TestScaleOverwrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := DefaultScaleConfig()
-	c.Futago, c.Records, c.Rate, c.ChangeRate, c.Window, c.Settle = program, []int{1000, 2000}, 1000, 20_000, 50*time.Millisecond, 50*time.Millisecond
+	c.Futago, c.Records, c.Rate, c.ChangeRate, c.Window, c.Settle = program, []int{1000, 2000}, 1000, 4000, 300*time.Millisecond, 300*time.Millisecond
 	report := newScaleReport(c)
 	var raw strings.Builder
 	c.Raw = &raw
