@@ -124,8 +124,18 @@ func TestClusterFront(t *testing.T) {
 	}
 }
 
-// TestClusterFrontRefuses starts fronts with settings that mean nothing there, and without their cluster.
+// TestClusterFrontRefuses starts fronts with settings that mean nothing there, and with a server that is no cluster.
 func TestClusterFrontRefuses(t *testing.T) {
+	alone := freeAddr(t, newHost())
+	host, port, _ := net.SplitHostPort(alone)
+	startProcess(t, "redis", newOutput(t, "redis"), "redis-server", "--bind", host, "--port", port, "--dir", t.TempDir(), "--save", "")
+	eventually(t, "the single server answers", 20*time.Second, func() bool {
+		c, err := net.Dial("tcp", alone)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
 	for _, tt := range []struct {
 		args []string
 		code int
@@ -134,13 +144,52 @@ func TestClusterFrontRefuses(t *testing.T) {
 		{[]string{"--store", "redis-cluster://127.0.0.1:1", "--peer", "127.0.0.1:2"}, 2, "peer (--peer): not together with store"},
 		{[]string{"--store", "redis-cluster://127.0.0.1:1,tsl"}, 2, `nearest is "tls"`},
 		{[]string{"--store", "redis://127.0.0.1:1"}, 2, "redis-cluster://HOST:PORT"},
-		{[]string{"--store", "redis-cluster://127.0.0.1:1", "--listen", freeAddr(t, newHost()), "--admin-listen", "none"}, 1, "connect to [127.0.0.1:1]"},
+		{[]string{"--store", "redis-cluster://" + alone, "--listen", freeAddr(t, newHost()), "--admin-listen", "none"}, 1, "cluster support disabled"},
 	} {
 		out := newOutput(t, "serve")
 		p := startProcess(t, "serve", out, futagoProgram, append([]string{"serve"}, tt.args...)...)
 		if code := p.waitExit(t, 20*time.Second); code != tt.code || !strings.Contains(out.String(), tt.text) {
 			t.Errorf("%v: exit code %d, want %d, and %q", tt.args, code, tt.code, tt.text)
 		}
+	}
+}
+
+// TestClusterFrontBeforeItsCluster starts a front while all servers are down, as after a power failure: it answers with errors, is not ready, and
+// serves as soon as they do.
+func TestClusterFrontBeforeItsCluster(t *testing.T) {
+	c := clustertest.Start(t, clustertest.Config{NodeTimeout: 5 * time.Second})
+	for _, n := range c.Nodes() {
+		n.Kill()
+	}
+	host := newHost()
+	f := clusterFront{client: freeAddr(t, host), admin: freeAddr(t, host)}
+	startProcess(t, "front", newOutput(t, "front"), futagoProgram, "serve", "--store", "redis-cluster://"+strings.Join(c.Addrs(), ","), "--listen", f.client, "--admin-listen", f.admin)
+	readiness := func() (code int, text string) {
+		r, err := http.Get("http://" + f.admin + "/readyz")
+		if err != nil {
+			return 0, ""
+		}
+		defer r.Body.Close()
+		b, _ := io.ReadAll(r.Body)
+		return r.StatusCode, string(b)
+	}
+	eventually(t, "the front says why it is not ready", 30*time.Second, func() bool {
+		code, text := readiness()
+		return code == http.StatusServiceUnavailable && strings.Contains(text, "not since the start") && strings.Contains(text, "connection refused")
+	})
+	const down = "SERVER_ERROR cluster does not answer: nothing was changed, try again\r\n"
+	if got := f.tell(t, "set k 0 0 1\r\nx\r\nget k\r\n"); got != down+down {
+		t.Errorf("without a cluster: %q", got)
+	}
+	for _, n := range c.Nodes() {
+		n.Restart()
+	}
+	eventually(t, "the front is ready", time.Minute, func() bool {
+		code, _ := readiness()
+		return code == http.StatusOK
+	})
+	if got := f.tell(t, "set k 0 0 1\r\nx\r\nget k\r\n"); got != "STORED\r\nVALUE k 0 1\r\nx\r\nEND\r\n" {
+		t.Errorf("with its cluster: %q", got)
 	}
 }
 

@@ -23,14 +23,14 @@ var changeable = reload.Table[Config]{
 // Changeable are the names of the settings that a reload puts in force, in order.
 func Changeable() []string { return changeable.Names() }
 
-// Reload reads the settings, users and certificates again, for what comes from now on, and opens the audit log again; it logs what
+// Reload reads the settings, users, certificates and the password for the cluster again, for what comes from now on, and opens the audit log again; it logs what
 // came of it. On an error, which names everything that is wrong, all stays what it was.
 func (f *Front) Reload() (front.ReloadReport, error) { return f.reloads.Do() }
 
 func (f *Front) reload() (report reload.Report, err error) {
 	present := f.latest.Load()
 	reread := reload.Sources(present.Reread, func(c *Config) []reload.Setting { return c.Settings })
-	plan, err := front.Plan(f.guard, changeable, *present, present.Settings, reread, nil)
+	plan, err := front.Plan(f.guard, changeable, *present, present.Settings, reread, present.Store.Files())
 	if err != nil {
 		return report, err
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -15,9 +14,6 @@ import (
 
 // Scheme begins an address of a cluster.
 const Scheme = "redis-cluster://"
-
-// mostSecret bounds a file with a password, in bytes.
-const mostSecret = 64 << 10
 
 var addressOptions = []string{"tls", "tls-ca", "tls-cert", "tls-key", "user", "password-file", "prefix", "timeout", "lease", "wait"}
 
@@ -57,7 +53,7 @@ func ParseAddress(text string) (cfg Config, err error) {
 		case "user":
 			cfg.User = value
 		case "password-file":
-			cfg.Password, err = readSecret(value)
+			cfg.Password, err = OpenSecret(value)
 		case "prefix":
 			cfg.Prefix = value
 		case "timeout":
@@ -82,39 +78,20 @@ func ParseAddress(text string) (cfg Config, err error) {
 	if cfg.Replicas < 0 || cfg.Replicas > 10 {
 		errs = append(errs, fmt.Errorf("wait %d: allowed is 0 to 10", cfg.Replicas))
 	}
-	if cfg.User != "" && cfg.Password == "" {
+	if cfg.User != "" && cfg.Password.Text() == "" {
 		errs = append(errs, errors.New("user: wants password-file, too"))
 	}
 	if files != (access.ClientFiles{}) && !secure {
 		errs = append(errs, errors.New("tls-ca, tls-cert, tls-key: want tls, too"))
 	}
 	if secure && len(errs) == 0 {
-		t, err := access.OpenClientTLS(files)
-		if err != nil {
+		var err error
+		if cfg.TLS, err = access.OpenClientTLS(files); err != nil {
 			errs = append(errs, err)
-		} else {
-			cfg.TLS = t.Config("")
 		}
 	}
 	if len(errs) > 0 {
 		return cfg, fmt.Errorf("store: %w", errors.Join(errs...))
 	}
 	return cfg, nil
-}
-
-// readSecret reads the first line of a file.
-func readSecret(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fmt.Errorf("read password: %w", err)
-	}
-	if info.Size() > mostSecret {
-		return "", fmt.Errorf("read password: %s has more than %d bytes", path, mostSecret)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("read password: %w", err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	return strings.TrimSuffix(line, "\r"), nil
 }

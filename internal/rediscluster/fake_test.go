@@ -2,6 +2,7 @@ package rediscluster
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,28 +41,42 @@ type fake struct {
 	host, port string
 	// answer returns the answer to GET, GETRANGE, EVALSHA and EVAL of a record; hang up says that none follows.
 	answer  func(words []string) (text string, hangUp bool)
-	records atomic.Int64 // such commands
-	flushed atomic.Int64 // the time of the last flush_all
+	records atomic.Int64           // such commands
+	flushed atomic.Int64           // the time of the last flush_all
+	away    atomic.Bool            // it closes each connection at once
+	refusal atomic.Pointer[string] // the answer to CLUSTER; nil: it answers
+	secret  atomic.Pointer[string] // the password; nil: none
 	// slow holds back who asks for that, knowing how often this connection has asked before; nil holds nobody.
-	slow  func(before int)
-	wait  sync.WaitGroup
-	mu    sync.Mutex
-	conns []net.Conn
+	slow          func(before int)
+	wait          sync.WaitGroup
+	secure        func() *tls.Config
+	mu            sync.Mutex
+	conns         []net.Conn
+	present, most atomic.Int64 // connections: how many there are, and were at most
 }
 
 func startFake(t *testing.T) *fake {
+	t.Helper()
+	return startSecureFake(t, nil)
+}
+
+// startSecureFake starts one with TLS, which is asked for with each connection; nil: without.
+func startSecureFake(t *testing.T, secure func() *tls.Config) *fake {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{Listener: l}
+	f := &fake{Listener: l, secure: secure}
 	f.host, f.port, _ = net.SplitHostPort(l.Addr().String())
 	f.wait.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
+			}
+			if f.secure != nil {
+				conn = tls.Server(conn, f.secure())
 			}
 			f.mu.Lock()
 			f.conns = append(f.conns, conn)
@@ -81,8 +96,23 @@ func startFake(t *testing.T) *fake {
 	return f
 }
 
+// hangUp closes all connections.
+func (f *fake) hangUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, conn := range f.conns {
+		conn.Close()
+	}
+	f.conns = nil
+}
+
 func (f *fake) serve(conn net.Conn) {
 	defer conn.Close()
+	f.most.Store(max(f.most.Load(), f.present.Add(1)))
+	defer f.present.Add(-1)
+	if f.away.Load() {
+		return
+	}
 	r := bufio.NewReader(conn)
 	asked := 0
 	for {
@@ -93,10 +123,18 @@ func (f *fake) serve(conn net.Conn) {
 		text, hangUp := "+OK\r\n", false
 		switch verb := strings.ToUpper(words[0]); verb {
 		case "HELLO":
+			if secret := f.secret.Load(); secret != nil && (len(words) < 5 || words[4] != *secret) {
+				text = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+				break
+			}
 			text = "%3\r\n+server\r\n+redis\r\n+version\r\n+7.0.15\r\n+proto\r\n:3\r\n"
 		case "PING":
 			text = "+PONG\r\n"
 		case "CLUSTER":
+			if refusal := f.refusal.Load(); refusal != nil {
+				text = *refusal
+				break
+			}
 			id := strings.Repeat("a", 40)
 			if text = fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$%d\r\n%s\r\n:%s\r\n$40\r\n%s\r\n", len(f.host), f.host, f.port, id); strings.EqualFold(words[1], "nodes") {
 				line := id + " " + f.Addr().String() + "@1 myself,master - 0 0 1 connected 0-16383\n"
@@ -248,6 +286,9 @@ func TestRedirectStorm(t *testing.T) {
 					}
 					if took := time.Since(began); took > timeout+margin {
 						t.Errorf("%s: set took %v", what, took)
+					}
+					if n := max(a.most.Load(), b.most.Load()); n > mostConns+int64(replicas)*mostWaiting {
+						t.Errorf("%s: %d connections were open", what, n)
 					}
 					if n := a.records.Load() + b.records.Load(); n < 4 || n > 3000 {
 						t.Errorf("%s: %d commands were sent", what, n)

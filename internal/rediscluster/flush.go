@@ -95,6 +95,9 @@ func (fs *floors) now(ctx context.Context, s *Store) (floor, error) {
 
 // read reads the floor, unless somebody else has just done so.
 func (fs *floors) read(ctx context.Context, s *Store) (floor, error) {
+	if err := s.unconnected(); err != nil {
+		return floor{}, s.noted(store.ErrUnreached, err)
+	}
 	if err := fs.begin(ctx); err != nil {
 		return floor{}, s.noted(store.ErrUnreached, err)
 	}

@@ -2,17 +2,16 @@ package rediscluster
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/valkey-io/valkey-go"
 
+	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/hlc"
 	"github.com/futago/futago/internal/store"
 )
@@ -22,9 +21,11 @@ type Config struct {
 	// Addrs are some of its nodes, host:port; the others are learnt from them.
 	Addrs []string
 	// TLS is how to connect; nil: in clear.
-	TLS *tls.Config
-	// User and Password are of the cluster; both may be empty.
-	User, Password string
+	TLS *access.ClientTLS
+	// User is that of the cluster; it may be empty, and so may the password.
+	User string
+	// Password is that of the cluster; nil: none.
+	Password *Secret
 	// Prefix stands before every key in the cluster.
 	Prefix string
 	// Timeout is the longest that an operation takes, its repetitions included.
@@ -47,14 +48,19 @@ func DefaultConfig() Config {
 // Store is a cluster as a store. It is safe for concurrent use; every call waits for the cluster, at most Config.Timeout long.
 type Store struct {
 	cfg    Config
-	client valkey.Client
+	client valkey.Client // once it is connected
 	logger *slog.Logger
 	floors floors
+	conns  conns
 	counts counts
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+
+	connected chan struct{}         // closed when client may be used
+	why       atomic.Pointer[error] // it is not connected
+
 	sweeps atomic.Bool // dead records are being removed
 
 	mu      sync.Mutex // guards the two below
@@ -62,7 +68,8 @@ type Store struct {
 	counted time.Time
 }
 
-// Open connects. The cluster must answer.
+// Open connects. A cluster that does not answer yet, or says that it is not ready, is asked again in the background: until it is
+// there every operation ends at once with store.ErrUnreached. An error says that asking again will not help.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	switch {
 	case len(cfg.Addrs) == 0:
@@ -75,62 +82,27 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	client, err := valkey.NewClient(valkey.ClientOption{
-		InitAddress: cfg.Addrs, TLSConfig: cfg.TLS, Username: cfg.User, Password: cfg.Password,
-		Dialer:           net.Dialer{Timeout: min(cfg.Timeout, time.Second), KeepAlive: time.Second},
-		ConnWriteTimeout: cfg.Timeout,
-		DisableRetry:     true, // what may be repeated is decided here
-		DisableCache:     true,
-		// Of commands that are sent together, each has its own answer when the connection breaks.
-		AlwaysPipelining: true,
-		// A redirect storm must end before the deadline does.
-		ClusterOption: valkey.ClusterOption{MaxMovedRedirections: maxRedirects, ShardsRefreshInterval: topologyInterval},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("redis-cluster: connect to %v: %w", cfg.Addrs, err)
-	}
-	s := &Store{cfg: cfg, client: client, logger: cfg.Logger, floors: floors{turn: make(chan struct{}, 1)}}
+	s := &Store{cfg: cfg, logger: cfg.Logger, floors: floors{turn: make(chan struct{}, 1)}, connected: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	if err := s.checkCluster(ctx); err != nil {
-		s.Close()
-		return nil, err
+	if err := s.connect(ctx); err != nil {
+		if final(err) {
+			s.Close()
+			return nil, err
+		}
+		s.logger.Warn("the cluster does not answer: requests fail until it does", "err", err)
+		s.work.Go(s.keepConnecting)
 	}
-	if err := s.floors.renew(ctx, s); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("redis-cluster: read what flush_all left: %w", err)
-	}
-	s.work.Go(func() { s.floors.keep(s) })
 	return s, nil
-}
-
-const (
-	// mostValue is what a string of Redis can hold, less room for the header.
-	mostValue = 512<<20 - 1024
-	// maxRedirects is how often one command follows MOVED and ASK.
-	maxRedirects = 8
-	// topologyInterval is how often the cluster is asked for its nodes when nothing fails.
-	topologyInterval = 10 * time.Second
-)
-
-// checkCluster refuses a single server: its client would not follow a failover.
-func (s *Store) checkCluster(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-	defer cancel()
-	masters, err := s.topology(ctx)
-	if err != nil {
-		return fmt.Errorf("redis-cluster: ask %v for its nodes: %w", s.cfg.Addrs, err)
-	}
-	if len(masters.list) == 0 {
-		return fmt.Errorf("redis-cluster: %v: no master has slots: set up the cluster first (redis-cli --cluster create)", s.cfg.Addrs)
-	}
-	return nil
 }
 
 // Close ends the connections.
 func (s *Store) Close() {
 	s.cancel()
 	s.work.Wait()
-	s.client.Close()
+	if s.unconnected() == nil {
+		s.client.Close()
+	}
+	s.conns.close() // also what the client has opened meanwhile
 }
 
 // name is the key of a record in the cluster.

@@ -32,9 +32,17 @@ type masters struct {
 
 var errTopology = errors.New("the nodes do not say who has which slots")
 
-// topology asks all nodes. Each knows which slots it has itself, and which it is moving. One that hangs is hardly waited for when the
-// others have all slots: it is a replica, or has been replaced.
+// topology is ask, of a cluster that was reached.
 func (s *Store) topology(ctx context.Context) (masters, error) {
+	if err := s.unconnected(); err != nil {
+		return masters{}, err
+	}
+	return s.ask(ctx)
+}
+
+// ask asks all nodes. Each knows which slots it has itself, and which it is moving. One that hangs is hardly waited for when the
+// others have all slots: it is a replica, or has been replaced.
+func (s *Store) ask(ctx context.Context) (masters, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type answer struct {
@@ -97,7 +105,7 @@ func (s *Store) whole(ctx context.Context) (all masters, err error) {
 			err = fmt.Errorf("%d of %d slots are at a master", all.covers, slotCount)
 		}
 		return err
-	}, func(err error) (bool, error) { return ctx.Err() == nil, err })
+	}, func(err error) (bool, error) { return ctx.Err() == nil && s.unconnected() == nil, err })
 	return all, err
 }
 
