@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -18,14 +19,20 @@ var errSilent = errors.New("it said nothing for " + silencePatience.String())
 // told for which node the program waits. heard ends that.
 func breakSilence(ctx context.Context, notes io.Writer, address string, others bool) (_ context.Context, heard func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
 	timer := time.AfterFunc(silencePatience, func() {
+		defer close(done)
 		if others {
 			cancel(errSilent)
 			return
 		}
 		fmt.Fprintf(notes, "futago: waiting for %s, which has said nothing for %v\n", address, silencePatience)
 	})
-	return ctx, func() { timer.Stop() }
+	return ctx, sync.OnceFunc(func() { // a second Stop would look as if it had fired
+		if !timer.Stop() {
+			<-done // it may be writing
+		}
+	})
 }
 
 // nextAsked tells that a node is left alone.
