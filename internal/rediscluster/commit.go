@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/valkey-io/valkey-go"
 
@@ -65,19 +66,35 @@ func (s *Store) check(req *store.Request) error {
 func (s *Store) commit(ctx context.Context, req *store.Request, res *store.Result) error {
 	*res = store.Result{}
 	keys, args := s.words(req)
+	var f floor
 	answer, err := s.write(ctx, func() valkey.ValkeyResult {
 		// Each time: a flush_all that came while it was repeated would not hold otherwise.
-		f, err := s.floors.now(ctx, s)
-		if err != nil {
+		var err error
+		if f, err = s.floors.now(ctx, s); err != nil {
 			return valkey.NewErrorResult(err)
 		}
 		args[0] = packRequest(req, f, s.cfg.MaxValue)
 		return s.run(ctx, keys, args)
 	})
-	if err != nil {
+	if err == nil {
+		err = s.settled(ctx, f, answer, req, res)
+	}
+	return s.noted(err)
+}
+
+// settled reads the answer to a write that was sent with a floor. Where it took so long that a flush_all has come of which the write did not
+// know, it may have been executed after that: on a record that was dead already.
+func (s *Store) settled(ctx context.Context, f floor, answer []byte, req *store.Request, res *store.Result) error {
+	if err := unpackAnswer(answer, req, res); err != nil {
 		return err
 	}
-	return unpackAnswer(answer, req, res)
+	if time.Now().Before(f.until) {
+		return nil // a flush_all waits for that long before it is told of
+	}
+	if now, err := s.floors.now(ctx, s); err != nil || now.version != f.version {
+		return store.ErrUnknown
+	}
+	return nil
 }
 
 // words are those of the script, but for what depends on flush_all. They are copies: a command that was given up may still be on its way out.

@@ -281,7 +281,8 @@ func TestRedirectStorm(t *testing.T) {
 					}
 				})
 				group.Go(func() {
-					if err := s.Commit(&store.Request{Op: store.Set, Key: []byte("key")}, new(store.Result)); !errors.Is(err, store.ErrUnreached) {
+					// Unknown on a machine that stands still while the deadline passes: the last try was cut off.
+					if err := commit(s, "key"); !errors.Is(err, store.ErrUnreached) && !errors.Is(err, store.ErrUnknown) {
 						t.Errorf("%s: set: %v", what, err)
 					}
 					if took := time.Since(began); took > timeout+margin {
@@ -346,6 +347,95 @@ func TestFlushDuringRepetition(t *testing.T) {
 	}
 	if s.Counts().Repeated == 0 {
 		t.Error("nothing was repeated")
+	}
+}
+
+// TestFlushDuringWrite has a flush_all come while a write is on its way for longer than a lease: it may have been executed after that, as if there had
+// been none. One that is answered in time is not in doubt.
+func TestFlushDuringWrite(t *testing.T) {
+	f := startFake(t)
+	var s *Store
+	slow := true
+	f.answer = func([]string) (string, bool) {
+		if slow {
+			f.flushed.Store(12345)
+			for time.Now().Before(s.floors.known.Load().until) { // the lease under which the write was sent
+				time.Sleep(time.Millisecond)
+			}
+		}
+		return written, false
+	}
+	s = openFake(t, f, patience, 0)
+	if err := commit(s, "k"); !errors.Is(err, store.ErrUnknown) {
+		t.Errorf("set: %v, want %v", err, store.ErrUnknown)
+	}
+	slow = false
+	if err := commit(s, "k"); err != nil {
+		t.Errorf("set after that: %v", err)
+	}
+	if n := s.Counts().Unknown; n != 1 {
+		t.Errorf("%d unknown, want 1", n)
+	}
+}
+
+// TestCountsOnce has operations fail in every way: each is counted once, whatever was tried.
+func TestCountsOnce(t *testing.T) {
+	f := startFake(t)
+	f.answer = func([]string) (string, bool) { return "-CLUSTERDOWN The cluster is down\r\n", false }
+	s := openFake(t, f, 500*time.Millisecond, 0)
+	check := func(when string) {
+		t.Helper()
+		before := s.Counts()
+		var v store.View
+		s.Acquire([]byte("k"), &v)
+		err := commit(s, "k")
+		writes := []store.Write{{Request: &store.Request{Op: store.Set, Key: []byte("k2")}, Result: new(store.Result)}}
+		s.Together([]store.Read{{Key: []byte("k")}}, 100, writes)
+		unknown := uint64(0)
+		for _, err := range []error{err, writes[0].Err} {
+			if errors.Is(err, store.ErrUnknown) { // a machine that stood still
+				unknown++
+			}
+		}
+		after := s.Counts()
+		if got := after.Unreached - before.Unreached; got != 4-unknown || after.Unknown-before.Unknown != unknown {
+			t.Errorf("%s: %d unreached, %d unknown, want %d, %d", when, got, after.Unknown-before.Unknown, 4-unknown, unknown)
+		}
+	}
+	check("the cluster is down")
+	f.away.Store(true)
+	f.hangUp()
+	await(t, "the lease is over", func() bool { return time.Now().After(s.floors.known.Load().until) })
+	check("nobody says what flush_all left")
+}
+
+// TestMoreThanPlaces has more commands wait for a node than its connection has places, and the node answer so slowly that the last ones would wait for
+// minutes: all end by their timeout.
+func TestMoreThanPlaces(t *testing.T) {
+	const clients, timeout = 1500, 2 * time.Second
+	f := startFake(t)
+	ended := make(chan struct{})
+	f.answer = func([]string) (string, bool) {
+		select {
+		case <-ended:
+		case <-time.After(time.Second):
+		}
+		return written, false
+	}
+	s := openFake(t, f, timeout, 0)
+	began := time.Now()
+	var group sync.WaitGroup
+	for i := range clients {
+		group.Go(func() {
+			if err := commit(s, fmt.Sprintf("k%d", i)); err != nil && !errors.Is(err, store.ErrUnknown) && !errors.Is(err, store.ErrUnreached) {
+				t.Errorf("set: %v", err)
+			}
+		})
+	}
+	group.Wait()
+	close(ended)
+	if took := time.Since(began); took > timeout+margin {
+		t.Errorf("%d writes took %v", clients, took)
 	}
 }
 

@@ -56,7 +56,7 @@ func judge(err error) (fate, error) {
 // pauses between repetitions, the last one for all further ones.
 var pauses = []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond}
 
-// attempt does something until it succeeds, fails for good, or the time is over.
+// attempt does something until it succeeds, fails for good, or the time is over. It counts repetitions, not what comes of them.
 func (s *Store) attempt(ctx context.Context, do func() error, again func(error) (bool, error)) error {
 	for n := 0; ; n++ {
 		err := do()
@@ -64,13 +64,13 @@ func (s *Store) attempt(ctx context.Context, do func() error, again func(error) 
 			return nil
 		}
 		repeat, fault := again(err)
+		s.logger.Debug("the cluster failed", "fault", fault, "err", err)
 		if !repeat {
 			return fault
 		}
 		s.counts.repeated.Add(1)
 		select {
 		case <-ctx.Done():
-			s.logger.Debug("the cluster did not answer in time", "err", err)
 			return fault
 		case <-time.After(pauses[min(n, len(pauses)-1)]):
 		}
@@ -86,7 +86,7 @@ func (s *Store) write(ctx context.Context, do func() valkey.ValkeyResult) (answe
 		fate, fault := judge(err)
 		// Another try that the deadline cuts off would make what did nothing unknown.
 		until, _ := ctx.Deadline()
-		return fate == later && time.Until(until) > s.cfg.Timeout/8, s.noted(fault, err)
+		return fate == later && time.Until(until) > s.cfg.Timeout/8, fault
 	})
 	return answer, err
 }
@@ -96,20 +96,25 @@ func (s *Store) read(ctx context.Context, do func() error) error {
 	return s.attempt(ctx, do, func(err error) (bool, error) {
 		fate, fault := judge(err)
 		if fate == refused {
-			return false, s.noted(fault, err)
+			return false, fault
 		}
-		return ctx.Err() == nil, s.noted(store.ErrUnreached, err)
+		return ctx.Err() == nil, store.ErrUnreached
 	})
 }
 
-// noted counts a fault, and logs what no client is told.
-func (s *Store) noted(fault, err error) error {
-	switch fault {
-	case store.ErrUnknown:
+// noted counts what an operation of a client ended with.
+func (s *Store) noted(fault error) error {
+	switch {
+	case errors.Is(fault, store.ErrUnknown):
 		s.counts.unknown.Add(1)
-	case store.ErrUnreached:
+	case errors.Is(fault, store.ErrUnreached):
 		s.counts.unreached.Add(1)
 	}
-	s.logger.Debug("the cluster failed", "fault", fault, "err", err)
 	return fault
+}
+
+// unreached is the fault of an operation that did not begin, and why.
+func (s *Store) unreached(err error) error {
+	s.logger.Debug("the cluster was not reached", "err", err)
+	return s.noted(store.ErrUnreached)
 }

@@ -19,6 +19,9 @@ import (
 // background. The time stands under several keys, so under several masters. All of them must be written or the command fails; to read
 // it one will do, so no front stops serving because a master died.
 //
+// One key is enough to read, for each has the newest time as long as its master lives: a front that knew an older one learns of a flush unless the master
+// of the only key that answers in time has lost it in a failover, and a front that knows it already never goes back, and mends the others.
+//
 // A front relies on what it read for the lease; after that it reads it again before it does anything else. A flush that has been
 // written therefore waits for a lease, and then every front obeys it. A record that is written after that has a later time than the
 // flush, for the flush waited until the clock of each master had passed it.
@@ -31,6 +34,8 @@ type floor struct {
 	version int64 // the time of the flush_all that wrote it; the highest one holds
 	active  int64 // what was written before is dead
 	pending int64 // from this time on, what was written before it is dead; 0: there is none
+
+	until time.Time // a front relies on it up to then; monotonic
 }
 
 // kills reports whether a record that was written then is dead now.
@@ -64,7 +69,7 @@ func parseFloor(text string) (f floor, err error) {
 
 // floors is what a front knows of it.
 type floors struct {
-	known atomic.Pointer[lease]
+	known atomic.Pointer[floor]
 	turn  chan struct{} // of size 1, full while it is read: who waits for it must not wait longer than it may
 }
 
@@ -80,15 +85,13 @@ func (fs *floors) begin(ctx context.Context) error {
 
 func (fs *floors) end() { <-fs.turn }
 
-type lease struct {
-	floor
-	until time.Time // monotonic
-}
+// notReached is an error that says that an operation did not begin.
+func notReached(why error) error { return fmt.Errorf("%w: %w", store.ErrUnreached, why) }
 
 // now returns the floor, which it reads when the lease has ended.
 func (fs *floors) now(ctx context.Context, s *Store) (floor, error) {
 	if l := fs.known.Load(); l != nil && time.Now().Before(l.until) {
-		return l.floor, nil
+		return *l, nil
 	}
 	return fs.read(ctx, s)
 }
@@ -96,22 +99,22 @@ func (fs *floors) now(ctx context.Context, s *Store) (floor, error) {
 // read reads the floor, unless somebody else has just done so.
 func (fs *floors) read(ctx context.Context, s *Store) (floor, error) {
 	if err := s.unconnected(); err != nil {
-		return floor{}, s.noted(store.ErrUnreached, err)
+		return floor{}, notReached(err)
 	}
 	if err := fs.begin(ctx); err != nil {
-		return floor{}, s.noted(store.ErrUnreached, err)
+		return floor{}, notReached(err)
 	}
 	defer fs.end()
 	for {
 		if l := fs.known.Load(); l != nil && time.Now().Before(l.until) {
-			return l.floor, nil
+			return *l, nil
 		}
 		if err := fs.inTurn(ctx, s); err == nil {
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			return floor{}, s.noted(store.ErrUnreached, context.Cause(ctx))
+			return floor{}, notReached(context.Cause(ctx))
 		case <-time.After(s.cfg.Lease / 8):
 		}
 	}
@@ -138,7 +141,7 @@ func (fs *floors) inTurn(ctx context.Context, s *Store) error {
 	answers := make(chan answer, floorKeys)
 	for i := range floorKeys {
 		go func() {
-			text, err := s.client.Do(ctx, s.client.B().Get().Key(s.floorKey(i)).Build()).ToString()
+			text, err := s.do(ctx, s.client.B().Get().Key(s.floorKey(i)).Build()).ToString()
 			if valkey.IsValkeyNil(err) {
 				answers <- answer{key: i}
 				return
@@ -180,7 +183,7 @@ func (fs *floors) inTurn(ctx context.Context, s *Store) error {
 		return fmt.Errorf("no master says which records are dead: %w", failed)
 	}
 	if l := fs.known.Load(); l != nil && l.version > best.version {
-		best = l.floor // the masters that had it are gone
+		best = *l // the masters that had it are gone
 	}
 	var behind []int
 	for i, version := range versions {
@@ -191,7 +194,8 @@ func (fs *floors) inTurn(ctx context.Context, s *Store) error {
 	if len(behind) > 0 && s.ctx.Err() == nil {
 		s.mend(behind, best)
 	}
-	fs.known.Store(&lease{best, began.Add(s.cfg.Lease)})
+	best.until = began.Add(s.cfg.Lease)
+	fs.known.Store(&best)
 	return nil
 }
 
@@ -242,11 +246,11 @@ func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
 	defer cancel()
 	clock, err := s.clocks(ctx)
 	if err != nil {
-		return 0, s.noted(store.ErrUnreached, err)
+		return 0, s.unreached(err)
 	}
 	last, err := s.floors.now(ctx, s)
 	if err != nil {
-		return 0, err
+		return 0, s.unreached(err)
 	}
 	// Records that were written up to now, at any master, are dead.
 	f := floor{version: max(clock.latest, last.version) + 1}
@@ -260,24 +264,24 @@ func (s *Store) FlushAll(at uint64) (seq uint64, err error) {
 	}
 	wait.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return 0, s.noted(store.ErrUnknown, err)
+		return 0, s.noted(store.ErrUnknown)
 	}
 	select { // until every front has heard of it
 	case <-time.After(s.cfg.Lease):
 	case <-ctx.Done():
-		return 0, store.ErrUnknown
+		return 0, s.noted(store.ErrUnknown)
 	}
 	if err := s.floors.renew(ctx, s); err != nil {
-		return 0, s.noted(store.ErrUnknown, err)
+		return 0, s.noted(store.ErrUnknown)
 	}
 	for clock.earliest <= f.active && at == 0 {
 		if clock, err = s.clocks(ctx); err != nil {
-			return 0, s.noted(store.ErrUnknown, err)
+			return 0, s.noted(store.ErrUnknown)
 		}
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
-			return 0, store.ErrUnknown
+			return 0, s.noted(store.ErrUnknown)
 		}
 	}
 	s.SweepFlush()

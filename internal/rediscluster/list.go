@@ -61,11 +61,11 @@ func (s *Store) List(c *store.Cursor, show func(r *store.Listed) bool) (more boo
 	defer cancel()
 	f, err := s.floors.now(ctx, s)
 	if err != nil {
-		return false, err
+		return false, s.unreached(err)
 	}
 	all, err := s.whole(ctx)
 	if err != nil {
-		return false, s.noted(store.ErrUnreached, err)
+		return false, s.unreached(err)
 	}
 	p, i := place{sum: all.sum, master: all.list[0].id}, 0
 	if c.Elsewhere != "" {
@@ -147,7 +147,7 @@ func (s *Store) lostPlace(err error) error {
 			return store.ErrMoved
 		}
 	}
-	return s.noted(store.ErrUnreached, err)
+	return s.unreached(err)
 }
 
 // escapeGlob takes the meaning from what has one in a pattern of SCAN.

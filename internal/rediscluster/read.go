@@ -20,7 +20,7 @@ func (s *Store) Acquire(key []byte, v *store.View) bool {
 	defer cancel()
 	f, err := s.floors.now(ctx, s)
 	if err != nil {
-		v.Fault = err
+		v.Fault = s.unreached(err)
 		return false
 	}
 	return s.acquire(ctx, f, key, v)
@@ -30,14 +30,14 @@ func (s *Store) acquire(ctx context.Context, f floor, key []byte, v *store.View)
 	var b []byte
 	name, found := s.name(key), false
 	err := s.read(ctx, func() (err error) {
-		b, err = s.client.Do(ctx, s.client.B().Get().Key(name).Build()).AsBytes()
+		b, err = s.do(ctx, s.client.B().Get().Key(name).Build()).AsBytes()
 		if found = !valkey.IsValkeyNil(err); !found {
 			return nil
 		}
 		return err
 	})
 	if err != nil || !found {
-		v.Fault = err
+		v.Fault = s.noted(err)
 		return false
 	}
 	return s.show(b, f, v)

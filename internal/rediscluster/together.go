@@ -19,10 +19,10 @@ func (s *Store) Together(reads []store.Read, most int, writes []store.Write) {
 	f, err := s.floors.now(ctx, s)
 	if err != nil {
 		for i := range reads {
-			reads[i].Found, reads[i].View.Fault = false, err
+			reads[i].Found, reads[i].View.Fault = false, s.unreached(err)
 		}
 		for i := range writes {
-			*writes[i].Result, writes[i].Err = store.Result{}, err
+			*writes[i].Result, writes[i].Err = store.Result{}, s.unreached(err)
 		}
 		return
 	}
@@ -65,7 +65,7 @@ func (s *Store) Together(reads []store.Read, most int, writes []store.Write) {
 		settle = append(settle, func(answer valkey.ValkeyResult) {
 			b, err := answer.AsBytes()
 			if err == nil {
-				w.Err = unpackAnswer(b, w.Request, w.Result)
+				w.Err = s.noted(s.settled(ctx, f, b, w.Request, w.Result))
 				return
 			}
 			fate, fault := judge(err)
@@ -73,10 +73,10 @@ func (s *Store) Together(reads []store.Read, most int, writes []store.Write) {
 				alone.Go(commit)
 				return
 			}
-			s.noted(fault, err)
+			s.noted(fault)
 		})
 	}
-	for i, answer := range s.client.DoMulti(ctx, commands...) {
+	for i, answer := range s.doMulti(ctx, commands...) {
 		settle[i](answer)
 	}
 }
