@@ -2,13 +2,14 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/futago/futago/internal/feed"
 )
 
 // maxWatchLine bounds what is taken for one change, in bytes: the largest value in base64, and what stands around it.
@@ -53,7 +54,10 @@ func (w *watch) follow(ctx context.Context, n *adminNode) error {
 	in := bufio.NewReaderSize(response.Body, 64<<10)
 	defer w.out.Flush() // whole lines, before anything is noted
 	for {
-		e, err := readEvent(in, func() { silence.Reset(n.timeout) })
+		e, err := feed.ReadEvent(in, maxWatchLine, func() { silence.Reset(n.timeout) })
+		if errors.Is(err, feed.ErrLarge) {
+			err = fmt.Errorf("a change has more than %s: leave values out with --values=false", formatSize(maxWatchLine))
+		}
 		if err != nil {
 			return explain(err)
 		}
@@ -69,65 +73,20 @@ func (w *watch) follow(ctx context.Context, n *adminNode) error {
 	}
 }
 
-// event is one server-sent event. Without data it only tells a position.
-type event struct {
-	id, name string
-	data     []byte
-}
-
 // take prints a change and remembers where the node is.
-func (w *watch) take(e event) (err error) {
+func (w *watch) take(e feed.Event) (err error) {
 	switch {
-	case e.name == "change" && len(e.data) > 2:
+	case e.Name == "change" && len(e.Data) > 2:
 		// In front of the closing brace.
-		_, err = fmt.Fprintf(w.out, "%s,\"position\":%q}\n", e.data[:len(e.data)-1], e.id)
-	case w.position == "" && e.id != "":
-		_, err = fmt.Fprintf(w.out, "{\"op\":\"start\",\"position\":%q}\n", e.id)
+		_, err = fmt.Fprintf(w.out, "%s,\"position\":%q}\n", e.Data[:len(e.Data)-1], e.ID)
+	case w.position == "" && e.ID != "":
+		_, err = fmt.Fprintf(w.out, "{\"op\":\"start\",\"position\":%q}\n", e.ID)
 	}
 	if err != nil {
 		return outputError{fmt.Errorf("print changes: %w", err)}
 	}
-	if e.id != "" {
-		w.position, w.followed = e.id, true
+	if e.ID != "" {
+		w.position, w.followed = e.ID, true
 	}
 	return nil
-}
-
-// readEvent reads up to the end of an event. alive is called whenever bytes came.
-func readEvent(in *bufio.Reader, alive func()) (e event, err error) {
-	for {
-		line, err := readWatchLine(in, alive)
-		if err != nil {
-			return e, err
-		}
-		name, value, _ := bytes.Cut(line, []byte(": "))
-		switch string(name) {
-		case "":
-			if len(line) == 0 {
-				return e, nil
-			}
-		case "id":
-			e.id = string(value)
-		case "event":
-			e.name = string(value)
-		case "data":
-			e.data = value
-		}
-	}
-}
-
-func readWatchLine(in *bufio.Reader, alive func()) (line []byte, err error) {
-	for {
-		part, err := in.ReadSlice('\n')
-		alive()
-		line = append(line, part...)
-		switch {
-		case err == nil:
-			return line[:len(line)-1], nil
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, err
-		case int64(len(line)) > maxWatchLine:
-			return nil, fmt.Errorf("a change has more than %s: leave values out with --values=false", formatSize(maxWatchLine))
-		}
-	}
 }

@@ -193,21 +193,3 @@ func TestWatchLeavesSilentNode(t *testing.T) {
 		t.Errorf("a timeout of a beat: exit code %d, notes %q", code, told)
 	}
 }
-
-// What is no event stream ends in an error, not in memory.
-func FuzzReadEvent(f *testing.F) {
-	f.Add([]byte("id: p\nevent: change\ndata: {\"op\":\"set\"}\n\n"))
-	f.Add([]byte(": comment\nid\n\n\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		in := bufio.NewReaderSize(bytes.NewReader(b), 16)
-		for {
-			e, err := readEvent(in, func() {})
-			if err != nil {
-				return
-			}
-			if len(e.id)+len(e.name)+len(e.data) > len(b) {
-				t.Fatalf("%q became %+v", b, e)
-			}
-		}
-	})
-}

@@ -50,8 +50,9 @@ var functions = map[string]function{
 	"cacheclear": {0, Manages, func(*Client, context.Context, [][]byte) ([][]byte, error) { return nil, nil }},
 	"error":      {0, Reads, lastError},
 
-	tyrant.MiscImport: {1, Writes, importItems},
-	tyrant.MiscExport: {2, Reads, exportItems},
+	tyrant.MiscImport:     {1, Writes, importItems},
+	tyrant.MiscExport:     {2, Reads, exportItems},
+	tyrant.MiscExportKeys: {0, Reads, exportKeys},
 }
 
 // MiscRights says what a function of misc does, and which of its arguments are keys that it touches; 0: there is none of this name.
@@ -63,7 +64,7 @@ func MiscRights(name string, args [][]byte) (r Rights, keys [][]byte) {
 	switch name {
 	case "put", "putkeep", "putcat", "out", "get", "getpart", "iterinit":
 		keys = args[:min(1, len(args))]
-	case "outlist", "getlist":
+	case "outlist", "getlist", tyrant.MiscExportKeys:
 		keys = args
 	case "putlist":
 		for i := 0; i+1 < len(args); i += 2 {

@@ -149,6 +149,29 @@ func exportItems(c *Client, ctx context.Context, args [][]byte) ([][]byte, error
 	return list, c.note(nil)
 }
 
+// exportKeys returns the records of some keys. It does not count as reading them.
+func exportKeys(c *Client, ctx context.Context, keys [][]byte) ([][]byte, error) {
+	var list [][]byte
+	var held memory
+	for i, key := range keys {
+		if i%cursorStep == 0 && ctx.Err() != nil {
+			return nil, c.note(ctx.Err())
+		}
+		item := tyrant.Item{Key: key}
+		live, err := c.look(&item, &held)
+		if err != nil {
+			return nil, c.note(err)
+		}
+		if live {
+			list = tyrant.AppendItem(list, &item)
+		}
+		if held.taken+len(list)*keyOverhead > c.c.limit && len(keys) > 1 {
+			return nil, c.note(ErrTooMuch)
+		}
+	}
+	return list, c.note(nil)
+}
+
 // look fills in what is stored under the key of an item; live is false when that is gone. It does not count as a read.
 func (c *Client) look(i *tyrant.Item, m *memory) (live bool, err error) {
 	v := &c.view

@@ -51,6 +51,9 @@ func TestImportExport(t *testing.T) {
 	if fmt.Sprint(seen) != fmt.Sprint(want) {
 		t.Errorf("got %q, want %q", seen, want)
 	}
+	if got := misc(c, tyrant.MiscExportKeys, "b", "none", "a", "b"); got != "b|2|0|0||a|1|7|"+late+"|text/x|b|2|0|0|" {
+		t.Errorf("exportkeys: got %q", got)
+	}
 	for _, args := range [][]string{{"x", ""}, {"1024.0", ""}, {"1.99999999999", ""}, {"", "p", "nonsense"}} {
 		if got := misc(c, tyrant.MiscExport, args...); args[0] != "" && !strings.HasPrefix(got, "error: ") {
 			t.Errorf("export %q: got %q", args, got)

@@ -29,9 +29,9 @@ type head struct {
 	Floor      *string `json:"floor,omitempty"`
 	At         int64   `json:"at,omitempty"` // Unix milliseconds
 	Generation *string `json:"generation,omitempty"`
-	Stamp      string  `json:"stamp"`
-	Node       int     `json:"node"`
-	Time       string  `json:"time"`
+	Stamp      string  `json:"stamp,omitempty"`
+	Node       int     `json:"node,omitempty"`
+	Time       string  `json:"time,omitempty"`
 }
 
 // op is what a change is called.
@@ -47,8 +47,8 @@ func (c *Change) op() string {
 	return "set"
 }
 
-func (c *Change) head() head {
-	h := head{Op: c.op(), Flags: c.Flags, Stamp: stampText(c.Stamp), Node: c.Stamp.Node(), Time: c.Stamp.Time().Format(time.RFC3339Nano)}
+func (c *Change) head() *head {
+	h := &head{Op: c.op(), Flags: c.Flags, Stamp: stampText(c.Stamp), Node: c.Stamp.Node(), Time: c.Stamp.Time().Format(time.RFC3339Nano)}
 	if c.Kind == record.Floor {
 		h.Floor = new(stampText(c.FloorStamp()))
 		h.At = unixMillis(uint64(c.FloorStamp().Millis()))
@@ -73,9 +73,15 @@ func stampText(s hlc.Stamp) string { return strconv.FormatUint(uint64(s), 10) }
 
 func unixMillis(sinceEpoch uint64) int64 { return int64(sinceEpoch) + hlc.Epoch.UnixMilli() }
 
-// encode writes the change as a JSON object on one line. The record may lie in a file that the disk fails to read: then
+// Names returns the key of the change.
+func (c *Change) Names() (key []byte, flush bool) { return c.Key, c.Kind == record.Floor }
+
+// Bytes is its size in the log.
+func (c *Change) Bytes() int64 { return c.Size }
+
+// Encode writes the change as a JSON object on one line. The record may lie in a file that the disk fails to read: then
 // part of the object is written, and the error returned.
-func (c *Change) encode(w io.Writer, values bool) (err error) {
+func (c *Change) Encode(w io.Writer, values bool) (err error) {
 	defer func(before bool) {
 		debug.SetPanicOnFault(before)
 		if p := recover(); p != nil {
@@ -89,21 +95,59 @@ func (c *Change) encode(w io.Writer, values bool) (err error) {
 			err = fmt.Errorf("read sequence %d of the log: %w", c.Seq, fault)
 		}
 	}(debug.SetPanicOnFault(true))
-	text, err := json.Marshal(c.head())
+	h := c.head()
+	if !values || h.Op != "set" {
+		return h.encode(w, nil, false)
+	}
+	return h.encode(w, c.Record.Bytes(nil), true)
+}
+
+func (h *head) encode(w io.Writer, value []byte, hasValue bool) error {
+	text, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
-	text = text[:len(text)-1]
-	if _, err := w.Write(text); err != nil {
+	if _, err := w.Write(text[:len(text)-1]); err != nil {
 		return err
 	}
-	if values && c.op() == "set" {
-		if err := encodeValue(w, c.Bytes(nil)); err != nil {
+	if hasValue {
+		if err := encodeValue(w, value); err != nil {
 			return err
 		}
 	}
 	_, err = io.WriteString(w, "}")
 	return err
+}
+
+// Plain is a change of a store that has neither stamps nor nodes.
+type Plain struct {
+	Op       string // set, delete, flush
+	Key      []byte
+	Flags    uint32
+	Type     []byte
+	Expires  int64 // Unix milliseconds; 0: never
+	Value    []byte
+	HasValue bool
+	At       int64 // of a flush: from when on, Unix milliseconds
+}
+
+// Names returns the key of the change.
+func (p *Plain) Names() (key []byte, flush bool) { return p.Key, p.Op == "flush" }
+
+// Bytes is about its size in an answer.
+func (p *Plain) Bytes() int64 { return int64(len(p.Key) + len(p.Value)) }
+
+// Encode writes it as a JSON object on one line.
+func (p *Plain) Encode(w io.Writer, values bool) error {
+	h := head{Op: p.Op, Flags: p.Flags, Type: string(p.Type), Expires: p.Expires, At: p.At}
+	switch {
+	case p.Op == "flush":
+	case utf8.Valid(p.Key):
+		h.Key = new(string(p.Key))
+	default:
+		h.KeyBase64 = p.Key
+	}
+	return h.encode(w, p.Value, values && p.HasValue)
 }
 
 // encodeValue writes the member with the value.

@@ -1,7 +1,10 @@
 package feed
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -26,10 +29,32 @@ var (
 	errEnded = errors.New("this node does not tell changes any more: follow another node")
 )
 
-// Feed serves the changes of one node over HTTP.
+// Stream tells changes in order, to one client. There are two: of the log of a node, and of a cluster.
+type Stream interface {
+	// Next returns the following change, nil when there is none yet. What was there when the stream was opened it waits for. The error is
+	// ErrGone when it cannot be told any more.
+	Next() (Entry, error)
+	// Position is behind the last change that Next returned.
+	Position() string
+	// OnMore has f called whenever Next may have more, until stop is.
+	OnMore(f func()) (stop func())
+	Close()
+}
+
+// Entry is a change, valid until the following one.
+type Entry interface {
+	// Names returns the key. A flush has none: it concerns all.
+	Names() (key []byte, flush bool)
+	// Bytes is how large it is, for the size of an answer.
+	Bytes() int64
+	// Encode writes it as a JSON object on one line. After an error a part of it may be written.
+	Encode(w io.Writer, values bool) error
+}
+
+// Feed serves changes over HTTP.
 type Feed struct {
-	st      *store.Store
-	node    int
+	open    func(ctx context.Context, from string) (Stream, error)
+	who     string // whose changes, for people
 	slowest time.Duration
 
 	mu        sync.Mutex
@@ -41,8 +66,40 @@ type Feed struct {
 
 // New returns the feed of a node.
 func New(st *store.Store, node int) *Feed {
-	return &Feed{st: st, node: node, slowest: slowest, ended: make(chan struct{})}
+	return NewOf(fmt.Sprintf("node %d", node), func(_ context.Context, from string) (Stream, error) {
+		if from == "" {
+			c, err := Begin(st, node)
+			return nodeStream{c}, err
+		}
+		p, err := ParsePosition(from)
+		if err != nil {
+			return nil, err
+		}
+		c, err := Resume(st, node, p)
+		return nodeStream{c}, err
+	})
 }
+
+// NewOf returns a feed of streams: open begins one behind a position, "" for the end. It returns ErrPosition or ErrGone, and any other
+// error says that it could not do so now. The stream must not outlive ctx.
+func NewOf(who string, open func(ctx context.Context, from string) (Stream, error)) *Feed {
+	return &Feed{who: who, open: open, slowest: slowest, ended: make(chan struct{})}
+}
+
+// nodeStream is the log of a node.
+type nodeStream struct{ *Cursor }
+
+func (s nodeStream) Next() (Entry, error) {
+	c, err := s.Cursor.Next()
+	if c == nil {
+		return nil, err
+	}
+	return c, err
+}
+
+func (s nodeStream) Position() string { return s.Cursor.Position().String() }
+
+func (s nodeStream) OnMore(f func()) (stop func()) { return s.st.OnPass(f) }
 
 // enter counts a client in. It must call leave, and soon after ended is closed.
 func (f *Feed) enter() (ended <-chan struct{}, leave func(), err error) {

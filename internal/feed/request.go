@@ -26,7 +26,7 @@ const (
 // request is what a client wants.
 type request struct {
 	prefixes [][]byte // of keys, any of them; none: all keys
-	from     *Position
+	from     string   // position; "": the end
 	limit    int
 	wait     time.Duration
 	values   bool
@@ -72,14 +72,7 @@ func parse(r *http.Request) (*request, error) {
 func (req *request) set(name, text string) error {
 	switch name {
 	case "from":
-		if text == "" {
-			return nil
-		}
-		p, err := ParsePosition(text)
-		if err != nil {
-			return fmt.Errorf("from: %w", err)
-		}
-		req.from = &p
+		req.from = text
 	case "limit":
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > maxLimit {
@@ -105,15 +98,16 @@ func (req *request) set(name, text string) error {
 }
 
 // wants reports whether the client is told of a change. A flush concerns all keys.
-func (req *request) wants(c *Change) bool {
-	if c.Kind == record.Floor {
+func (req *request) wants(c Entry) bool {
+	key, flush := c.Names()
+	if flush {
 		return true
 	}
-	if req.sees != nil && !req.sees(c.Key) {
+	if req.sees != nil && !req.sees(key) {
 		return false
 	}
 	for _, p := range req.prefixes {
-		if bytes.HasPrefix(c.Key, p) {
+		if bytes.HasPrefix(key, p) {
 			return true
 		}
 	}

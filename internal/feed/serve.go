@@ -26,10 +26,15 @@ func (f *Feed) Serve(w http.ResponseWriter, r *http.Request, sees func(key []byt
 		return
 	}
 	defer leave()
-	c, err := f.open(req.from)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	c, err := f.open(ctx, req.from)
 	if err != nil {
-		code := http.StatusInternalServerError
-		if errors.Is(err, ErrGone) {
+		code := http.StatusServiceUnavailable
+		switch {
+		case errors.Is(err, ErrPosition):
+			code, err = http.StatusBadRequest, fmt.Errorf("from: %w", err)
+		case errors.Is(err, ErrGone):
 			code = http.StatusGone
 			err = fmt.Errorf("%w: follow another node from it; if none knows it, take a new position, list the keys of that node, then follow from the position", err)
 		}
@@ -37,12 +42,10 @@ func (f *Feed) Serve(w http.ResponseWriter, r *http.Request, sees func(key []byt
 		return
 	}
 	defer c.Close()
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	a := &answer{req: req, cursor: c, control: http.NewResponseController(w), ctx: ctx, ended: ended, rose: make(chan struct{}, 1)}
+	a := &answer{who: f.who, req: req, from: c, control: http.NewResponseController(w), ctx: ctx, ended: ended, rose: make(chan struct{}, 1)}
 	a.out = bufio.NewWriterSize(patient{w, a, f.slowest}, 32<<10)
 	defer a.hurry()()
-	defer f.st.OnPass(func() {
+	defer c.OnMore(func() {
 		select {
 		case a.rose <- struct{}{}:
 		default:
@@ -65,13 +68,6 @@ func (f *Feed) Serve(w http.ResponseWriter, r *http.Request, sees func(key []byt
 	if a.document() != nil {
 		panic(http.ErrAbortHandler) // half a document must not look whole
 	}
-}
-
-func (f *Feed) open(from *Position) (*Cursor, error) {
-	if from == nil {
-		return Begin(f.st, f.node)
-	}
-	return Resume(f.st, f.node, *from)
 }
 
 func refuse(w http.ResponseWriter, code int, err error) {
@@ -119,8 +115,9 @@ func (a *answer) hurry() (stop func()) {
 
 // answer is one answer on its way.
 type answer struct {
+	who     string
 	req     *request
-	cursor  *Cursor
+	from    Stream
 	out     *bufio.Writer
 	control *http.ResponseController
 	ctx     context.Context // of the client
@@ -141,9 +138,9 @@ func (a *answer) over() bool {
 }
 
 // next returns the next change that the client wants, nil when there is none yet, or many were passed that it does not want.
-func (a *answer) next() (c *Change, more bool, err error) {
+func (a *answer) next() (c Entry, more bool, err error) {
 	for range stretch {
-		c, err = a.cursor.Next()
+		c, err = a.from.Next()
 		if err != nil || c == nil || a.req.wants(c) {
 			return c, false, err
 		}
@@ -175,13 +172,13 @@ func (a *answer) flush() error {
 // document answers with what there is, once there is anything or the client has waited for long enough.
 func (a *answer) document() error {
 	wait := a.req.wait
-	if a.req.from == nil {
+	if a.req.from == "" {
 		wait = 0 // who begins wants to know where
 	}
 	patience, until := time.NewTimer(wait), time.Now().Add(wait)
 	defer patience.Stop()
 	a.out.WriteString(`{"changes":[`)
-	size := int64(0)
+	size, end := int64(0), false
 	for told := 0; told < a.req.limit && size < maxAnswer && !a.over(); {
 		c, more, err := a.next()
 		switch {
@@ -190,13 +187,15 @@ func (a *answer) document() error {
 			return err
 		}
 		if c == nil {
-			if !more && told > 0 || more && time.Now().After(until) {
+			if end = !more && told > 0; end || more && time.Now().After(until) {
 				break
 			}
 			if more {
 				continue
 			}
-			if more, _ := a.await(patience.C); !more {
+			var goOn bool
+			if more, goOn = a.await(patience.C); !more {
+				end = goOn
 				break
 			}
 			continue
@@ -204,14 +203,16 @@ func (a *answer) document() error {
 		if told++; told > 1 {
 			a.out.WriteByte(',')
 		}
-		if size += c.Size; !a.req.values {
-			size += int64(len(c.Key)) - c.Size
+		if key, _ := c.Names(); a.req.values {
+			size += c.Bytes()
+		} else {
+			size += int64(len(key))
 		}
-		if err := c.encode(a.out, a.req.values); err != nil {
+		if err := c.Encode(a.out, a.req.values); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(a.out, `],"position":%q}`+"\n", a.cursor.Position())
+	fmt.Fprintf(a.out, `],"end":%v,"position":%q}`+"\n", end, a.from.Position())
 	return a.flush()
 }
 
@@ -219,7 +220,7 @@ func (a *answer) document() error {
 func (a *answer) stream() error {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	fmt.Fprintf(a.out, ": changes of node %d\nretry: 1000\nid: %s\n\n", a.cursor.pos.Node, a.cursor.Position())
+	fmt.Fprintf(a.out, ": changes of %s\nretry: 1000\nid: %s\n\n", a.who, a.from.Position())
 	if err := a.flush(); err != nil {
 		return err
 	}
@@ -229,8 +230,8 @@ func (a *answer) stream() error {
 		case err != nil:
 			return err // connected anew, the client is told why
 		case c != nil:
-			fmt.Fprintf(a.out, "id: %s\nevent: change\ndata: ", a.cursor.Position())
-			if err := c.encode(a.out, a.req.values); err != nil {
+			fmt.Fprintf(a.out, "id: %s\nevent: change\ndata: ", a.from.Position())
+			if err := c.Encode(a.out, a.req.values); err != nil {
 				return err
 			}
 			if _, err := a.out.WriteString("\n\n"); err != nil {
@@ -255,7 +256,7 @@ func (a *answer) stream() error {
 				continue
 			}
 		}
-		fmt.Fprintf(a.out, ": here\nid: %s\n\n", a.cursor.Position())
+		fmt.Fprintf(a.out, ": here\nid: %s\n\n", a.from.Position())
 		if err := a.flush(); err != nil {
 			return err
 		}

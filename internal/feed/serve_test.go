@@ -73,6 +73,7 @@ func (h *host) set(key, value string) {
 // document is an answer to a long poll.
 type document struct {
 	Changes  []map[string]any `json:"changes"`
+	End      bool             `json:"end"`
 	Position string           `json:"position"`
 }
 
@@ -116,8 +117,8 @@ func TestDocument(t *testing.T) {
 	h := newHost(t, nil)
 	h.set("before", "v")
 	start := h.poll("")
-	if len(start.Changes) != 0 {
-		t.Errorf("a new client is told of %v", start.Changes)
+	if len(start.Changes) != 0 || !start.End {
+		t.Errorf("a new client is told of %v, end %v", start.Changes, start.End)
 	}
 	h.do(store.Request{Op: store.Set, Key: []byte("k"), Value: []byte("a \"<ü>\"\n"), Flags: 7, Type: []byte("text/plain"), Expires: 631152000000})
 	h.do(store.Request{Op: store.Set, Key: []byte("\xff\x00"), Value: []byte("\xfe"), Expires: 0})
@@ -191,6 +192,24 @@ func TestDocument(t *testing.T) {
 }
 
 // A client that waits is told of the first change, longer than the server's own bounds allow.
+// An answer says whether something followed it, so that one full answer is told from the last one.
+func TestDocumentEnd(t *testing.T) {
+	h := newHost(t, nil)
+	at := h.poll("").Position
+	for i := range 5 {
+		h.set(fmt.Sprint(i), "v")
+	}
+	for _, want := range []struct {
+		n   int
+		end bool
+	}{{2, false}, {2, false}, {1, true}, {0, true}} {
+		d := h.poll("limit=2&wait=0s&from=" + at)
+		if at = d.Position; len(d.Changes) != want.n || d.End != want.end {
+			t.Errorf("got %d changes, end %v, want %v", len(d.Changes), d.End, want)
+		}
+	}
+}
+
 func TestLongPollWaits(t *testing.T) {
 	h := newHost(t, nil)
 	start := h.poll("")

@@ -105,5 +105,5 @@ var miscCommands = map[string]tyrant.Command{
 	"put": tyrant.Put, "putkeep": tyrant.PutKeep, "putcat": tyrant.PutCat, "putlist": tyrant.Put, "out": tyrant.Out, "outlist": tyrant.Out,
 	"get": tyrant.Get, "getpart": tyrant.Get, "getlist": tyrant.MGet, "iterinit": tyrant.IterInit, "iternext": tyrant.IterNext,
 	"regex": tyrant.FwmKeys, "range": tyrant.FwmKeys, "sync": tyrant.Sync, "optimize": tyrant.Optimize, "defrag": tyrant.Optimize,
-	"vanish": tyrant.Vanish, tyrant.MiscImport: tyrant.Put, tyrant.MiscExport: tyrant.FwmKeys,
+	"vanish": tyrant.Vanish, tyrant.MiscImport: tyrant.Put, tyrant.MiscExport: tyrant.FwmKeys, tyrant.MiscExportKeys: tyrant.MGet,
 }

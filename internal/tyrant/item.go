@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Functions of misc that only futago has. Both carry records with all that clients can store.
+// Functions of misc that only futago has. They carry records with all that clients can store.
 const (
 	// MiscImport stores records. Arguments: a StoreMode, then the fields of each Item. Reply: the size of the largest value that the
 	// server takes, in decimal, then an Outcome for each record; after OutcomeFault and a text nothing more was tried.
@@ -14,6 +14,8 @@ const (
 	// MiscExport lists records. Arguments: a place, "" at first, a prefix of keys, and the most records wanted. Reply: the place of the
 	// next ones, "" after the last, then the fields of each Item. There may be none though others follow, and a few more than wanted.
 	MiscExport = "export"
+	// MiscExportKeys returns records. Arguments: keys. Reply: the fields of the Items that are there, in the order of the keys.
+	MiscExportKeys = "exportkeys"
 )
 
 // Item is a record with all that clients can store.
@@ -139,4 +141,20 @@ func (c *Client) Export(place string, prefix []byte, most int) (items []Item, ne
 		return nil, "", c.fail(CodeRecv, err)
 	}
 	return items, string(list[0]), nil
+}
+
+// ExportKeys returns those of the records that are there, in the order of the keys.
+func (c *Client) ExportKeys(keys [][]byte) ([]Item, error) {
+	list, err := c.Misc(MiscExportKeys, 0, keys...)
+	if err != nil {
+		return nil, err
+	}
+	items, err := DecodeItems(list)
+	if err == nil && len(items) > len(keys) {
+		err = fmt.Errorf("reply to exportkeys: %d records for %d keys", len(items), len(keys))
+	}
+	if err != nil {
+		return nil, c.fail(CodeRecv, err)
+	}
+	return items, nil
 }
