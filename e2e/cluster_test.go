@@ -251,3 +251,51 @@ func TestClusterFrontLosesAMaster(t *testing.T) {
 	}
 	t.Logf("%d told of, %d unknown, %d refused, counted %d, so %d lost by the cluster; longest gap %v", acked, unknown, refused, final, max(0, acked-final), gap)
 }
+
+// TestClusterFrontTellsChanges follows a front as a program does: by a long poll with values, from a position of another front.
+func TestClusterFrontTellsChanges(t *testing.T) {
+	c := clustertest.Start(t, clustertest.Config{NodeTimeout: 5 * time.Second})
+	one, two := startClusterFront(t, c, ",lease=50ms"), startClusterFront(t, c, ",lease=50ms")
+	type answer struct {
+		Changes []struct {
+			Op, Key, Value, Type string
+			Flags                int
+			Expires              int64
+		}
+		Position string
+	}
+	ask := func(f clusterFront, query string) (a answer) {
+		t.Helper()
+		text, _ := f.body(t, "http://"+f.admin+"/changes?"+query)
+		if err := json.Unmarshal([]byte(text), &a); err != nil {
+			t.Fatalf("%s: %v: %s", query, err, text)
+		}
+		return a
+	}
+	begun := ask(one, "")
+	one.tell(t, "set a 5 100 3\r\nabc\r\nset b 0 0 1\r\nx\r\ndelete b\r\nset c 0 0 1\r\ny\r\n")
+	told := map[string]string{}
+	a := ask(two, "wait=0s&from="+begun.Position)
+	for _, c := range a.Changes {
+		told[c.Key] = fmt.Sprint(c.Op, " ", c.Value, " ", c.Flags, " ", c.Expires > time.Now().UnixMilli())
+	}
+	if len(begun.Changes) != 0 || told["a"] != "set abc 5 true" || told["b"] != "delete  0 false" || told["c"] != "set y 0 false" || len(told) != 3 {
+		t.Errorf("got %v", told)
+	}
+	if rest := ask(one, "wait=0s&from="+a.Position); len(rest.Changes) != 0 {
+		t.Errorf("behind the end: %+v", rest)
+	}
+	if some := ask(one, "wait=0s&prefix=c&from="+begun.Position); len(some.Changes) != 1 || some.Changes[0].Key != "c" {
+		t.Errorf("with a prefix: %+v", some)
+	}
+	for query, want := range map[string]int{"from=x": http.StatusBadRequest, "limit=0": http.StatusBadRequest} {
+		r, err := http.Get("http://" + one.admin + "/changes?" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("%s: %d, want %d", query, r.StatusCode, want)
+		}
+	}
+}

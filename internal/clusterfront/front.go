@@ -17,6 +17,7 @@ import (
 
 	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/addr"
+	"github.com/futago/futago/internal/feed"
 	"github.com/futago/futago/internal/front"
 	"github.com/futago/futago/internal/observe"
 	"github.com/futago/futago/internal/profile"
@@ -64,6 +65,7 @@ type Front struct {
 	log      *slog.Logger
 	store    *rediscluster.Store
 	server   *server.Server
+	feed     *feed.Feed
 	guard    *front.Access
 	reloads  *front.Reloads
 	latest   atomic.Pointer[Config] // with what reloads have changed; never changed in place
@@ -104,6 +106,7 @@ func Open(ctx context.Context, cfg Config) (_ *Front, err error) {
 	if f.store, err = rediscluster.Open(ctx, cfg.Store); err != nil {
 		return nil, err
 	}
+	f.feed = feed.NewOf("a cluster", f.openChanges)
 	registry := prometheus.NewRegistry()
 	c := cfg.Server
 	c.Goroutines, c.Users, c.TLS, c.Logger, c.Registerer = true, f.guard.Users(), f.guard.TLS(), f.log, registry
@@ -135,6 +138,9 @@ func (c *Config) inClear() (list []string) {
 
 // close ends what Open has begun.
 func (f *Front) close() {
+	if f.feed != nil {
+		f.feed.Close()
+	}
 	if f.server != nil {
 		f.server.Close()
 	}
@@ -193,6 +199,7 @@ func (f *Front) Run(ctx context.Context, ready func(admin string)) error {
 	if late := f.server.Shutdown(drain); late != nil {
 		f.log.Warn("clients were cut off", "err", late)
 	}
+	f.feed.Close()
 	_ = pages.Close()
 	close(ended)
 	group.Wait()

@@ -95,11 +95,12 @@ func (f *Front) Status() Status {
 	return s
 }
 
-// AdminHandler returns the handler of the page at /, and of /healthz, /readyz, /metrics, /status and /history.
+// AdminHandler returns the handler of the page at /, and of /healthz, /readyz, /metrics, /status, /history and /changes.
 func (f *Front) AdminHandler() http.Handler {
 	mux := http.NewServeMux()
 	web.Handle(mux, "cluster.html")
 	mux.HandleFunc("GET /history", f.serveHistory)
+	mux.HandleFunc("GET /changes", f.serveChanges)
 	mux.Handle("/", front.AdminHandler(f.cfg.AdminListen, f.state, func() any { return f.Status() }, f.reloads, f.gatherer, f.cfg.Profile))
 	pages := f.guard.Guard(access.OwnPages(f.cfg.AdminListen, mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

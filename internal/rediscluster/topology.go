@@ -112,7 +112,7 @@ func (s *Store) whole(ctx context.Context) (all masters, err error) {
 // parseMyself reads the line of the node that was asked from CLUSTER NODES: id, and if it is a master its slots, of which n are
 // claimed. The claim has a number that rises with each taking of a slot, so one that was away and is back is seen.
 func parseMyself(text string) (id, claim string, moving bool, n int) {
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(strings.TrimPrefix(text, "txt:")) { // the client leaves RESP3's mark of a text in front
 		fields := strings.Fields(line)
 		if len(fields) < 8 || !slices.Contains(strings.Split(fields[2], ","), "myself") || !slices.Contains(strings.Split(fields[2], ","), "master") {
 			continue
