@@ -66,7 +66,7 @@ var layers = map[string]layer{
 	"internal/feed":    {level: 4, may: []string{"internal/hlc", "internal/record", "internal/ulog", "internal/store"}},
 
 	"internal/backup":            {level: 5, may: []string{"internal/hlc", "internal/vfs", "internal/record", "internal/ulog", "internal/store", "internal/feed"}},
-	"internal/migrate":           {level: 5, may: []string{"internal/memcache", "internal/tyrant"}},
+	"internal/migrate":           {level: 5, may: []string{"internal/feed", "internal/memcache", "internal/tyrant"}},
 	"internal/mirror":            {level: 5},
 	"internal/replication":       {level: 5},
 	"internal/script":            {level: 5},

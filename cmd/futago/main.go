@@ -74,6 +74,7 @@ Exit codes:
 		newLogCommand(),
 		newManCommand(),
 		newMgetCommand(),
+		newMigrateCommand(),
 		newPeerCommand(),
 		newProxyCommand(),
 		newRestoreCommand(),

@@ -12,6 +12,9 @@
 // have, from what the target holds. It goes in steps. Before a step it writes down where the step is in the log and what
 // the target holds of the keys whose new value depends on the old one, and then stores results, not changes: a step that was cut
 // short is done again from what was written down.
+//
+// [Move] makes one store equal to another while clients write, a node of a pair and the front of a cluster being either. The change feed of
+// the source names keys, as the log does for an Import; and everything is compared before clients are sent to the other side.
 package migrate
 
 import (

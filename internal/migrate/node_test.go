@@ -14,6 +14,7 @@ import (
 // testNode is a store in memory behind a client port.
 type testNode struct {
 	addr  string
+	st    *store.Store
 	dials atomic.Int64
 }
 
@@ -50,7 +51,7 @@ func startNode(t testing.TB, maxValue int64) *testNode {
 			t.Errorf("close the store: %v", err)
 		}
 	})
-	return &testNode{addr: s.Addrs()[0]}
+	return &testNode{addr: s.Addrs()[0], st: st}
 }
 
 func (n *testNode) dial(ctx context.Context, maxReply int) (*tyrant.Client, error) {

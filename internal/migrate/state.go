@@ -47,6 +47,14 @@ type State struct {
 	// Place is how far a transfer has come, in the words of its source, and Done what came of the records up to there.
 	Place string   `json:"place,omitempty"`
 	Done  *Summary `json:"done,omitempty"`
+
+	// Position is that in the change feed of a source, which was read at the node of this index. What it covers the target has, but for what
+	// Copied says. Flushes are those that the feed told of and that have yet to come, in Unix milliseconds.
+	Position string  `json:"position,omitempty"`
+	Node     int     `json:"node,omitempty"`
+	Flushes  []int64 `json:"flushes,omitempty"`
+	// Switched says that clients may use the target: nothing of the source is to be stored there any more.
+	Switched bool `json:"switched,omitempty"`
 }
 
 // Step is a part of a log, with what the target held before it of the keys whose value it changes.

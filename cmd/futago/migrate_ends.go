@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/futago/futago"
+	"github.com/futago/futago/internal/feed"
+	"github.com/futago/futago/internal/migrate"
+	"github.com/futago/futago/internal/node"
+	"github.com/spf13/cobra"
+)
+
+const (
+	// settleTime is how long the nodes of a pair may take to have what the other one acknowledged.
+	settleTime = 5 * time.Second
+	// settlePause lies between two looks.
+	settlePause = 20 * time.Millisecond
+)
+
+// moveEnds are the nodes, fronts and proxies that a move speaks to.
+type moveEnds struct {
+	from, to, proxy []string // admin addresses
+	timeout         time.Duration
+	login           loginConfig
+	adminTLS        tlsConfig
+	table           settings
+
+	sources, targets, proxies []*adminNode
+	kind                      string // of the source
+}
+
+// add gives cmd the flags.
+func (e *moveEnds) add(cmd *cobra.Command) {
+	e.timeout = 10 * time.Second
+	e.table.add("timeout", durationValue(&e.timeout), "give up waiting for an answer after so long")
+	e.login.add(&e.table, "tls")
+	e.adminTLS.add(&e.table, "admin-tls")
+	e.table.withClientFile()
+	e.table.bind(cmd)
+	flags := cmd.Flags()
+	flags.StringSliceVar(&e.from, "from", nil, "admin `ADDR` of each node of the pair, or of fronts of the cluster, that is moved")
+	flags.StringSliceVar(&e.to, "to", nil, "admin `ADDR` of each front, or node, that it is moved to")
+	flags.StringSliceVar(&e.proxy, "proxy", nil, "admin `ADDR` of each proxy that clients use: cut them over in the end")
+}
+
+// load applies the settings.
+func (e *moveEnds) load(cmd *cobra.Command) error {
+	if err := e.table.load(cmd); err != nil {
+		return usageError{err}
+	}
+	switch {
+	case e.timeout <= 0:
+		return usageError{fmt.Errorf("timeout %v: allowed is more than 0", e.timeout)}
+	case len(e.from) == 0 || len(e.to) == 0:
+		return usageError{errors.New("--from and --to: want at least one admin address each")}
+	}
+	for _, list := range []struct {
+		addrs []string
+		nodes *[]*adminNode
+	}{{e.from, &e.sources}, {e.to, &e.targets}, {e.proxy, &e.proxies}} {
+		config := &adminConfig{Admin: list.addrs, Timeout: e.timeout, login: loginConfig{
+			User: e.login.User, Password: e.login.Password, PasswordFile: e.login.PasswordFile, tlsConfig: e.adminTLS, prefix: "admin-tls",
+		}}
+		if len(list.addrs) == 0 {
+			continue
+		}
+		var err error
+		if *list.nodes, err = config.nodes(); err != nil {
+			return err
+		}
+	}
+	for _, from := range e.from {
+		for _, to := range e.to {
+			if from == to {
+				return usageError{fmt.Errorf("--from and --to: both name %s", from)}
+			}
+		}
+	}
+	return nil
+}
+
+// endStatus is what nodes and fronts say of themselves.
+type endStatus struct {
+	State, Reason string
+	Node          int
+	Listen        []string
+	Store         json.RawMessage // of a front its name, of a node figures
+}
+
+// find asks all of them what they are, and says how to speak to them. Of several nodes one that does not answer is left out.
+func (e *moveEnds) find(ctx context.Context, c *migrate.MoveConfig, notice func(string)) (err error) {
+	var login futago.Config
+	if err := e.login.apply(&login); err != nil {
+		return usageError{err}
+	}
+	var fromKind, toKind string
+	if c.From.Ends, fromKind, _, err = e.side(ctx, e.sources, &login, notice); err != nil {
+		return err
+	}
+	var upstreams []string
+	if c.To.Ends, toKind, upstreams, err = e.side(ctx, e.targets, &login, notice); err != nil {
+		return err
+	}
+	e.kind = fromKind + " to " + toKind
+	if fromKind == pairKind && len(e.sources) > 1 {
+		c.From.Settled = e.settled
+	}
+	if len(e.proxies) > 0 {
+		held := &heldProxies{nodes: e.proxies, upstreams: upstreams}
+		if err := held.check(ctx); err != nil {
+			return err
+		}
+		c.Proxies = &migrate.Proxies{Hold: held.hold, Switch: held.switchOver, Release: held.release, Switched: held.switched}
+	}
+	return nil
+}
+
+// The kinds of sides.
+const (
+	pairKind    = "pair"
+	clusterKind = "cluster"
+)
+
+// side asks the nodes of a side what they are.
+func (e *moveEnds) side(ctx context.Context, nodes []*adminNode, login *futago.Config, notice func(string)) (ends []migrate.End, kind string, clients []string, err error) {
+	list, problems := askEach(nodes, func(n *adminNode) (s endStatus, err error) {
+		err = n.get(ctx, "its status", "/status", maxStatus, &s)
+		return s, err
+	})
+	for i, n := range nodes {
+		if problems[i] != nil {
+			notice(problems[i].Error())
+			continue
+		}
+		s := list[i]
+		is := pairKind
+		var store string
+		if json.Unmarshal(s.Store, &store) == nil && store != "" {
+			is = clusterKind
+		} else if s.Node == 0 {
+			return nil, "", nil, fmt.Errorf("%s is neither a node nor a front of a cluster", n.addr)
+		}
+		if kind != "" && kind != is {
+			return nil, "", nil, usageError{fmt.Errorf("%s is of a %s, and the others of that side are of a %s", n.addr, is, kind)}
+		}
+		kind = is
+		client, err := clientOf(s.Listen, n.addr)
+		if err != nil {
+			return nil, "", nil, err
+		}
+		clients = append(clients, client)
+		ends = append(ends, e.end(n, client, login))
+	}
+	if len(ends) == 0 {
+		return nil, "", nil, withHint(errors.Join(problems...), "Is it running? Name the --admin-listen address of the nodes, or fronts, with --from and --to.")
+	}
+	return ends, kind, clients, nil
+}
+
+// askEach asks all nodes at once. Answers and errors stand in their order.
+func askEach[T any](nodes []*adminNode, f func(n *adminNode) (T, error)) (answers []T, problems []error) {
+	problems = make([]error, len(nodes))
+	answers, _ = askAll(nodes, func(i int, n *adminNode) (answer T, err error) {
+		answer, problems[i] = f(n)
+		return answer, nil
+	})
+	return answers, problems
+}
+
+// clientOf is the address of the client port, as it can be reached where the admin address is.
+func clientOf(listen []string, admin string) (string, error) {
+	for _, l := range listen {
+		host, port, err := net.SplitHostPort(l)
+		if err != nil || strings.Contains(l, "/") {
+			continue
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			if host, _, err = net.SplitHostPort(clientAddr(admin)); err != nil {
+				continue
+			}
+		}
+		return net.JoinHostPort(host, port), nil
+	}
+	return "", withHint(fmt.Errorf("%s has no client port that can be reached from here: it listens at %q", admin, listen), "Give it a --listen address of TCP.")
+}
+
+// end says how to speak to a node or front.
+func (e *moveEnds) end(n *adminNode, client string, login *futago.Config) migrate.End {
+	dialer := &nodeDialer{nodeConfig: &nodeConfig{Timeout: importTimeout}, login: login, notes: io.Discard, order: []string{client}}
+	return migrate.End{
+		Name: n.addr,
+		Dial: dialer.dial,
+		Changes: func(ctx context.Context, query url.Values, stream bool) (io.ReadCloser, error) {
+			return n.changes(ctx, query, stream)
+		},
+	}
+}
+
+// changes asks for the change feed.
+func (n *adminNode) changes(ctx context.Context, query url.Values, stream bool) (io.ReadCloser, error) {
+	explain := func(err error) error { return fmt.Errorf("ask %s for changes: %w", n.addr, err) }
+	request, err := n.question(ctx, http.MethodGet, "/changes?"+query.Encode(), nil)
+	if err != nil {
+		return nil, explain(err)
+	}
+	if stream {
+		request.Header.Set("Accept", "text/event-stream")
+	}
+	response, err := n.client.Do(request)
+	if err != nil {
+		return nil, explain(errors.Unwrap(err)) // without the URL
+	}
+	switch response.StatusCode {
+	case http.StatusOK:
+		return response.Body, nil
+	case http.StatusGone:
+		err = fmt.Errorf("%w: %w", feed.ErrGone, refusalOf(response))
+	case http.StatusNotFound:
+		err = errors.New("it tells no changes: it is older than this command")
+	default:
+		err = refusalOf(response)
+	}
+	response.Body.Close()
+	return nil, withAdminHint(explain(err))
+}
+
+// settled returns nil when each node of the pair has what the others have.
+func (e *moveEnds) settled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for {
+		err := e.lags(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(settlePause):
+		}
+	}
+}
+
+// lags says which node of the pair lacks something that another one has.
+func (e *moveEnds) lags(ctx context.Context) error {
+	list, problems := askEach(e.sources, func(n *adminNode) (node.Status, error) { return n.status(ctx) })
+	for i, err := range problems {
+		if err != nil {
+			return fmt.Errorf("node %s may have writes that no other has (start it, or leave it out of --from to do without them): %w", e.sources[i].addr, err)
+		}
+	}
+	for _, s := range list {
+		for _, other := range list {
+			if s.Node == other.Node {
+				continue
+			}
+			held := false
+			for _, f := range s.Followers {
+				held = held || f.Node == other.Node && f.State == "stream" && f.Lag == 0
+			}
+			if !held {
+				return fmt.Errorf("node %d does not have all that node %d has", other.Node, s.Node)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/futago/futago/internal/migrate"
+)
+
+const (
+	// holdLease is how long a proxy holds its requests when it hears nothing more, holdRenew how often it does hear.
+	holdLease = 10 * time.Second
+	holdRenew = 3 * time.Second
+	// switchTime is how long proxies are asked to switch when one of them has.
+	switchTime = 30 * time.Second
+)
+
+// heldProxies are proxies that hold what their clients ask for.
+type heldProxies struct {
+	nodes     []*adminNode
+	upstreams []string // that they are to switch to
+	tokens    []string // of the holds, by proxy; "" for none
+	stop      func()   // ends their renewal
+}
+
+// check sees whether they are proxies.
+func (h *heldProxies) check(ctx context.Context) error {
+	_, problems := askEach(h.nodes, func(n *adminNode) (proxyState, error) { return h.status(ctx, n) })
+	return withHint(errors.Join(problems...), "Name the --admin-listen address of each 'futago proxy' with --proxy.")
+}
+
+// hold lets all proxies hold, and go on to do so until switchOver or release.
+func (h *heldProxies) hold(ctx context.Context) error {
+	h.tokens = make([]string, len(h.nodes))
+	if err := h.renew(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		tick := time.NewTicker(holdRenew)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				_ = h.renew(ctx) // a proxy that has let go does not switch
+			}
+		}
+	})
+	h.stop = func() { cancel(); renewing.Wait() }
+	return nil
+}
+
+func (h *heldProxies) renew(ctx context.Context) error {
+	_, err := askAll(h.nodes, func(i int, n *adminNode) (none struct{}, err error) {
+		query := url.Values{"for": {holdLease.String()}}
+		if h.tokens[i] != "" {
+			query.Set("token", h.tokens[i])
+		}
+		return none, n.ask(ctx, "a hold", http.MethodPost, "/hold?"+query.Encode(), nil, func(r io.Reader) error {
+			var answer struct{ Token string }
+			if err := json.NewDecoder(io.LimitReader(r, maxRefusal)).Decode(&answer); err != nil {
+				return err
+			}
+			if answer.Token == "" {
+				return errors.New("the answer has no token")
+			}
+			h.tokens[i] = answer.Token
+			return nil
+		})
+	})
+	return err
+}
+
+// switchOver gives all proxies the new upstreams. Once one has taken them the others are asked for longer.
+func (h *heldProxies) switchOver(ctx context.Context) error {
+	h.stop()
+	body := []byte(strings.Join(h.upstreams, "\n") + "\n")
+	left, switched := h.all(), 0
+	for until := time.Now().Add(switchTime); ; {
+		var problems []error
+		var failed []int
+		for _, i := range left {
+			if err := h.switchOne(ctx, i, body); err != nil {
+				failed, problems = append(failed, i), append(problems, err)
+				if switched == 0 {
+					return err
+				}
+				continue
+			}
+			switched++
+		}
+		if left = failed; len(left) == 0 {
+			return nil
+		}
+		if time.Now().After(until) || ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", migrate.ErrPartly, errors.Join(problems...))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(settlePause):
+		}
+	}
+}
+
+func (h *heldProxies) all() (list []int) {
+	for i := range h.nodes {
+		list = append(list, i)
+	}
+	return list
+}
+
+// switchOne gives a proxy the new upstreams. Where no answer says what came of it, its status does.
+func (h *heldProxies) switchOne(ctx context.Context, i int, upstreams []byte) error {
+	err := h.nodes[i].ask(ctx, "a switch", http.MethodPost, "/switch?token="+url.QueryEscape(h.tokens[i]), bytes.Clone(upstreams), func(r io.Reader) error {
+		_, err := io.Copy(io.Discard, io.LimitReader(r, maxRefusal))
+		return err
+	})
+	if err != nil {
+		if s, problem := h.status(ctx, h.nodes[i]); problem == nil && h.sendsToTarget(s) {
+			return nil
+		}
+	}
+	return err
+}
+
+// proxyState is what a proxy says of itself.
+type proxyState struct {
+	Upstreams []struct{ Addr string }
+	Switched  bool
+	Held      *struct{}
+}
+
+func (h *heldProxies) status(ctx context.Context, n *adminNode) (s proxyState, err error) {
+	err = n.get(ctx, "its status", "/status", maxStatus, &s)
+	if err == nil && len(s.Upstreams) == 0 {
+		err = fmt.Errorf("%s is no proxy: its status names no upstreams", n.addr)
+	}
+	return s, err
+}
+
+func (h *heldProxies) sendsToTarget(s proxyState) bool {
+	for _, u := range s.Upstreams {
+		if slices.Contains(h.upstreams, u.Addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// switched reports whether a proxy sends to the target. A hold of somebody who died ends by itself.
+func (h *heldProxies) switched(ctx context.Context) (any bool, err error) {
+	for _, n := range h.nodes {
+		for {
+			s, err := h.status(ctx, n)
+			if err != nil {
+				return false, err
+			}
+			if s.Held == nil {
+				any = any || h.sendsToTarget(s)
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return false, context.Cause(ctx)
+			case <-time.After(settlePause):
+			}
+		}
+	}
+	return any, nil
+}
+
+// release lets the proxies go on as before.
+func (h *heldProxies) release(ctx context.Context) {
+	if h.stop != nil {
+		h.stop()
+	}
+	_, _ = askAll(h.nodes, func(i int, n *adminNode) (string, error) { // a hold ends by itself otherwise
+		if h.tokens[i] == "" {
+			return "", nil
+		}
+		return n.do(ctx, "a release", "/release?token="+url.QueryEscape(h.tokens[i]))
+	})
+}
