@@ -303,7 +303,9 @@ func TestMigrateKilledAtTheCutOver(t *testing.T) {
 			_, status, err := httpGet(t.Context(), "http://"+proxy.admin+"/status")
 			held = err == nil && !strings.Contains(status, `"held": null`)
 			if run < 3 && held || run < 6 && !held && rand.IntN(1000) == 0 {
-				time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
+				if run%2 == 1 { // others die at once, before anything was switched
+					time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
+				}
 				p.kill()
 				killed = true
 			}

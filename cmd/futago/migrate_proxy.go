@@ -42,6 +42,9 @@ func (h *heldProxies) check(ctx context.Context) error {
 // hold lets all proxies hold, and go on to do so until switchOver or release.
 func (h *heldProxies) hold(ctx context.Context) error {
 	h.tokens = make([]string, len(h.nodes))
+	if _, err := h.unheld(ctx); err != nil {
+		return err
+	}
 	if err := h.renew(ctx); err != nil {
 		return err
 	}
@@ -160,26 +163,35 @@ func (h *heldProxies) sendsToTarget(s proxyState) bool {
 	return false
 }
 
-// switched reports whether a proxy sends to the target. A hold of somebody who died ends by itself.
-func (h *heldProxies) switched(ctx context.Context) (any bool, err error) {
+// unheld waits for the end of holds that others began, and may have died over, and says what the proxies are then. One that somebody
+// prolongs is not waited for.
+func (h *heldProxies) unheld(ctx context.Context) (list []proxyState, err error) {
+	until := time.Now().Add(holdLease + holdRenew)
 	for _, n := range h.nodes {
-		for {
-			s, err := h.status(ctx, n)
-			if err != nil {
-				return false, err
-			}
-			if s.Held == nil {
-				any = any || h.sendsToTarget(s)
-				break
-			}
+		s, err := h.status(ctx, n)
+		for err == nil && s.Held != nil && time.Now().Before(until) {
 			select {
 			case <-ctx.Done():
-				return false, context.Cause(ctx)
+				return nil, context.Cause(ctx)
 			case <-time.After(settlePause):
 			}
+			s, err = h.status(ctx, n)
 		}
+		if err == nil && s.Held != nil {
+			err = fmt.Errorf("somebody else holds %s", n.addr)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
 	}
-	return any, nil
+	return list, nil
+}
+
+// switched reports whether a proxy sends to the target.
+func (h *heldProxies) switched(ctx context.Context) (bool, error) {
+	list, err := h.unheld(ctx)
+	return slices.ContainsFunc(list, h.sendsToTarget), err
 }
 
 // release lets the proxies go on as before.
