@@ -95,7 +95,7 @@ func TestFailures(t *testing.T) {
 
 // testReshardUnderLoad moves slots while clients count, write, read and walk: nobody notices but who walks.
 func testReshardUnderLoad(t *testing.T, c *clustertest.Cluster) {
-	const tags, listed = 200, 5
+	const tags, listed = 1050, 2 // of which some share a slot
 	fronts := []*Store{open(t, c, nil), open(t, c, nil)}
 	walker := open(t, c, func(cfg *Config) { cfg.Prefix = "w:" })
 	masters := c.Masters()
