@@ -81,8 +81,11 @@ use the source, unless it is said that some proxies were cut over.`,
 		done, problem := migrate.Move(cmd.Context(), c)
 		end()
 		print := func() error { return printMoved(cmd.OutOrStdout(), done) }
-		if asJSON {
+		switch {
+		case asJSON:
 			print = func() error { return writeJSON(cmd.OutOrStdout(), done) }
+		case problem != nil && done.Passes == 0: // nothing was done
+			print = func() error { return nil }
 		}
 		if err := print(); err != nil {
 			return fmt.Errorf("print result: %w", err)
@@ -104,7 +107,7 @@ func moveHint(err error, state string) error {
 	case errors.Is(err, migrate.ErrNotEmpty):
 		return withHint(err, "Empty it, or name the --state FILE of the run that filled it, or have everything deleted there that the source does not have: --replace.")
 	case errors.Is(err, migrate.ErrSwitched):
-		return withHint(err, "The state file says that proxies were cut over. Name them with --proxy to have it looked at. If none was, remove that file and begin anew with --replace.")
+		return withHint(err, "The state file says so; proxies named with --proxy are asked. If they were cut over, the move is done: stop the nodes of the source. If none was, remove that file and begin anew with --replace.")
 	case errors.Is(err, migrate.ErrPartly):
 		return withHint(err, "Clients of these proxies write to the source, others to the target: stop these proxies, or start them with the target's addresses as --upstream.")
 	case errors.Is(err, migrate.ErrUnfitRecords):
@@ -155,7 +158,7 @@ func printMoved(w io.Writer, d *migrate.Moved) error {
 	if d.DryRun {
 		would = "would be "
 	}
-	fmt.Fprintf(&b, "read      %s, %s, in %s\n", counted(d.Read, "record"), counted(d.Bytes, "byte"), counted(int64(d.Passes), "pass"))
+	fmt.Fprintf(&b, "read      %s, %s, in %s\n", counted(d.Read, "record"), counted(d.Bytes, "byte"), counted(int64(d.Passes), "round"))
 	fmt.Fprintf(&b, "stored    %s%s, %s%s deleted\n", would, grouped(d.Stored), would, grouped(d.Removed+d.Surplus))
 	if !d.DryRun {
 		equal := "not yet found equal"
