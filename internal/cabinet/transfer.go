@@ -131,10 +131,22 @@ func exportItems(c *Client, ctx context.Context, args [][]byte) ([][]byte, error
 	if more {
 		next = []byte(c.c.store.CursorText(place))
 	}
-	list := [][]byte{next}
-	for _, key := range keys {
+	return c.items(ctx, [][]byte{next}, keys, &held)
+}
+
+// exportKeys returns the records of some keys. It does not count as reading them.
+func exportKeys(c *Client, ctx context.Context, keys [][]byte) ([][]byte, error) {
+	return c.items(ctx, nil, keys, new(memory))
+}
+
+// items appends the records of keys to list.
+func (c *Client) items(ctx context.Context, list, keys [][]byte, held *memory) ([][]byte, error) {
+	for i, key := range keys {
+		if i%cursorStep == 0 && ctx.Err() != nil {
+			return nil, c.note(ctx.Err())
+		}
 		item := tyrant.Item{Key: key}
-		live, err := c.look(&item, &held)
+		live, err := c.look(&item, held)
 		if err != nil {
 			return nil, c.note(err)
 		}
@@ -142,29 +154,6 @@ func exportItems(c *Client, ctx context.Context, args [][]byte) ([][]byte, error
 			list = tyrant.AppendItem(list, &item)
 		}
 		// Records may have grown since they were listed.
-		if held.taken+len(list)*keyOverhead > c.c.limit && len(keys) > 1 {
-			return nil, c.note(ErrTooMuch)
-		}
-	}
-	return list, c.note(nil)
-}
-
-// exportKeys returns the records of some keys. It does not count as reading them.
-func exportKeys(c *Client, ctx context.Context, keys [][]byte) ([][]byte, error) {
-	var list [][]byte
-	var held memory
-	for i, key := range keys {
-		if i%cursorStep == 0 && ctx.Err() != nil {
-			return nil, c.note(ctx.Err())
-		}
-		item := tyrant.Item{Key: key}
-		live, err := c.look(&item, &held)
-		if err != nil {
-			return nil, c.note(err)
-		}
-		if live {
-			list = tyrant.AppendItem(list, &item)
-		}
 		if held.taken+len(list)*keyOverhead > c.c.limit && len(keys) > 1 {
 			return nil, c.note(ErrTooMuch)
 		}
