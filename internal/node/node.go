@@ -139,9 +139,6 @@ func (n *Node) Run(ctx context.Context) error {
 		defer n.peerClient.CloseIdleConnections()
 		defer admin.close()
 	}
-	if err := n.tryListen(); err != nil {
-		return err
-	}
 	if err := n.open(); err != nil {
 		return errors.Join(err, n.abandon())
 	}
@@ -243,33 +240,16 @@ func (n *Node) fileSystem() (vfs.FS, error) {
 	return vfs.OS(n.cfg.Data)
 }
 
-// addresses puts the client addresses into c.
-func (n *Node) addresses(c *server.Config) error {
+func (n *Node) newServer() (_ *server.Server, err error) {
+	c := server.DefaultConfig()
 	for _, text := range n.cfg.Listen {
 		l, err := server.ParseListen(text)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		c.Listen = append(c.Listen, l)
 	}
 	c.Sockets = n.cfg.Sockets
-	return nil
-}
-
-// tryListen says that a client address is taken before minutes have gone into a large log; they are opened after it.
-func (n *Node) tryListen() error {
-	var c server.Config
-	if err := n.addresses(&c); err != nil {
-		return err
-	}
-	return c.TryListen()
-}
-
-func (n *Node) newServer() (_ *server.Server, err error) {
-	c := server.DefaultConfig()
-	if err := n.addresses(&c); err != nil {
-		return nil, err
-	}
 	c.MaxConns, c.Threads, c.MaxValue = n.cfg.MaxConns, n.cfg.Threads, n.cfg.MaxValue
 	c.FirstByteTimeout, c.IdleTimeout, c.RequestTimeout = n.cfg.FirstByteTimeout, n.cfg.IdleTimeout, n.cfg.RequestTimeout
 	c.MaxPending, c.MaxPendingTotal = n.cfg.MaxPending, n.cfg.MaxPendingTotal

@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -172,30 +170,6 @@ func pairConfigs(t *testing.T) (a, b Config) {
 	a.PeerListen, b.PeerListen = freeAddr(t), freeAddr(t)
 	a.Peer, b.Peer = []string{b.PeerListen}, []string{a.PeerListen}
 	return a, b
-}
-
-// A client address that is taken is told before the log is opened, also where another one of the same node has it.
-func TestTakenAddressBeforeTheLog(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	free := freeAddr(t)
-	for _, listen := range [][]string{{"127.0.0.1:0", taken.Addr().String()}, {free, free}} {
-		c := testConfig(t, 1)
-		c.Listen, c.Data = listen, filepath.Join(t.TempDir(), "data")
-		n, err := New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := n.Run(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
-			t.Errorf("listen %q: got %v", listen, err)
-		}
-		if _, err := os.Stat(c.Data); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("listen %q: the log was opened, %v", listen, err)
-		}
-	}
 }
 
 func TestSingleNode(t *testing.T) {

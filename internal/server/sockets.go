@@ -29,25 +29,6 @@ func (c *Config) open(l Listener) (net.Listener, error) {
 	return l.Open()
 }
 
-// TryListen says which of the addresses cannot be opened now, and leaves them closed: nobody is served. What the service manager has
-// opened is not tried.
-func (c *Config) TryListen() error {
-next:
-	for _, l := range c.Listen {
-		for _, ln := range c.Sockets {
-			if l.boundTo(ln.Addr()) {
-				continue next
-			}
-		}
-		ln, err := l.Open()
-		if err != nil {
-			return err
-		}
-		defer ln.Close() // not before all are: two of them may be one
-	}
-	return nil
-}
-
 // boundTo reports whether a socket with the address a is one for l. All interfaces are the same whether written for IPv4 or IPv6.
 func (l Listener) boundTo(a net.Addr) bool {
 	got, ok := a.(*net.TCPAddr)
