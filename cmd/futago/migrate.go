@@ -107,7 +107,7 @@ func moveHint(err error, state string) error {
 	case errors.Is(err, migrate.ErrNotEmpty):
 		return withHint(err, "Empty it, or name the --state FILE of the run that filled it, or have everything deleted there that the source does not have: --replace.")
 	case errors.Is(err, migrate.ErrSwitched):
-		return withHint(err, "The state file says so; proxies named with --proxy are asked. If they were cut over, the move is done: stop the nodes of the source. If none was, remove that file and begin anew with --replace.")
+		return withHint(err, "The state file says so, or the proxies named with --proxy. If they were cut over, the move is done: stop the nodes of the source. If none was, remove that file and begin anew with --replace.")
 	case errors.Is(err, migrate.ErrPartly):
 		return withHint(err, "Clients of these proxies write to the source, others to the target: stop these proxies, or start them with the target's addresses as --upstream.")
 	case errors.Is(err, migrate.ErrUnfitRecords):

@@ -90,6 +90,9 @@ func (h *heldProxies) renew(ctx context.Context) error {
 // switchOver gives all proxies the new upstreams. Once one has taken them the others are asked for longer.
 func (h *heldProxies) switchOver(ctx context.Context) error {
 	h.stop()
+	if err := h.renew(ctx); err != nil { // none may have let go before the first one switches
+		return err
+	}
 	body := []byte(strings.Join(h.upstreams, "\n") + "\n")
 	left, switched := h.all(), 0
 	for until := time.Now().Add(switchTime); ; {

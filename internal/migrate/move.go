@@ -146,11 +146,14 @@ func (m *mover) run(ctx context.Context) error {
 
 // checkSwitched sees whether an earlier run, which may have died over that, has cut clients over.
 func (m *mover) checkSwitched(ctx context.Context) error {
-	if !m.State.Switched || m.DryRun {
+	switch {
+	case m.DryRun:
 		return nil
-	}
-	if m.Proxies == nil {
+	case m.Proxies != nil: // whatever the state says: it may be another one
+	case m.State.Switched:
 		return ErrSwitched
+	default:
+		return nil
 	}
 	switched, err := m.Proxies.Switched(ctx)
 	switch {

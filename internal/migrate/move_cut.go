@@ -62,6 +62,10 @@ func (m *mover) cutOver(ctx context.Context) (done bool, err error) {
 	}
 	m.Proxies.Release(context.WithoutCancel(ctx))
 	if m.State.Switched {
+		// An answer may have been lost. Unless it is certain that clients use the source, the state says that they may not.
+		if switched, unknown := m.Proxies.Switched(context.WithoutCancel(ctx)); switched || unknown != nil {
+			return false, errors.Join(ErrSwitched, err, unknown)
+		}
 		m.State.Switched = false
 		err = errors.Join(err, m.save(true))
 	}

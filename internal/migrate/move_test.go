@@ -130,12 +130,15 @@ func TestMoveUnfit(t *testing.T) {
 	m := newMoveTest(t)
 	m.from.fill(t, 10)
 	m.from.put(t, tyrant.Item{Key: []byte("large"), Value: make([]byte, 1<<20+1)})
-	m.Proxies = &Proxies{Hold: func(context.Context) error { t.Error("held"); return nil }, Release: func(context.Context) {}}
+	m.Proxies = &Proxies{Hold: func(context.Context) error { t.Error("held"); return nil }, Release: func(context.Context) {}, Switched: atSource}
 	done, err := Move(t.Context(), m.MoveConfig)
 	if !errors.Is(err, ErrUnfitRecords) || done.Unfit != 1 || len(done.UnfitKeys) != 1 || !strings.Contains(done.UnfitKeys[0].Examples[0], "large") {
 		t.Errorf("got %+v, %v", done, err)
 	}
 }
+
+// atSource is what proxies answer that were not cut over.
+func atSource(context.Context) (bool, error) { return false, nil }
 
 // Writers go on while it copies, follows, and cuts over, and every write that was acknowledged is at the target.
 func TestMoveWhileClientsWrite(t *testing.T) {
@@ -184,9 +187,10 @@ func TestMoveWhileClientsWrite(t *testing.T) {
 		})
 	}
 	m.Proxies = &Proxies{
-		Hold:    func(context.Context) error { gate.Lock(); return nil },
-		Switch:  func(context.Context) error { target = m.to; gate.Unlock(); return nil },
-		Release: func(context.Context) { gate.Unlock() },
+		Hold:     func(context.Context) error { gate.Lock(); return nil },
+		Switch:   func(context.Context) error { target = m.to; gate.Unlock(); return nil },
+		Release:  func(context.Context) { gate.Unlock() },
+		Switched: atSource,
 	}
 	for writes.Load() < 100 {
 		time.Sleep(time.Millisecond)
@@ -333,15 +337,26 @@ func TestMoveLetsGo(t *testing.T) {
 	refusal := errors.New("no")
 	holds, releases := 0, 0
 	m.Proxies = &Proxies{
-		Hold:    func(context.Context) error { holds++; return nil },
-		Switch:  func(context.Context) error { return refusal },
-		Release: func(context.Context) { releases++ },
+		Hold:     func(context.Context) error { holds++; return nil },
+		Switch:   func(context.Context) error { return refusal },
+		Release:  func(context.Context) { releases++ },
+		Switched: atSource,
 	}
 	if done, err := Move(t.Context(), m.MoveConfig); !errors.Is(err, refusal) || done.CutOver || holds != 1 || releases != 1 {
 		t.Errorf("a refused switch: %+v, %v, %d holds, %d releases", done, err, holds, releases)
 	}
 	if m.State.Switched {
 		t.Error("the state says that clients use the target")
+	}
+	// An answer that was lost says nothing, nor does a proxy that does not answer: then the state says that they may.
+	for _, switched := range []func(context.Context) (bool, error){
+		func(context.Context) (bool, error) { return holds == 2, nil },
+		func(context.Context) (bool, error) { return false, map[bool]error{true: refusal}[holds == 3] },
+	} {
+		m.Proxies.Switched, m.State.Switched = switched, false
+		if _, err := Move(t.Context(), m.MoveConfig); !errors.Is(err, ErrSwitched) || !m.State.Switched {
+			t.Errorf("an answer was lost: %v, state %v", err, m.State.Switched)
+		}
 	}
 	// Nor do they after a run that died before a proxy has switched.
 	m.State.Switched, m.Proxies.Switched = true, func(context.Context) (bool, error) { return false, nil }
@@ -370,7 +385,8 @@ func TestMoveLate(t *testing.T) {
 			m.from.put(t, tyrant.Item{Key: []byte("key 1"), Value: []byte("late")}, tyrant.Item{Key: []byte("new"), Value: []byte("late")})
 			return nil
 		},
-		Release: func(context.Context) {},
+		Release:  func(context.Context) {},
+		Switched: atSource,
 	}
 	var told atomic.Int64
 	m.Notice = func(text string) {
