@@ -48,7 +48,7 @@ Exit code 0: both sides were equal, and the proxies, if any, are cut over. Exit 
 use the source, unless it is said that some proxies were cut over.`,
 		Example: `  futago migrate --from 10.0.0.1:11280,10.0.0.2:11280 --to 10.0.0.3:11280 --dry-run
   futago migrate --from 10.0.0.1:11280,10.0.0.2:11280 --to 10.0.0.3:11280 --state /var/tmp/move.state
-  futago migrate --from 10.0.0.1:11280,10.0.0.2:11280 --to 10.0.0.3:11280 --state /var/tmp/move.state --proxy 10.0.1.1:11290,10.0.1.2:11290
+  futago migrate --from 10.0.0.1:11280,10.0.0.2:11280 --to 10.0.0.3:11280 --state /var/tmp/move.state --proxy 10.0.1.1:11283,10.0.1.2:11283
   futago migrate --from 10.0.0.3:11280 --to 10.0.0.1:11280,10.0.0.2:11280 --until-equal --rate 20000`,
 		Args: noWords,
 	}
