@@ -61,7 +61,7 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("redis-cluster: connect to %v: %w", s.cfg.Addrs, err)
 	}
-	s.client = client // nobody else looks before connected is closed
+	s.client = newBounded(client) // nobody else looks before connected is closed
 	if err := s.checkCluster(ctx); err != nil {
 		client.Close()
 		return err

@@ -433,9 +433,32 @@ func TestMoreThanPlaces(t *testing.T) {
 		})
 	}
 	group.Wait()
-	close(ended)
 	if took := time.Since(began); took > timeout+margin {
 		t.Errorf("%d writes took %v", clients, took)
+	}
+	// All places are taken by what was given up.
+	began = time.Now()
+	s.SweepFlush()
+	if _, err := s.FlushAll(0); err == nil {
+		t.Error("flush_all succeeded")
+	}
+	var v store.View
+	if found := s.Acquire([]byte("k0"), &v); found || !errors.Is(v.Fault, store.ErrUnreached) {
+		t.Errorf("get: found %v, %v", found, v.Fault)
+	}
+	if took := time.Since(began); took > 2*timeout+margin {
+		t.Errorf("what came after them took %v", took)
+	}
+	close(ended)
+	var calls atomic.Int64
+	calls.Store(mostUnderWay)
+	busy := bounded{s.client, &calls}
+	for _, err := range []error{
+		busy.Do(t.Context(), busy.B().Get().Key("k").Build()).Error(), busy.DoMulti(t.Context(), busy.B().Get().Key("k").Build())[0].Error(),
+	} {
+		if fate, fault := judge(err); fate != refused || fault != store.ErrUnreached {
+			t.Errorf("one call too many: %v", err)
+		}
 	}
 }
 

@@ -141,7 +141,7 @@ func (fs *floors) inTurn(ctx context.Context, s *Store) error {
 	answers := make(chan answer, floorKeys)
 	for i := range floorKeys {
 		go func() {
-			text, err := s.do(ctx, s.client.B().Get().Key(s.floorKey(i)).Build()).ToString()
+			text, err := s.client.Do(ctx, s.client.B().Get().Key(s.floorKey(i)).Build()).ToString()
 			if valkey.IsValkeyNil(err) {
 				answers <- answer{key: i}
 				return

@@ -30,7 +30,7 @@ func (s *Store) acquire(ctx context.Context, f floor, key []byte, v *store.View)
 	var b []byte
 	name, found := s.name(key), false
 	err := s.read(ctx, func() (err error) {
-		b, err = s.do(ctx, s.client.B().Get().Key(name).Build()).AsBytes()
+		b, err = s.client.Do(ctx, s.client.B().Get().Key(name).Build()).AsBytes()
 		if found = !valkey.IsValkeyNil(err); !found {
 			return nil
 		}

@@ -47,13 +47,12 @@ func DefaultConfig() Config {
 
 // Store is a cluster as a store. It is safe for concurrent use; every call waits for the cluster, at most Config.Timeout long.
 type Store struct {
-	cfg      Config
-	client   valkey.Client // once it is connected
-	logger   *slog.Logger
-	floors   floors
-	conns    conns
-	counts   counts
-	underWay atomic.Int64 // calls of the client
+	cfg    Config
+	client valkey.Client // once it is connected
+	logger *slog.Logger
+	floors floors
+	conns  conns
+	counts counts
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

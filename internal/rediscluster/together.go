@@ -76,7 +76,7 @@ func (s *Store) Together(reads []store.Read, most int, writes []store.Write) {
 			s.noted(fault)
 		})
 	}
-	for i, answer := range s.doMulti(ctx, commands...) {
+	for i, answer := range s.client.DoMulti(ctx, commands...) {
 		settle[i](answer)
 	}
 }
