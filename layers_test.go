@@ -33,6 +33,7 @@ var layers = map[string]layer{
 	"internal/guard":    {level: -3},
 	"internal/reload":   {level: -3},
 	"internal/observe":  {level: -2},
+	"internal/prefetch": {level: -1},
 
 	"internal/rediscluster/servers":     {level: -4},
 	"internal/rediscluster/clustertest": {level: -3},
@@ -57,7 +58,7 @@ var layers = map[string]layer{
 
 	"internal/record": {level: 1, may: []string{"internal/hlc"}},
 
-	"internal/ulog":     {level: 2, may: []string{"internal/hlc", "internal/vfs", "internal/record"}},
+	"internal/ulog":     {level: 2, may: []string{"internal/hlc", "internal/prefetch", "internal/vfs", "internal/record"}},
 	"internal/snapshot": {level: 2, may: []string{"internal/hlc", "internal/record"}},
 
 	"internal/store": {level: 3},

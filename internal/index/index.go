@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/futago/futago/internal/prefetch"
 )
 
 const (
@@ -78,6 +80,22 @@ func (x *Index) find(h uint64, key []byte) (i uint64, ok bool) {
 		}
 		if s>>tagPos == t && x.match(s&locMask, key) {
 			return i, true
+		}
+	}
+}
+
+// Prefetch asks the processor for the place where a search for a key of hash h begins.
+func (x *Index) Prefetch(h uint64) {
+	prefetch.Line(unsafe.Pointer(&x.slots[tag(h)&uint64(len(x.slots)-1)]))
+}
+
+// Likely returns the first location that a search for a key of hash h compares.
+func (x *Index) Likely(h uint64) (loc uint64, ok bool) {
+	t := tag(h)
+	mask := uint64(len(x.slots) - 1)
+	for i := t & mask; ; i = (i + 1) & mask {
+		if s := x.slots[i]; s == 0 || s>>tagPos == t {
+			return s & locMask, s != 0
 		}
 	}
 }

@@ -31,6 +31,10 @@ func TestAgainstMap(t *testing.T) {
 			h := hash(key)
 			loc, ok := x.Find(h, key)
 			want, there := model[k]
+			x.Prefetch(h)
+			if likely, some := x.Likely(h); there && !some || hashBits == 64 && there && likely != loc {
+				t.Fatalf("bits %d step %d: likely place of %d: %d %v, want %d", hashBits, step, k, likely, some, loc)
+			}
 			if ok != there || loc != want {
 				t.Fatalf("bits %d step %d: find %d: got %d %v, want %d %v", hashBits, step, k, loc, ok, want, there)
 			}

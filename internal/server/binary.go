@@ -18,10 +18,13 @@ var binaryStoreOps = [...]store.Op{
 
 // feedBinary is feed for the binary protocol.
 func (s *session) feedBinary(w *worker, in []byte, start int) (n int) {
-	for n < len(in) {
+	for seen := 0; n < len(in); {
 		if s.full(w, start) {
 			s.more = true
 			return n
+		}
+		if n >= seen {
+			seen = n + s.lookOn(w, in[n:])
 		}
 		s.bin.Locked = s.locked(w)
 		size, need, err := s.bin.Decode(in[n:], &w.breq)

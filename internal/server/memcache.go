@@ -97,9 +97,12 @@ func (s *session) reply(r *memcache.Request, line string) {
 
 func (s *session) get(w *worker, start int) bool {
 	r := &w.mreq
-	for {
+	for i := 0; ; i++ {
 		if s.ahead != nil {
 			s.readOn(w, r.Keys)
+		}
+		if i > 0 && i%mostWarm == 0 { // those before it were looked at with the request
+			w.warmKeys(r.Keys)
 		}
 		key, ok := r.Keys.Next()
 		if !ok {

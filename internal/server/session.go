@@ -144,10 +144,13 @@ func (s *session) feedAny(w *worker, in []byte) (n int) {
 		s.dumpOn(w)
 		return 0
 	}
-	for n < len(in) {
+	for seen := 0; n < len(in); {
 		if s.full(w, start) {
 			s.more = true
 			return n
+		}
+		if n >= seen {
+			seen = n + s.lookOn(w, in[n:])
 		}
 		size, need, err := s.decode(w, in[n:])
 		n += size

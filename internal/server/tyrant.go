@@ -38,10 +38,13 @@ func (s *session) feedTyrant(w *worker, in []byte, start int) (n int) {
 		s.more = true
 		return 0
 	}
-	for n < len(in) {
+	for seen := 0; n < len(in); {
 		if s.full(w, start) {
 			s.more = true
 			return n
+		}
+		if n >= seen {
+			seen = n + s.lookOn(w, in[n:])
 		}
 		size, need, err := s.tt.dec.Decode(in[n:], &w.treq)
 		n += size

@@ -27,6 +27,7 @@ type worker struct {
 	wrote  bool    // something was committed since the last Flush
 	strict bool    // writes may fail after they were executed
 	batch  Batcher // the store, where it is far away; else nil
+	warmer Warmer  // the store, where it has records in memory; else nil
 	watch
 
 	mreq memcache.Request
@@ -38,6 +39,7 @@ type worker struct {
 	tt   cabinet.Scratch
 	head httphead.Request
 	key  []byte // that head names
+	warm [mostWarm][]byte
 
 	dated int64  // the second that date says
 	date  []byte // as HTTP writes it
@@ -46,6 +48,7 @@ type worker struct {
 func newWorker(s *Server, t *totals) worker {
 	w := worker{srv: s, store: s.store, totals: t, now: s.store.Now(), strict: s.store.Level() == store.LevelStrict, watch: newWatch(s)}
 	w.batch, _ = s.store.(Batcher)
+	w.warmer, _ = s.store.(Warmer)
 	return w
 }
 

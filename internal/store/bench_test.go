@@ -9,7 +9,7 @@ import (
 )
 
 func BenchmarkStore(b *testing.B) {
-	for _, keys := range []int{100_000, 1_000_000} {
+	for _, keys := range []int{100_000, 1_000_000, 10_000_000} {
 		fs, err := vfs.OS(b.TempDir())
 		if err != nil {
 			b.Fatal(err)
@@ -47,6 +47,31 @@ func BenchmarkStore(b *testing.B) {
 				v.Release()
 			}
 		})
+		for _, warm := range []bool{false, true} {
+			batch := make([][]byte, MostWarm)
+			for i := range batch {
+				batch[i] = make([]byte, 16)
+			}
+			b.Run(fmt.Sprintf("op=gets/warm=%v/keys=%d", warm, keys), func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					i %= MostWarm
+					if i == 0 {
+						for _, one := range batch {
+							next()
+							copy(one, key)
+						}
+						if warm {
+							s.Warm(batch)
+						}
+					}
+					if !s.Acquire(batch[i], &v) {
+						b.Fatal("lost")
+					}
+					v.Release()
+				}
+			})
+		}
 		b.Run(fmt.Sprintf("op=set/keys=%d", keys), func(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {

@@ -7,7 +7,15 @@ import (
 	"runtime/debug"
 	"unsafe"
 
+	"github.com/futago/futago/internal/prefetch"
 	"github.com/futago/futago/internal/record"
+)
+
+const (
+	// cacheLine is what a processor fetches at once, in bytes.
+	cacheLine = 64
+	// prefetched is how much of an entry is fetched ahead: that of a small record.
+	prefetched = 3 * cacheLine
 )
 
 // At returns the record at a location whose entry was appended by this process, or read by Read before. The caller must
@@ -43,6 +51,17 @@ func (l *Log) Read(loc uint64) (record.Raw, error) {
 func (l *Log) Intact(loc uint64) bool {
 	_, err := l.Read(loc)
 	return err == nil
+}
+
+// Prefetch asks the processor for the beginning of the entry at a location.
+func (l *Log) Prefetch(loc uint64) {
+	seg, off := l.locate(loc)
+	if seg == nil || off >= seg.written.Load() {
+		return // in the append buffer, which was written just now
+	}
+	for end := min(off+prefetched, seg.size); off < end; off += cacheLine {
+		prefetch.Line(unsafe.Pointer(&seg.data[off]))
+	}
 }
 
 // HasKey reports whether the record at loc has the key. A damaged entry may have another one, or none: see MayHaveKey.

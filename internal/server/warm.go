@@ -1,0 +1,53 @@
+package server
+
+import (
+	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/tyrant"
+)
+
+// Warmer is a Store with records in memory that are slow to reach: for several keys at once it takes hardly longer than for one.
+type Warmer interface {
+	// Warm prepares for operations on these keys, which follow soon.
+	Warm(keys [][]byte)
+}
+
+// mostWarm is how many keys are prepared for at once.
+const mostWarm = 16
+
+// lookOn has the store prepare for the requests at the front of in, and returns the size of those that it has looked at.
+func (s *session) lookOn(w *worker, in []byte) (n int) {
+	if w.warmer == nil {
+		return len(in)
+	}
+	keys := w.warm[:0]
+	switch s.proto {
+	case isBinary:
+		keys, n = memcache.GlanceBinary(keys, in)
+	case isTyrant:
+		keys, n = tyrant.Glance(keys, in)
+	default:
+		keys, n = memcache.Glance(keys, in)
+	}
+	w.prepare(keys)
+	return n
+}
+
+// warmKeys has the store prepare for the next keys of a get.
+func (w *worker) warmKeys(list memcache.KeyList) {
+	if w.warmer == nil {
+		return
+	}
+	keys := w.warm[:0]
+	for key, ok := list.Next(); ok && len(keys) < cap(keys); key, ok = list.Next() {
+		keys = append(keys, key)
+	}
+	w.prepare(keys)
+}
+
+// prepare has the store prepare for keys, unless there is nothing to gain.
+func (w *worker) prepare(keys [][]byte) {
+	if len(keys) > 1 {
+		w.warmer.Warm(keys)
+	}
+	clear(w.warm[:]) // nothing of the input may be held
+}
