@@ -98,18 +98,19 @@ func TestHTTPFunctionsTakeTurns(t *testing.T) {
 
 // A job that waits for another one leaves its turn to it.
 func TestIdle(t *testing.T) {
-	var s *Server
+	var started atomic.Pointer[Server]
 	waiting, done := make(chan struct{}), make(chan struct{})
-	s = startServer(t, openStore(t, nil), func(c *Config) {
+	s := startServer(t, openStore(t, nil), func(c *Config) {
 		c.Script = func(ctx context.Context, name string, _, _ []byte, _ uint32) ([]byte, bool) {
 			if name == "wakes" {
 				close(done)
 				return nil, false
 			}
-			s.Idle(ctx, func() { waiting <- struct{}{}; <-done })
+			started.Load().Idle(ctx, func() { waiting <- struct{}{}; <-done })
 			return []byte("r"), true
 		}
 	})
+	started.Store(s)
 	var waiters []*client
 	for range cap(s.turns) + 1 {
 		c := dial(t, s)

@@ -12,20 +12,23 @@ import (
 
 const (
 	readBuffer   = 256 << 10
-	roundOutput  = 4 << 20 // output after which a round is settled early, bytes
-	tickMillis   = 1000    // between looks at the timeouts
-	stallMillis  = 20      // between looks at connections that wait for memory of others
+	leastRead    = 64 << 10 // of it for a connection
+	roundOutput  = 4 << 20  // output after which a round is settled early, bytes
+	tickMillis   = 1000     // between looks at the timeouts
+	stallMillis  = 20       // between looks at connections that wait for memory of others
 	firstByFDLen = 256
 )
 
 // loop serves its connections from one thread. A round is: wait, read and execute what is ready, hand the writes to the
-// store, send the replies that may leave.
+// store, send the replies that may leave. Some connections are read before any of them is executed, so that the store can prepare for all.
 type loop struct {
 	poller
 	srv *Server
 	w   worker
 
 	rbuf    []byte
+	used    int // of rbuf
+	taken   []taken
 	buffers buffers
 	byFD    []*conn
 	count   int // of connections
@@ -49,6 +52,13 @@ type loop struct {
 	inbox []*conn
 	back  []returned // from slow
 	over  bool       // no connection is taken any more
+}
+
+// taken is what was read from a connection and is still to be executed.
+type taken struct {
+	c       *conn
+	data    []byte
+	private bool // data is c.in
 }
 
 func (s *Server) makeLoops() error {
@@ -172,10 +182,11 @@ func (l *loop) round(events []unix.EpollEvent) {
 		if c := l.byFD[ev.Fd]; c != nil && !c.dead {
 			l.ready(c, ev.Events)
 		}
-		if l.output >= roundOutput {
-			l.settleEarly()
+		if len(l.taken) == mostWarm || len(l.rbuf)-l.used < leastRead {
+			l.executeTaken()
 		}
 	}
+	l.executeTaken()
 	l.settle()
 	l.w.roundOver(began)
 }
@@ -221,7 +232,7 @@ func (l *loop) ready(c *conn, events uint32) {
 
 func (l *loop) read(c *conn) {
 	private := len(c.in) > 0
-	room := l.rbuf
+	room := l.rbuf[l.used:]
 	if private {
 		room = c.readRoom(l)
 	}
@@ -245,11 +256,41 @@ func (l *loop) read(c *conn) {
 	if private {
 		c.in = c.in[:len(c.in)+n]
 		data = c.in
+	} else {
+		l.used += n
 	}
-	if c.proto == undecided && !l.decide(c, data) {
+	l.taken = append(l.taken, taken{c, data, private})
+}
+
+// executeTaken executes what was read.
+func (l *loop) executeTaken() {
+	l.w.prepareAll(l.taken)
+	for _, t := range l.taken {
+		if t.c.dead || t.c.proto == undecided && !l.decide(t.c, t.data) {
+			continue
+		}
+		l.execute(t.c, t.data, t.private)
+		if l.output >= roundOutput {
+			l.settleEarly()
+		}
+	}
+	clear(l.taken)
+	l.taken, l.used = l.taken[:0], 0
+}
+
+// prepareAll has the store prepare for what several connections have sent: requests that are alone, for the others follow each connection.
+func (w *worker) prepareAll(all []taken) {
+	if w.warmer == nil || len(all) < 2 {
 		return
 	}
-	l.execute(c, data, private)
+	found := 0
+	for i := range all {
+		t := &all[i]
+		if keys, n := t.c.glance(w.warm[found:found:found+1], t.data); n == len(t.data) {
+			found += len(keys)
+		}
+	}
+	w.prepare(w.warm[:found])
 }
 
 // decide looks at the first bytes; false means that they are not for this loop.

@@ -204,12 +204,11 @@ func TestStrictLongPipeline(t *testing.T) {
 		sendLong(t, s, confirm, c, in.String(), writes)
 		c.expect(strings.Repeat("STORED\r\n", writes))
 
-		before := st.Log().Last()
-		held := s.sum()[repliesHeld]
+		before, held := s.sum()[cmdSet], s.sum()[repliesHeld]
 		c.send(in.String())
 		var executed uint64
 		eventually(t, "nothing more is executed", func() bool {
-			executed = st.Log().Written() - before
+			executed = s.sum()[cmdSet] - before
 			// A goroutine decides on what it read at once, a loop on what fits.
 			return s.cfg.Goroutines && s.sum()[repliesHeld] > held || executed == maxHeld
 		})

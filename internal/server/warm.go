@@ -19,17 +19,22 @@ func (s *session) lookOn(w *worker, in []byte) (n int) {
 	if w.warmer == nil {
 		return len(in)
 	}
-	keys := w.warm[:0]
-	switch s.proto {
-	case isBinary:
-		keys, n = memcache.GlanceBinary(keys, in)
-	case isTyrant:
-		keys, n = tyrant.Glance(keys, in)
-	default:
-		keys, n = memcache.Glance(keys, in)
-	}
+	keys, n := s.glance(w.warm[:0], in)
 	w.prepare(keys)
 	return n
+}
+
+// glance appends keys of the requests at the front of in, and returns the size of those that were looked at.
+func (s *session) glance(keys [][]byte, in []byte) (found [][]byte, n int) {
+	switch s.proto {
+	case isMemcache:
+		return memcache.Glance(keys, in)
+	case isBinary:
+		return memcache.GlanceBinary(keys, in)
+	case isTyrant:
+		return tyrant.Glance(keys, in)
+	}
+	return keys, len(in)
 }
 
 // warmKeys has the store prepare for the next keys of a get.

@@ -16,6 +16,9 @@ type Feed struct {
 // *hlc.DriftError stops it before the record whose stamp is refused; the ones before it are applied.
 func (s *Store) Apply(recs []record.Record, feed Feed) (changed int, err error) {
 	for i := range recs {
+		if i%MostWarm == 0 {
+			s.warmRecords(recs[i:])
+		}
 		ok, err := s.apply(&recs[i], feed)
 		if err != nil {
 			return changed, err

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/record"
 	"github.com/futago/futago/internal/vfs"
 )
 
 func BenchmarkStore(b *testing.B) {
-	for _, keys := range []int{100_000, 1_000_000, 10_000_000} {
+	for _, keys := range []int{100_000, 1_000_000} {
 		fs, err := vfs.OS(b.TempDir())
 		if err != nil {
 			b.Fatal(err)
@@ -72,6 +74,23 @@ func BenchmarkStore(b *testing.B) {
 				}
 			})
 		}
+		stamp, recs := hlc.Make(s.Now(), 0, 2), make([]record.Record, 4*MostWarm)
+		b.Run(fmt.Sprintf("op=apply/keys=%d", keys), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if i %= len(recs); i == 0 {
+					for j := range recs {
+						next()
+						stamp += 1 << 10 // the logical counter
+						recs[j] = record.Record{Kind: record.Value, Key: append(recs[j].Key[:0], key...), Value: req.Value, Stamp: stamp}
+					}
+					if _, err := s.Apply(recs, Feed{}); err != nil {
+						b.Fatal(err)
+					}
+					s.Flush()
+				}
+			}
+		})
 		b.Run(fmt.Sprintf("op=set/keys=%d", keys), func(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/futago/futago/internal/prefetch"
+	"github.com/futago/futago/internal/record"
 )
 
 // MostWarm is how many keys Warm takes.
@@ -30,5 +31,17 @@ func (s *Store) Warm(keys [][]byte) {
 			s.log.Prefetch(loc)
 		}
 		sh.mu.Unlock()
+	}
+}
+
+// warmRecords is Warm for what is to be applied.
+func (s *Store) warmRecords(recs []record.Record) {
+	var keys [MostWarm][]byte
+	recs = recs[:min(len(recs), MostWarm)]
+	for i := range recs {
+		keys[i] = recs[i].Key
+	}
+	if len(recs) > 1 {
+		s.Warm(keys[:len(recs)])
 	}
 }
