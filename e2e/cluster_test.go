@@ -23,11 +23,14 @@ type clusterFront struct {
 	process       *process
 }
 
+// busyMachine gives a cluster longer than the default, for its servers share a machine with the tests.
+const busyMachine = ",timeout=2s"
+
 func startClusterFront(t *testing.T, c *clustertest.Cluster, options string, flags ...string) clusterFront {
 	t.Helper()
 	host := newHost()
 	f := clusterFront{client: freeAddr(t, host), admin: freeAddr(t, host)}
-	flags = append([]string{"serve", "--store", "redis-cluster://" + strings.Join(c.Addrs(), ",") + options, "--listen", f.client, "--admin-listen", f.admin}, flags...)
+	flags = append([]string{"serve", "--store", "redis-cluster://" + strings.Join(c.Addrs(), ",") + busyMachine + options, "--listen", f.client, "--admin-listen", f.admin}, flags...)
 	f.process = startProcess(t, "front", newOutput(t, "front"), futagoProgram, flags...)
 	eventually(t, "the front is ready", 20*time.Second, func() bool {
 		r, err := http.Get("http://" + f.admin + "/readyz")
@@ -163,7 +166,7 @@ func TestClusterFrontBeforeItsCluster(t *testing.T) {
 	}
 	host := newHost()
 	f := clusterFront{client: freeAddr(t, host), admin: freeAddr(t, host)}
-	startProcess(t, "front", newOutput(t, "front"), futagoProgram, "serve", "--store", "redis-cluster://"+strings.Join(c.Addrs(), ","), "--listen", f.client, "--admin-listen", f.admin)
+	startProcess(t, "front", newOutput(t, "front"), futagoProgram, "serve", "--store", "redis-cluster://"+strings.Join(c.Addrs(), ",")+busyMachine, "--listen", f.client, "--admin-listen", f.admin)
 	readiness := func() (code int, text string) {
 		r, err := http.Get("http://" + f.admin + "/readyz")
 		if err != nil {

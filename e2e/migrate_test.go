@@ -226,7 +226,7 @@ func TestMigrate(t *testing.T) {
 // equal.
 func TestMigrateKilled(t *testing.T) {
 	cluster := clustertest.Start(t, clustertest.Config{Replicas: 1})
-	front := startClusterFront(t, cluster, ",lease=50ms,timeout=2s")
+	front := startClusterFront(t, cluster, ",lease=50ms")
 	pair := startPair(t)
 	fillRecords(t, pair[0].client, 5000)
 	f := startPairProxy(t, pair)

@@ -49,7 +49,7 @@ func build(t *testing.T) (program string) {
 // `make differ-cluster`.
 func TestDifferOnCluster(t *testing.T) {
 	c := clustertest.Start(t, clustertest.Config{NodeTimeout: 5 * time.Second})
-	o := options{length: 5 * time.Second, seed: 3, limit: 1, pairs: 4, program: build(t), cluster: "redis-cluster://" + strings.Join(c.Addrs(), ",") + ",lease=20ms"}
+	o := options{length: 5 * time.Second, seed: 3, limit: 1, pairs: 4, program: build(t), cluster: "redis-cluster://" + strings.Join(c.Addrs(), ",") + ",lease=20ms,timeout=5s"}
 	if text := os.Getenv("DIFFER_TIME"); text != "" {
 		var err1, err2 error
 		o.length, err1 = time.ParseDuration(text)

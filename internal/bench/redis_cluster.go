@@ -92,6 +92,9 @@ func (p processes) until(ctx context.Context, limit time.Duration, what string, 
 	return nil
 }
 
+// clusterPatience gives a cluster longer than the default, for its servers share a machine with the load.
+const clusterPatience = ",timeout=2s"
+
 // frontPeer is a front of the cluster. options are added to the address, as ",wait=1".
 func (k *redisCluster) frontPeer(program, name, options string) *peer {
 	var addrs []string
@@ -101,7 +104,7 @@ func (k *redisCluster) frontPeer(program, name, options string) *peer {
 	return &peer{
 		name: name, program: program, protocol: Memcache,
 		args: func(port int, _ string) []string {
-			return []string{"serve", "--store", "redis-cluster://" + strings.Join(addrs, ",") + options, "--listen", at(localhost, port), "--admin-listen", "none"}
+			return []string{"serve", "--store", "redis-cluster://" + strings.Join(addrs, ",") + clusterPatience + options, "--listen", at(localhost, port), "--admin-listen", "none"}
 		},
 	}
 }

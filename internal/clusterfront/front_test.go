@@ -23,7 +23,7 @@ import (
 func TestFront(t *testing.T) {
 	c := clustertest.Start(t, clustertest.Config{NodeTimeout: 5 * time.Second})
 	store := rediscluster.DefaultConfig()
-	store.Addrs = c.Addrs()
+	store.Addrs, store.Timeout = c.Addrs(), 2*time.Second
 	l, err := server.ParseListen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

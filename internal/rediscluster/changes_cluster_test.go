@@ -19,7 +19,7 @@ import (
 func openCluster(t *testing.T, c *clustertest.Cluster) *Store {
 	t.Helper()
 	cfg := DefaultConfig()
-	cfg.Addrs, cfg.Lease = c.Addrs(), 50*time.Millisecond
+	cfg.Addrs, cfg.Timeout, cfg.Lease = c.Addrs(), 2*time.Second, 50*time.Millisecond
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

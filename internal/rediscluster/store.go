@@ -42,7 +42,7 @@ type Config struct {
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{Prefix: "futago:", Timeout: 2 * time.Second, Lease: 250 * time.Millisecond, MaxValue: 64 << 20}
+	return Config{Prefix: "futago:", Timeout: 800 * time.Millisecond, Lease: 250 * time.Millisecond, MaxValue: 64 << 20}
 }
 
 // Store is a cluster as a store. It is safe for concurrent use; every call waits for the cluster, at most Config.Timeout long.

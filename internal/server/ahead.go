@@ -23,8 +23,9 @@ const (
 	aheadRequests = 32
 	// aheadKeys is how many records are read at once.
 	aheadKeys = 128
-	// aheadBytes bounds what is read ahead for a connection; each record has its share. A larger one is read when its turn comes.
-	aheadBytes = 4 << 20
+	// aheadBytes bounds what is read ahead for a connection; each record has its share. A larger one is read when its turn comes. All wait
+	// behind what is read for others, so it may not be much.
+	aheadBytes = 1 << 20
 )
 
 // ahead is what was done of the next requests of a connection before their turn, because they had come together and the store is
