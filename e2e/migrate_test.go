@@ -366,7 +366,7 @@ func TestMigrateRefuses(t *testing.T) {
 	a, b := startSingle(t), startSingle(t)
 	fillRecords(t, a.client, 10)
 	fillRecords(t, b.client, 10)
-	nobody := freeAddr(t, newHost())
+	nobody, state := freeAddr(t, newHost()), filepath.Join(t.TempDir(), "state")
 	for _, tt := range []struct {
 		args []string
 		code int
@@ -381,7 +381,9 @@ func TestMigrateRefuses(t *testing.T) {
 		{[]string{"--from", a.admin, "--to", nobody}, 1, "Is it running?"},
 		{[]string{"--from", a.admin, "--to", b.admin}, 1, "the target has records already"},
 		{[]string{"--from", a.admin, "--to", b.admin, "--state", "/"}, 1, "read state"},
-		{[]string{"--from", a.admin + "," + nobody, "--to", b.admin, "--replace", "--until-equal"}, 0, ""},
+		{[]string{"--from", a.admin + "," + nobody, "--to", b.admin, "--replace", "--until-equal", "--state", state}, 0, ""},
+		{[]string{"--from", nobody + "," + a.admin, "--to", b.admin, "--until-equal", "--state", state}, 0, "going on where the state file says"},
+		{[]string{"--from", b.admin, "--to", a.admin, "--state", state}, 1, "another source"},
 	} {
 		out := newOutput(t, "migrate")
 		p := startProcess(t, "migrate", out, futagoProgram, append([]string{"migrate"}, tt.args...)...)

@@ -72,8 +72,8 @@ use the source, unless it is said that some proxies were cut over.`,
 		if err := ends.find(cmd.Context(), &c, notice); err != nil {
 			return err
 		}
-		if c.State, err = migrate.OpenState(state, ends.kind, strings.Join(ends.to, ",")); err != nil {
-			return withHint(err, "Give the same sides, or another --state FILE to begin anew.")
+		if c.State, err = migrate.OpenMove(state, &c.From, &c.To); err != nil {
+			return withHint(err, "Name the nodes or fronts of the move that the state file is of, in any order, or give another --state FILE to begin anew.")
 		}
 		told, stop := untilSignal(cmd.Context(), slog.New(slog.DiscardHandler), os.Exit)
 		defer stop()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,6 @@ type moveEnds struct {
 	table           settings
 
 	sources, targets, proxies []*adminNode
-	kind                      string // of the source
 }
 
 // add gives cmd the flags.
@@ -94,6 +94,28 @@ type endStatus struct {
 	Node          int
 	Listen        []string
 	Store         json.RawMessage // of a front its name, of a node figures
+
+	Log      string   `json:"log_identity"`        // of a node
+	PeerLogs []string `json:"peer_log_identities"` //
+	Nodes    []string // of a front: ids of the cluster's
+	Prefix   string
+}
+
+// front reports whether it is one of a cluster.
+func (s *endStatus) front() bool {
+	var name string
+	return json.Unmarshal(s.Store, &name) == nil && name != ""
+}
+
+// ids are those by which a side is known again; none: at present it does not know itself.
+func (s *endStatus) ids() (list []string) {
+	for _, id := range s.Nodes {
+		list = append(list, s.Prefix+id)
+	}
+	if s.Log != "" {
+		list = append(s.PeerLogs, s.Log)
+	}
+	return list
 }
 
 // find asks all of them what they are, and says how to speak to them. Of several nodes one that does not answer is left out.
@@ -102,20 +124,20 @@ func (e *moveEnds) find(ctx context.Context, c *migrate.MoveConfig, notice func(
 	if err := e.login.apply(&login); err != nil {
 		return usageError{err}
 	}
-	var fromKind, toKind string
-	if c.From.Ends, fromKind, _, err = e.side(ctx, e.sources, &login, notice); err != nil {
+	from, err := e.side(ctx, e.sources, &login, notice)
+	if err != nil {
 		return err
 	}
-	var upstreams []string
-	if c.To.Ends, toKind, upstreams, err = e.side(ctx, e.targets, &login, notice); err != nil {
+	to, err := e.side(ctx, e.targets, &login, notice)
+	if err != nil {
 		return err
 	}
-	e.kind = fromKind + " to " + toKind
-	if fromKind == pairKind && len(e.sources) > 1 {
+	c.From, c.To = from.Side, to.Side
+	if from.kind == pairKind && len(e.sources) > 1 {
 		c.From.Settled = e.settled
 	}
 	if len(e.proxies) > 0 {
-		held := &heldProxies{nodes: e.proxies, upstreams: upstreams}
+		held := &heldProxies{nodes: e.proxies, upstreams: to.clients}
 		if err := held.check(ctx); err != nil {
 			return err
 		}
@@ -130,40 +152,51 @@ const (
 	clusterKind = "cluster"
 )
 
+// foundSide is a side, as its nodes describe it.
+type foundSide struct {
+	migrate.Side
+	kind    string
+	clients []string // client addresses
+}
+
 // side asks the nodes of a side what they are.
-func (e *moveEnds) side(ctx context.Context, nodes []*adminNode, login *futago.Config, notice func(string)) (ends []migrate.End, kind string, clients []string, err error) {
+func (e *moveEnds) side(ctx context.Context, nodes []*adminNode, login *futago.Config, notice func(string)) (found foundSide, err error) {
 	list, problems := askEach(nodes, func(n *adminNode) (s endStatus, err error) {
-		err = n.get(ctx, "its status", "/status", maxStatus, &s)
+		if err = n.get(ctx, "its status", "/status", maxStatus, &s); err == nil && s.front() && len(s.Nodes) == 0 {
+			err = fmt.Errorf("ask %s for its cluster: %s", n.addr, s.Reason)
+		}
 		return s, err
 	})
+	var names []string
 	for i, n := range nodes {
+		names = append(names, n.addr)
 		if problems[i] != nil {
 			notice(problems[i].Error())
 			continue
 		}
 		s := list[i]
 		is := pairKind
-		var store string
-		if json.Unmarshal(s.Store, &store) == nil && store != "" {
+		if s.front() {
 			is = clusterKind
 		} else if s.Node == 0 {
-			return nil, "", nil, fmt.Errorf("%s is neither a node nor a front of a cluster", n.addr)
+			return found, fmt.Errorf("%s is neither a node nor a front of a cluster", n.addr)
 		}
-		if kind != "" && kind != is {
-			return nil, "", nil, usageError{fmt.Errorf("%s is of a %s, and the others of that side are of a %s", n.addr, is, kind)}
+		if found.kind != "" && found.kind != is {
+			return found, usageError{fmt.Errorf("%s is of a %s, and the others of that side are of a %s", n.addr, is, found.kind)}
 		}
-		kind = is
 		client, err := clientOf(s.Listen, n.addr)
 		if err != nil {
-			return nil, "", nil, err
+			return found, err
 		}
-		clients = append(clients, client)
-		ends = append(ends, e.end(n, client, login))
+		found.kind, found.clients, found.IDs = is, append(found.clients, client), append(found.IDs, s.ids()...)
+		found.Ends = append(found.Ends, e.end(n, client, login))
 	}
-	if len(ends) == 0 {
-		return nil, "", nil, withHint(errors.Join(problems...), "Is it running? Name the --admin-listen address of the nodes, or fronts, with --from and --to.")
+	if len(found.Ends) == 0 {
+		return found, withHint(errors.Join(problems...), "Is it running? Name the --admin-listen address of the nodes, or fronts, with --from and --to.")
 	}
-	return ends, kind, clients, nil
+	slices.Sort(found.IDs)
+	found.Name, found.IDs = strings.Join(names, ","), slices.Compact(found.IDs)
+	return found, nil
 }
 
 // askEach asks all nodes at once. Answers and errors stand in their order.

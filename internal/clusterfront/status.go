@@ -29,6 +29,8 @@ type Status struct {
 	Durability    string   `json:"durability"` // what a positive reply to a write means: async, or wait=N replicas
 	Promise       string   `json:"promise"`    // the same in words
 	Masters       []string `json:"masters"`    // addresses of those with slots
+	Nodes         []string `json:"nodes"`      // ids of all nodes of the cluster, replicas too: by them it is known again
+	Prefix        string   `json:"prefix"`     // of the keys there
 	Slots         int      `json:"slots"`      // of 16384 that are at a master
 	Moving        bool     `json:"moving"`     // slots are being moved
 	Items         int64    `json:"items"`      // keys of all masters, whoever wrote them
@@ -86,7 +88,7 @@ func (f *Front) Status() Status {
 	h, n := f.currentHealth(), f.store.Counts()
 	s := Status{
 		Version: f.cfg.Version, PID: os.Getpid(), UptimeSeconds: time.Since(f.started).Seconds(), Listen: f.server.Addrs(),
-		Store: strings.TrimSuffix(rediscluster.Scheme, "://"), Durability: f.store.Durability(), Promise: f.store.Promise(), Masters: h.Masters, Slots: h.Slots, Moving: h.Moving,
+		Store: strings.TrimSuffix(rediscluster.Scheme, "://"), Durability: f.store.Durability(), Promise: f.store.Promise(), Masters: h.Masters, Nodes: h.Nodes, Prefix: f.cfg.Store.Prefix, Slots: h.Slots, Moving: h.Moving,
 		Items: f.store.Stats().Items, Repeated: n.Repeated, Unreached: n.Unreached, Unknown: n.Unknown, Swept: n.Swept,
 		Clients: f.server.Stats(), LastReload: f.reloads.Last(),
 	}

@@ -20,6 +20,11 @@ type End struct {
 
 // Side is one of the two stores that records move between.
 type Side struct {
+	// Name is how messages call it: the addresses that were given.
+	Name string
+	// IDs are by what it is known again: those of logs, or of the nodes of a cluster. Two sides that share one are the same store: nodes may
+	// come and go, and be named in any order, or not at all.
+	IDs  []string
 	Ends []End
 	// Settled returns nil when each node holds what the others acknowledged before the call; nil: one store is behind all of them.
 	Settled func(ctx context.Context) error

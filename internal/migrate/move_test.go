@@ -271,6 +271,51 @@ func TestMoveGoesOn(t *testing.T) {
 	m.mustEqual(t)
 }
 
+// A state is of two stores, wherever they are reached and whoever of them is left.
+func TestMoveState(t *testing.T) {
+	path := statePath(t)
+	side := func(name string, ids ...string) *Side { return &Side{Name: name, IDs: ids} }
+	s, err := OpenMove(path, side("a:1", "log a", "log b"), side("c:1", "node c", "node d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Position = "somewhere"
+	if err := s.Save(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		from, to *Side
+		wrong    string
+	}{
+		{side("b:2", "log b"), side("c:1", "node c", "node d"), ""},
+		{side("new,b:2", "log new", "log b"), side("d:1", "node d", "node e"), ""},
+		{side("x:1", "log x"), side("c:1", "node c"), "it is of a move from a:1 to c:1, and x:1 is another source"},
+		{side("a:1", "log a"), side("x:1", "node x"), "it is of a move from a:1 to c:1, and x:1 is another target"},
+		{side("c:1", "node c"), side("a:1", "log a"), "another source"},
+	} {
+		s, err := OpenMove(path, tt.from, tt.to)
+		switch {
+		case tt.wrong != "":
+			if err == nil || !strings.Contains(err.Error(), tt.wrong) {
+				t.Errorf("%v to %v: %v, want %q", tt.from.IDs, tt.to.IDs, err, tt.wrong)
+			}
+		case err != nil || s.Position != "somewhere" || s.Source != tt.from.Name || len(s.TargetIDs) != len(tt.to.IDs):
+			t.Errorf("%v to %v: %+v, %v", tt.from.IDs, tt.to.IDs, s, err)
+		}
+	}
+	// Nor is it for an import, and the other way round.
+	if _, err := OpenState(path, "tyrant://x", "y"); err == nil {
+		t.Error("an import goes on with the state of a move")
+	}
+	path = statePath(t)
+	if err := openState(t, path).Save(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenMove(path, side("a:1", "log a"), side("c:1", "node c")); err == nil {
+		t.Error("a move goes on with the state of an import")
+	}
+}
+
 // A flush of the source empties the target, also one that comes while it is copied.
 func TestMoveFlush(t *testing.T) {
 	m := newMoveTest(t)

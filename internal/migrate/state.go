@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/futago/futago/internal/tyrant"
@@ -18,13 +19,16 @@ const stateVersion = 1
 // maxState bounds a state file, in bytes.
 const maxState = 4 << 30
 
-// State is how far an import has come. The zero value is one that has not begun.
+// State is how far an import or a move has come. The zero value is one that has not begun.
 type State struct {
 	Version int `json:"version"`
 	// Source and Target are what it is from and to. A state is not for others.
 	Source string    `json:"source"`
 	Target string    `json:"target"`
 	Saved  time.Time `json:"saved"`
+	// SourceIDs and TargetIDs are by what a move knows them again, for their addresses may change; see Side.
+	SourceIDs []string `json:"source_ids,omitempty"`
+	TargetIDs []string `json:"target_ids,omitempty"`
 
 	// SID is the id of the source whose log is followed, 0 if it has none.
 	SID int `json:"sid,omitempty"`
@@ -80,25 +84,54 @@ type StateFile struct {
 // OpenState reads the state of an import from source to target, if there is one. The folder of the file must exist.
 func OpenState(path, source, target string) (*StateFile, error) {
 	f := &StateFile{Path: path, State: State{Version: stateVersion, Source: source, Target: target}}
-	if path == "" {
-		return f, nil
+	if err := f.load(); err != nil {
+		return nil, err
 	}
-	text, err := readState(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return f, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &f.State)
-	}
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read state %s: %w", path, err)
-	case f.Version != stateVersion:
-		return nil, fmt.Errorf("read state %s: it has version %d, want %d", path, f.Version, stateVersion)
-	case f.Source != source || f.Target != target:
+	if f.Source != source || f.Target != target {
 		return nil, fmt.Errorf("read state %s: it is of an import from %s to %s", path, f.Source, f.Target)
 	}
 	return f, nil
+}
+
+// OpenMove reads the state of a move between these sides, whatever their addresses were then, if there is one.
+func OpenMove(path string, from, to *Side) (*StateFile, error) {
+	f := &StateFile{Path: path, State: State{Version: stateVersion, SourceIDs: from.IDs, TargetIDs: to.IDs}}
+	if err := f.load(); err != nil {
+		return nil, err
+	}
+	for _, side := range []struct {
+		what string
+		then []string
+		now  *Side
+	}{{"source", f.SourceIDs, from}, {"target", f.TargetIDs, to}} {
+		if f.Begun() && !slices.ContainsFunc(side.then, func(id string) bool { return slices.Contains(side.now.IDs, id) }) {
+			return nil, fmt.Errorf("read state %s: it is of a move from %s to %s, and %s is another %s", path, f.Source, f.Target, side.now.Name, side.what)
+		}
+	}
+	f.Source, f.SourceIDs, f.Target, f.TargetIDs = from.Name, from.IDs, to.Name, to.IDs
+	return f, nil
+}
+
+// load reads the file, if there is one.
+func (f *StateFile) load() error {
+	if f.Path == "" {
+		return nil
+	}
+	text, err := readState(f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		f.SourceIDs, f.TargetIDs = nil, nil
+		err = json.Unmarshal(text, &f.State)
+	}
+	if err == nil && f.Version != stateVersion {
+		err = fmt.Errorf("it has version %d, want %d", f.Version, stateVersion)
+	}
+	if err != nil {
+		return fmt.Errorf("read state %s: %w", f.Path, err)
+	}
+	return nil
 }
 
 func readState(path string) ([]byte, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/futago/futago/internal/replication"
 	"github.com/futago/futago/internal/server"
 	"github.com/futago/futago/internal/store"
+	"github.com/futago/futago/internal/ulog"
 )
 
 // Status is the one document that dashboard, command line and checks read. It is served as JSON at /status.
@@ -32,13 +33,14 @@ type Status struct {
 	Store           *store.Stats                 `json:"store,omitempty"` // absent while the log is read
 	Clock           *store.ClockStatus           `json:"clock,omitempty"`
 	Log             string                       `json:"log_identity,omitempty"`
-	Peer            *replication.PullStatus      `json:"peer,omitempty"`          // the link on which this node follows: in a pair the only one
-	OtherPeers      []replication.PullStatus     `json:"other_peers,omitempty"`   // further ones, in a mesh of more than two
-	Members         []Member                     `json:"members"`                 // of the mesh, as far as this node knows
-	Horizon         *time.Time                   `json:"horizon"`                 // deletes before it may be forgotten; null: none may
-	HorizonWaits    []int                        `json:"horizon_waits_for"`       // members without which it cannot rise, while it is due
-	Followers       []replication.FollowerStatus `json:"followers"`               // peers that follow this node
-	TyrantMaster    *mirror.FollowerStatus       `json:"tyrant_master,omitempty"` // the Tokyo Tyrant server that this node follows
+	PeerLogs        []string                     `json:"peer_log_identities,omitempty"` // of the peers that this node has followed
+	Peer            *replication.PullStatus      `json:"peer,omitempty"`                // the link on which this node follows: in a pair the only one
+	OtherPeers      []replication.PullStatus     `json:"other_peers,omitempty"`         // further ones, in a mesh of more than two
+	Members         []Member                     `json:"members"`                       // of the mesh, as far as this node knows
+	Horizon         *time.Time                   `json:"horizon"`                       // deletes before it may be forgotten; null: none may
+	HorizonWaits    []int                        `json:"horizon_waits_for"`             // members without which it cannot rise, while it is due
+	Followers       []replication.FollowerStatus `json:"followers"`                     // peers that follow this node
+	TyrantMaster    *mirror.FollowerStatus       `json:"tyrant_master,omitempty"`       // the Tokyo Tyrant server that this node follows
 	Server          *server.Stats                `json:"server,omitempty"`
 	Memory          *MemoryStatus                `json:"memory,omitempty"` // absent where the kernel does not say
 	Disk            *DiskStatus                  `json:"disk,omitempty"`   // absent with data none
@@ -78,6 +80,11 @@ func (n *Node) Status() Status {
 	s.Acknowledgement = n.store.Acknowledgement()
 	stats := n.store.Stats()
 	s.Store, s.Log = &stats, n.store.Log().Identity().String()
+	for _, note := range n.store.PeerNotes() {
+		if life := note.Followed.Position.Life; life != (ulog.Identity{}) {
+			s.PeerLogs = append(s.PeerLogs, life.String())
+		}
+	}
 	clock := n.store.ClockStatus()
 	s.Clock = &clock
 	if n.peerLn != nil {

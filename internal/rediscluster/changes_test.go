@@ -3,6 +3,7 @@ package rediscluster
 import (
 	"bufio"
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -100,6 +101,10 @@ func TestParseMyself(t *testing.T) {
 	for _, text := range []string{mine + other, other + mine, "txt:" + mine + other, "txt:" + other + mine} {
 		if got, claim, moving, n := parseMyself(text); got != id || claim != "3 0-99 " || !moving || n != 100 {
 			t.Errorf("%q: got %q, %q, %v, %d", text, got, claim, moving, n)
+		}
+		met := "ffff029982799f8760ca3ca25ac17abd702b27de 127.0.0.1:5@6 handshake - 0 0 0 connected\n"
+		if ids := parseIDs(text + met); len(ids) != 2 || !slices.Contains(ids, id) || !slices.Contains(ids, other[:40]) {
+			t.Errorf("%q: ids %q", text, ids)
 		}
 	}
 }

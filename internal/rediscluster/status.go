@@ -29,6 +29,7 @@ func (s *Store) Counts() Counts {
 // Health is what is known of the cluster now.
 type Health struct {
 	Masters []string // addresses
+	Nodes   []string // ids of all nodes, replicas too
 	Slots   int      // that a master has
 	Moving  bool     // slots are being moved
 	Err     error    // nothing is known
@@ -37,7 +38,7 @@ type Health struct {
 // Health asks the cluster.
 func (s *Store) Health(ctx context.Context) Health {
 	all, err := s.topology(ctx)
-	h := Health{Slots: all.covers, Moving: all.moving, Err: err}
+	h := Health{Nodes: all.nodes, Slots: all.covers, Moving: all.moving, Err: err}
 	for _, m := range all.list {
 		h.Masters = append(h.Masters, m.addr)
 	}

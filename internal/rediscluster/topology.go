@@ -28,6 +28,7 @@ type masters struct {
 	covers int      // slots that somebody has
 	moving bool     // slots are being moved
 	sum    uint64   // of who has what
+	nodes  []string // ids of all, replicas too, as far as somebody knows them
 }
 
 var errTopology = errors.New("the nodes do not say who has which slots")
@@ -69,6 +70,7 @@ func (s *Store) ask(ctx context.Context) (masters, error) {
 				failed = fmt.Errorf("%s: %w", a.addr, a.err)
 				continue
 			}
+			all.nodes = append(all.nodes, parseIDs(a.text)...)
 			id, claim, moving, n := parseMyself(a.text)
 			if all.moving = all.moving || moving; n > 0 {
 				a.id = id
@@ -88,6 +90,8 @@ func (s *Store) ask(ctx context.Context) (masters, error) {
 		return all, errors.Join(errTopology, failed)
 	}
 	slices.SortFunc(all.list, func(a, b master) int { return strings.Compare(a.id, b.id) })
+	slices.Sort(all.nodes)
+	all.nodes = slices.Compact(all.nodes)
 	h := fnv.New64a()
 	for _, m := range all.list {
 		fmt.Fprintln(h, m.id, claims[m.id])
@@ -137,6 +141,16 @@ func parseMyself(text string) (id, claim string, moving bool, n int) {
 		return fields[0], claim, moving, n
 	}
 	return "", "", false, 0
+}
+
+// parseIDs reads the ids of all nodes from CLUSTER NODES, but for those that are being met, whose ids will be others.
+func parseIDs(text string) (ids []string) {
+	for line := range strings.Lines(strings.TrimPrefix(text, "txt:")) {
+		if fields := strings.Fields(line); len(fields) >= 8 && !slices.Contains(strings.Split(fields[2], ","), "handshake") {
+			ids = append(ids, fields[0])
+		}
+	}
+	return ids
 }
 
 // span is the times that the masters' clocks show, microseconds since 1970.
