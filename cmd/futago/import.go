@@ -106,6 +106,11 @@ func importTyrant(cmd *cobra.Command, config *nodeConfig, text string, c *transf
 	if err != nil {
 		return err
 	}
+	unlock, err := lockState(c.state, c.dryRun)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	state, err := migrate.OpenState(c.state, tyrantScheme+source, fmt.Sprint(config.Addr))
 	if err != nil {
 		return withHint(err, "Give the same addresses, or another --state FILE to begin anew.")

@@ -69,8 +69,24 @@ func (c *transferConfig) load(cmd *cobra.Command, config *nodeConfig) (migrate.D
 	return config.load(cmd)
 }
 
+// lockState keeps a state file for this command. A dry run does not change it.
+func lockState(path string, dryRun bool) (unlock func(), err error) {
+	if dryRun {
+		return func() {}, nil
+	}
+	if unlock, err = migrate.LockState(path); errors.Is(err, migrate.ErrLocked) {
+		err = withHint(err, "Let that end, or stop it. For other work name another --state FILE.")
+	}
+	return unlock, err
+}
+
 // run transfers from a source, which messages and the state know by its name, and prints what came of it.
 func (c *transferConfig) run(cmd *cobra.Command, target migrate.Dial, config *nodeConfig, name string, source migrate.Source, inBytes bool) error {
+	unlock, err := lockState(c.state, c.dryRun)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	state, err := migrate.OpenState(c.state, name, fmt.Sprint(config.Addr))
 	if err != nil {
 		return withHint(err, "Give the same source and addresses, or another --state FILE to begin anew.")

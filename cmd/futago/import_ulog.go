@@ -56,6 +56,11 @@ checked by the node, and nothing is stored. An incomplete entry at the very end 
 		if err != nil {
 			return err
 		}
+		unlock, err := lockState(c.state, c.dryRun)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		state, err := migrate.OpenState(c.state, "ulog:"+dir, fmt.Sprint(config.Addr))
 		if err != nil {
 			return withHint(err, "Give the same folder and addresses, or another --state FILE to begin anew.")

@@ -72,6 +72,11 @@ use the source, unless it is said that some proxies were cut over.`,
 		if err := ends.find(cmd.Context(), &c, notice); err != nil {
 			return err
 		}
+		unlock, err := lockState(state, c.DryRun)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		if c.State, err = migrate.OpenMove(state, &c.From, &c.To); err != nil {
 			return withHint(err, "Name the nodes or fronts of the move that the state file is of, in any order, or give another --state FILE to begin anew.")
 		}
@@ -104,6 +109,8 @@ use the source, unless it is said that some proxies were cut over.`,
 // moveHint says what to do about an error of a move.
 func moveHint(err error, state string) error {
 	switch {
+	case errors.Is(err, errHeld):
+		return withHint(err, "See which process that is, and let it end, or stop it. Two moves at once to or from the same nodes would undo each other.")
 	case errors.Is(err, migrate.ErrNotEmpty):
 		return withHint(err, "Empty it, or name the --state FILE of the run that filled it, or have everything deleted there that the source does not have: --replace.")
 	case errors.Is(err, migrate.ErrSwitched):

@@ -137,7 +137,7 @@ func (e *moveEnds) find(ctx context.Context, c *migrate.MoveConfig, notice func(
 		c.From.Settled = e.settled
 	}
 	if len(e.proxies) > 0 {
-		held := &heldProxies{nodes: e.proxies, upstreams: to.clients}
+		held := &heldProxies{nodes: e.proxies, upstreams: to.clients, patience: holdLease + holdRenew}
 		if err := held.check(ctx); err != nil {
 			return err
 		}

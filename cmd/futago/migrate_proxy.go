@@ -28,9 +28,10 @@ const (
 // heldProxies are proxies that hold what their clients ask for.
 type heldProxies struct {
 	nodes     []*adminNode
-	upstreams []string // that they are to switch to
-	tokens    []string // of the holds, by proxy; "" for none
-	stop      func()   // ends their renewal
+	upstreams []string      // that they are to switch to
+	patience  time.Duration // for holds of others
+	tokens    []string      // of the holds, by proxy; "" for none
+	stop      func()        // ends their renewal
 }
 
 // check sees whether they are proxies.
@@ -146,8 +147,14 @@ func (h *heldProxies) switchOne(ctx context.Context, i int, upstreams []byte) er
 type proxyState struct {
 	Upstreams []struct{ Addr string }
 	Switched  bool
-	Held      *struct{}
+	Held      *struct {
+		By    string
+		Until time.Time
+	}
 }
+
+// errHeld says that a proxy is held, and not by this command.
+var errHeld = errors.New("another move, or somebody who switches it by hand, holds it")
 
 func (h *heldProxies) status(ctx context.Context, n *adminNode) (s proxyState, err error) {
 	err = n.get(ctx, "its status", "/status", maxStatus, &s)
@@ -169,7 +176,7 @@ func (h *heldProxies) sendsToTarget(s proxyState) bool {
 // unheld waits for the end of holds that others began, and may have died over, and says what the proxies are then. One that somebody
 // prolongs is not waited for.
 func (h *heldProxies) unheld(ctx context.Context) (list []proxyState, err error) {
-	until := time.Now().Add(holdLease + holdRenew)
+	until := time.Now().Add(h.patience)
 	for _, n := range h.nodes {
 		s, err := h.status(ctx, n)
 		for err == nil && s.Held != nil && time.Now().Before(until) {
@@ -181,7 +188,7 @@ func (h *heldProxies) unheld(ctx context.Context) (list []proxyState, err error)
 			s, err = h.status(ctx, n)
 		}
 		if err == nil && s.Held != nil {
-			err = fmt.Errorf("somebody else holds %s", n.addr)
+			err = fmt.Errorf("proxy %s: %w: %s, until %s if nobody prolongs it", n.addr, errHeld, s.Held.By, stampTime(s.Held.Until))
 		}
 		if err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -313,6 +314,30 @@ func TestMoveState(t *testing.T) {
 	}
 	if _, err := OpenMove(path, side("a:1", "log a"), side("c:1", "node c")); err == nil {
 		t.Error("a move goes on with the state of an import")
+	}
+}
+
+// A state file is for one process at a time.
+func TestLockState(t *testing.T) {
+	path := statePath(t)
+	unlock, err := LockState(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := openState(t, path).Save(); err != nil { // the file is replaced, the lock is not
+		t.Fatal(err)
+	}
+	if _, err := LockState(path); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprintf("by process %d", os.Getpid())) {
+		t.Errorf("a second lock: %v", err)
+	}
+	unlock()
+	again, err := LockState(path)
+	if err != nil {
+		t.Fatalf("after the end of the first: %v", err)
+	}
+	again()
+	if _, err := LockState(t.TempDir()); err == nil {
+		t.Error("a folder was locked")
 	}
 }
 

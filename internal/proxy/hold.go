@@ -27,6 +27,7 @@ type holds struct {
 // hold is a lease: requests wait until somebody ends it, or its time does.
 type hold struct {
 	token string
+	by    string        // who asked for it
 	ended chan struct{} // closed when requests pass again
 	until time.Time     // under holds.mu
 	timer *time.Timer
@@ -49,10 +50,15 @@ func (h *holds) findLocked(token string) (*hold, error) {
 	case present == nil || time.Now().After(present.until):
 		return nil, errHoldEnded
 	case present.token != token:
-		return nil, fmt.Errorf("%w until %s", errHeld, present.until.Format(time.RFC3339))
+		return nil, present.inTheWay()
 	default:
 		return present, nil
 	}
+}
+
+// inTheWay is the answer to others.
+func (h *hold) inTheWay() error {
+	return fmt.Errorf("%w: of %s, until %s if nobody prolongs it", errHeld, h.by, h.until.Format(time.RFC3339))
 }
 
 // endLocked lets requests pass again.
@@ -70,16 +76,17 @@ func (p *Proxy) held() *HeldStatus {
 	if present == nil {
 		return nil
 	}
-	return &HeldStatus{Until: present.until, InFlight: p.active.Count(), Waiting: p.holds.waiting.Load()}
+	return &HeldStatus{By: present.by, Until: present.until, InFlight: p.active.Count(), Waiting: p.holds.waiting.Load()}
 }
 
 // Hold keeps requests at the proxy from now on, for the given time at most, and returns when no earlier one is at an upstream: each was
-// answered, or its client is told that it failed. The token is for Prolong, Switch and Release. When ctx ends before, so does the hold.
-func (p *Proxy) Hold(ctx context.Context, lease time.Duration) (token string, until time.Time, err error) {
+// answered, or its client is told that it failed. The token is for Prolong, Switch and Release. When ctx ends before, so does the hold. by
+// says to others who holds.
+func (p *Proxy) Hold(ctx context.Context, by string, lease time.Duration) (token string, until time.Time, err error) {
 	if err := checkLease(lease); err != nil {
 		return "", time.Time{}, err
 	}
-	h, err := p.beginHold(lease)
+	h, err := p.beginHold(by, lease)
 	if err != nil {
 		return "", time.Time{}, err
 	}
@@ -123,16 +130,16 @@ func checkLease(lease time.Duration) error {
 	return nil
 }
 
-func (p *Proxy) beginHold(lease time.Duration) (*hold, error) {
+func (p *Proxy) beginHold(by string, lease time.Duration) (*hold, error) {
 	p.holds.mu.Lock()
 	defer p.holds.mu.Unlock()
 	if p.draining.Load() {
 		return nil, errDraining
 	}
 	if present := p.holds.present.Load(); present != nil {
-		return nil, fmt.Errorf("%w until %s", errHeld, present.until.Format(time.RFC3339))
+		return nil, present.inTheWay()
 	}
-	h := &hold{token: rand.Text(), ended: make(chan struct{}), until: time.Now().Add(lease)}
+	h := &hold{token: rand.Text(), by: by, ended: make(chan struct{}), until: time.Now().Add(lease)}
 	h.timer = time.AfterFunc(lease, func() { p.expireHold(h) })
 	p.holds.present.Store(h)
 	p.holds.total.Add(1)

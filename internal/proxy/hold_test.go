@@ -178,7 +178,7 @@ func TestHolds(t *testing.T) {
 	c := p.dial()
 	c.talk("get k\r\n", "VALUE k 0 1\r\n1\r\nEND\r\n")
 	first := p.hold("60s")
-	p.wantPost("/hold?for=10s", "", 409, "another hold is in force until")
+	p.wantPost("/hold?for=10s", "", 409, "another hold is in force: of 127.0.0.1:")
 	p.wantPost("/hold?for=10s&token=x", "", 409, "another hold is in force")
 	p.wantPost("/switch?token=x", other.upstream().String(), 409, "another hold is in force")
 	p.wantPost("/release?token=x", "", 409, "another hold is in force")
@@ -266,7 +266,7 @@ func TestHoldOfTheDead(t *testing.T) {
 	ctx, die := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() {
-		_, _, err := p.Hold(ctx, holdLeaseMax)
+		_, _, err := p.Hold(ctx, "test", holdLeaseMax)
 		result <- err
 	}()
 	eventually(t, "the hold is there", func() bool { return p.Status().Held != nil })
@@ -293,7 +293,7 @@ func TestStopEndsHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.want("2\r\n")
-	if _, _, err := p.Hold(t.Context(), time.Second); !errors.Is(err, errDraining) {
+	if _, _, err := p.Hold(t.Context(), "test", time.Second); !errors.Is(err, errDraining) {
 		t.Errorf("got %v", err)
 	}
 }

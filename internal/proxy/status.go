@@ -29,6 +29,7 @@ type Status struct {
 
 // HeldStatus is the part of Status about a hold in force.
 type HeldStatus struct {
+	By       string    `json:"by"` // who asked for it: address, and user if there are any
 	Until    time.Time `json:"until"`
 	InFlight int64     `json:"in_flight"` // clients whose requests are at upstreams still
 	Waiting  int64     `json:"waiting"`   // clients whose requests wait at the proxy

@@ -143,7 +143,11 @@ func (p *Proxy) serveHold(w http.ResponseWriter, r *http.Request) (any, error) {
 	if answer.Token != "" {
 		answer.Until, err = p.Prolong(answer.Token, lease)
 	} else {
-		answer.Token, answer.Until, err = p.Hold(r.Context(), lease)
+		by := r.RemoteAddr
+		if user := access.UserOf(r); user != nil {
+			by = user.Name + " at " + by
+		}
+		answer.Token, answer.Until, err = p.Hold(r.Context(), by, lease)
 	}
 	return answer, err
 }
