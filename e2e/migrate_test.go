@@ -366,6 +366,8 @@ func TestMigrateRefuses(t *testing.T) {
 	a, b := startSingle(t), startSingle(t)
 	fillRecords(t, a.client, 10)
 	fillRecords(t, b.client, 10)
+	pair, cluster := startPair(t), clustertest.Start(t, clustertest.Config{})
+	one, two := startClusterFront(t, cluster, ""), startClusterFront(t, cluster, "")
 	nobody, state := freeAddr(t, newHost()), filepath.Join(t.TempDir(), "state")
 	for _, tt := range []struct {
 		args []string
@@ -375,6 +377,8 @@ func TestMigrateRefuses(t *testing.T) {
 		{nil, 2, "--from and --to"},
 		{[]string{"--from", a.admin}, 2, "--from and --to"},
 		{[]string{"--from", a.admin, "--to", a.admin}, 2, "both name"},
+		{[]string{"--from", pair[0].admin, "--to", pair[1].admin, "--dry-run"}, 2, "are of the same pair"},
+		{[]string{"--from", one.admin, "--to", two.admin, "--dry-run"}, 2, "are of the same cluster"},
 		{[]string{"--from", a.admin, "--to", b.admin, "--rate", "-1"}, 2, "--rate -1"},
 		{[]string{"--from", a.admin, "--to", b.admin, "--proxy", a.admin}, 1, "is no proxy"},
 		{[]string{"--from", nobody, "--to", b.admin}, 1, nobody},

@@ -132,6 +132,9 @@ func (e *moveEnds) find(ctx context.Context, c *migrate.MoveConfig, notice func(
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(from.IDs, func(id string) bool { return slices.Contains(to.IDs, id) }) {
+		return usageError{fmt.Errorf("--from and --to: %s and %s are of the same %s", from.Name, to.Name, from.kind)}
+	}
 	c.From, c.To = from.Side, to.Side
 	if from.kind == pairKind && len(e.sources) > 1 {
 		c.From.Settled = e.settled
