@@ -378,6 +378,7 @@ func TestMigrateRefuses(t *testing.T) {
 		{[]string{"--from", a.admin}, 2, "--from and --to"},
 		{[]string{"--from", a.admin, "--to", a.admin}, 2, "both name"},
 		{[]string{"--from", pair[0].admin, "--to", pair[1].admin, "--dry-run"}, 2, "are of the same pair"},
+		{[]string{"--from", pair[0].admin, "--to", b.admin, "--dry-run"}, 2, "it is a pair with node 2 (" + pair[1].admin + ")"},
 		{[]string{"--from", one.admin, "--to", two.admin, "--dry-run"}, 2, "are of the same cluster"},
 		{[]string{"--from", a.admin, "--to", b.admin, "--rate", "-1"}, 2, "--rate -1"},
 		{[]string{"--from", a.admin, "--to", b.admin, "--proxy", a.admin}, 1, "is no proxy"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,8 +98,15 @@ type endStatus struct {
 
 	Log      string   `json:"log_identity"`        // of a node
 	PeerLogs []string `json:"peer_log_identities"` //
-	Nodes    []string // of a front: ids of the cluster's
-	Prefix   string
+	Members  []node.Member
+	// Followers are the peers that are connected.
+	Followers []struct {
+		Node  int
+		Admin string
+	}
+
+	Nodes  []string // of a front: ids of the cluster's
+	Prefix string
 }
 
 // front reports whether it is one of a cluster.
@@ -135,8 +143,11 @@ func (e *moveEnds) find(ctx context.Context, c *migrate.MoveConfig, notice func(
 	if slices.ContainsFunc(from.IDs, func(id string) bool { return slices.Contains(to.IDs, id) }) {
 		return usageError{fmt.Errorf("--from and --to: %s and %s are of the same %s", from.Name, to.Name, from.kind)}
 	}
+	if err := from.wholePair(notice); err != nil {
+		return err
+	}
 	c.From, c.To = from.Side, to.Side
-	if from.kind == pairKind && len(e.sources) > 1 {
+	if from.kind == pairKind {
 		c.From.Settled = e.settled
 	}
 	if len(e.proxies) > 0 {
@@ -159,7 +170,35 @@ const (
 type foundSide struct {
 	migrate.Side
 	kind    string
-	clients []string // client addresses
+	clients []string             // client addresses
+	nodes   map[string]endStatus // that answer, by admin address
+	silent  bool                 // another one does not
+}
+
+// wholePair refuses a pair of which a node is connected and not named: clients may write there, and nobody would ask whether all of it has
+// come. One that is not connected is told of.
+func (f *foundSide) wholePair(notice func(string)) error {
+	if f.kind != pairKind || f.silent { // at the cut-over it is looked at again
+		return nil
+	}
+	known := map[int]bool{}
+	for _, s := range f.nodes {
+		known[s.Node] = true
+	}
+	for addr, s := range f.nodes {
+		for _, peer := range s.Followers {
+			if !known[peer.Node] {
+				return usageError{fmt.Errorf("--from %s: it is a pair with node %d (%s), to which clients may write: name its --admin-listen address too", f.Name, peer.Node, cmp.Or(peer.Admin, "its admin address is not known"))}
+			}
+		}
+		for _, m := range s.Members {
+			if !m.Gone && !known[m.Node] {
+				known[m.Node] = true
+				notice(fmt.Sprintf("node %d is not named with --from, and %s is not connected to it: what only that node has is left out", m.Node, addr))
+			}
+		}
+	}
+	return nil
 }
 
 // side asks the nodes of a side what they are.
@@ -170,14 +209,17 @@ func (e *moveEnds) side(ctx context.Context, nodes []*adminNode, login *futago.C
 		}
 		return s, err
 	})
+	found.nodes = map[string]endStatus{}
 	var names []string
 	for i, n := range nodes {
 		names = append(names, n.addr)
 		if problems[i] != nil {
 			notice(problems[i].Error())
+			found.silent = true
 			continue
 		}
 		s := list[i]
+		found.nodes[n.addr] = s
 		is := pairKind
 		if s.front() {
 			is = clusterKind
@@ -295,6 +337,11 @@ func (e *moveEnds) lags(ctx context.Context) error {
 		}
 	}
 	for _, s := range list {
+		for _, f := range s.Followers {
+			if !slices.ContainsFunc(list, func(s node.Status) bool { return s.Node == f.Node }) {
+				return fmt.Errorf("node %d has come to node %d and may have writes that no other has: name it with --from too", f.Node, s.Node)
+			}
+		}
 		for _, other := range list {
 			if s.Node == other.Node {
 				continue
