@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,43 +88,6 @@ func (e *moveEnds) load(cmd *cobra.Command) error {
 	return nil
 }
 
-// endStatus is what nodes and fronts say of themselves.
-type endStatus struct {
-	State, Reason string
-	Node          int
-	Listen        []string
-	Store         json.RawMessage // of a front its name, of a node figures
-
-	Log      string   `json:"log_identity"`        // of a node
-	PeerLogs []string `json:"peer_log_identities"` //
-	Members  []node.Member
-	// Followers are the peers that are connected.
-	Followers []struct {
-		Node  int
-		Admin string
-	}
-
-	Nodes  []string // of a front: ids of the cluster's
-	Prefix string
-}
-
-// front reports whether it is one of a cluster.
-func (s *endStatus) front() bool {
-	var name string
-	return json.Unmarshal(s.Store, &name) == nil && name != ""
-}
-
-// ids are those by which a side is known again; none: at present it does not know itself.
-func (s *endStatus) ids() (list []string) {
-	for _, id := range s.Nodes {
-		list = append(list, s.Prefix+id)
-	}
-	if s.Log != "" {
-		list = append(s.PeerLogs, s.Log)
-	}
-	return list
-}
-
 // find asks all of them what they are, and says how to speak to them. Of several nodes one that does not answer is left out.
 func (e *moveEnds) find(ctx context.Context, c *migrate.MoveConfig, notice func(string)) (err error) {
 	var login futago.Config
@@ -203,41 +165,47 @@ func (f *foundSide) wholePair(notice func(string)) error {
 
 // side asks the nodes of a side what they are.
 func (e *moveEnds) side(ctx context.Context, nodes []*adminNode, login *futago.Config, notice func(string)) (found foundSide, err error) {
-	list, problems := askEach(nodes, func(n *adminNode) (s endStatus, err error) {
-		if err = n.get(ctx, "its status", "/status", maxStatus, &s); err == nil && s.front() && len(s.Nodes) == 0 {
+	list, problems := askEach(nodes, func(n *adminNode) (endStatus, error) {
+		s, err := n.describe(ctx, aNode, aFront)
+		if err == nil && s.kind() == aFront && len(s.Nodes) == 0 {
 			err = fmt.Errorf("ask %s for its cluster: %s", n.addr, s.Reason)
 		}
 		return s, err
 	})
+	for _, problem := range problems {
+		if _, wrong := errors.AsType[usageError](problem); wrong {
+			return found, problem
+		}
+	}
 	found.nodes = map[string]endStatus{}
 	var names []string
 	for i, n := range nodes {
 		names = append(names, n.addr)
 		if problems[i] != nil {
-			notice(problems[i].Error())
 			found.silent = true
 			continue
 		}
 		s := list[i]
 		found.nodes[n.addr] = s
 		is := pairKind
-		if s.front() {
+		if s.kind() == aFront {
 			is = clusterKind
-		} else if s.Node == 0 {
-			return found, fmt.Errorf("%s is neither a node nor a front of a cluster", n.addr)
 		}
 		if found.kind != "" && found.kind != is {
 			return found, usageError{fmt.Errorf("%s is of a %s, and the others of that side are of a %s", n.addr, is, found.kind)}
 		}
-		client, err := clientOf(s.Listen, n.addr)
+		client, err := clientOf(s.listens(), n.addr)
 		if err != nil {
 			return found, err
 		}
 		found.kind, found.clients, found.IDs = is, append(found.clients, client), append(found.IDs, s.ids()...)
 		found.Ends = append(found.Ends, e.end(n, client, login))
 	}
-	if len(found.Ends) == 0 {
-		return found, withHint(errors.Join(problems...), "Is it running? Name the --admin-listen address of the nodes, or fronts, with --from and --to.")
+	switch problem := errors.Join(problems...); {
+	case len(found.Ends) == 0:
+		return found, problem
+	case problem != nil:
+		notice(fmt.Sprintf("left out: %v", problem))
 	}
 	slices.Sort(found.IDs)
 	found.Name, found.IDs = strings.Join(names, ","), slices.Compact(found.IDs)

@@ -36,8 +36,8 @@ type heldProxies struct {
 
 // check sees whether they are proxies.
 func (h *heldProxies) check(ctx context.Context) error {
-	_, problems := askEach(h.nodes, func(n *adminNode) (proxyState, error) { return h.status(ctx, n) })
-	return withHint(errors.Join(problems...), "Name the --admin-listen address of each 'futago proxy' with --proxy.")
+	_, problems := askEach(h.nodes, func(n *adminNode) (endStatus, error) { return n.describe(ctx, aProxy) })
+	return errors.Join(problems...)
 }
 
 // hold lets all proxies hold, and go on to do so until switchOver or release.

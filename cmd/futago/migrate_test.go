@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,7 +31,7 @@ func newFakeProxy(t *testing.T, upstreams ...string) *fakeProxy {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		status := map[string]any{"listen": "127.0.0.1:1", "held": nil}
+		status := map[string]any{"listen": "127.0.0.1:1", "choice": "primary", "held": nil}
 		var list []any
 		for _, u := range p.upstreams {
 			list = append(list, map[string]string{"addr": u})
@@ -77,12 +78,17 @@ func newFakeProxy(t *testing.T, upstreams ...string) *fakeProxy {
 	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
-	nodes, err := (&adminConfig{Admin: []string{s.Listener.Addr().String()}, Timeout: 10 * time.Second}).nodes()
+	p.adminNode = adminNodeAt(t, s.Listener.Addr().String())
+	return p
+}
+
+func adminNodeAt(t *testing.T, addr string) *adminNode {
+	t.Helper()
+	nodes, err := (&adminConfig{Admin: []string{addr}, Timeout: 10 * time.Second}).nodes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.adminNode = nodes[0]
-	return p
+	return nodes[0]
 }
 
 func (p *fakeProxy) refuse(w http.ResponseWriter) { http.Error(w, "no such hold", http.StatusConflict) }
@@ -99,5 +105,42 @@ func TestMigrateProxyHeld(t *testing.T) {
 	err = moveHint(err, "")
 	if err == nil || !strings.Contains(err.Error(), "proxy "+p.addr+": another move") || !strings.Contains(err.Error(), p.holder) {
 		t.Errorf("got %v, want who holds it: %s", err, p.holder)
+	}
+}
+
+// An address of something else is told of as what it is.
+func TestMigrateDescribe(t *testing.T) {
+	for _, tt := range []struct {
+		status, kind string
+		code         int
+	}{
+		{`{"node":1,"listen":["a:1"],"log_identity":"x","peer_log_identities":["y"],"store":{"items":0}}`, aNode, 200},
+		{`{"listen":["a:1"],"store":"redis-cluster","nodes":["id"],"prefix":"p:"}`, aFront, 200},
+		{`{"listen":"a:1","choice":"primary","upstreams":[{"addr":"b:1"}]}`, aProxy, 200},
+		{`{"listen":"a:1","upstreams":[{"addr":"b:1"}]}`, aGateway, 200},
+		{`{"some":"value"}`, "", 200},
+		{"a value under the key status", "", 200},
+		{"not found", "", 404},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(tt.code)
+			io.WriteString(w, tt.status)
+		}))
+		n := adminNodeAt(t, s.Listener.Addr().String())
+		for _, wanted := range []string{aNode, aFront, aProxy} {
+			got, err := n.describe(t.Context(), wanted)
+			_, wrong := errors.AsType[usageError](err)
+			switch {
+			case wanted == tt.kind:
+				if err != nil || got.kind() != wanted {
+					t.Errorf("%s: %q, %v", tt.status, got.kind(), err)
+				}
+			case !wrong || !strings.Contains(err.Error(), n.addr+" is ") || !strings.Contains(err.Error(), "want the --admin-listen address of a "+wanted):
+				t.Errorf("%s as a %s: %v", tt.status, wanted, err)
+			case tt.kind != "" && !strings.Contains(err.Error(), "of a "+tt.kind+":"), tt.kind == "" && !strings.Contains(err.Error(), "a client port"):
+				t.Errorf("%s as a %s: %v, want what it is", tt.status, wanted, err)
+			}
+		}
+		s.Close()
 	}
 }

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/futago/futago/internal/node"
+)
+
+// What answers at an admin address.
+const (
+	aNode    = "node"
+	aFront   = "front of a cluster"
+	aProxy   = "proxy"
+	aGateway = "gateway"
+)
+
+// endStatus is what nodes, fronts and proxies say of themselves.
+type endStatus struct {
+	State, Reason string
+	Listen        any // addresses; of a proxy one
+
+	// Of a node.
+	Node      int
+	Log       string   `json:"log_identity"`
+	PeerLogs  []string `json:"peer_log_identities"`
+	Members   []node.Member
+	Followers []struct { // peers that are connected
+		Node  int
+		Admin string
+	}
+
+	// Of a front.
+	Store  any      // its name; of a node figures
+	Nodes  []string // ids of the cluster's nodes
+	Prefix string
+
+	// Of a proxy, and in part of a gateway.
+	proxyState
+	Choice string
+}
+
+// kind is one of those above; "" for something else.
+func (s *endStatus) kind() string {
+	store, named := s.Store.(string)
+	switch {
+	case named && store != "":
+		return aFront
+	case s.Node != 0:
+		return aNode
+	case len(s.Upstreams) > 0 && s.Choice != "":
+		return aProxy
+	case len(s.Upstreams) > 0:
+		return aGateway
+	}
+	return ""
+}
+
+// ids are those by which a store is known again; none: at present it does not know itself.
+func (s *endStatus) ids() (list []string) {
+	for _, id := range s.Nodes {
+		list = append(list, s.Prefix+id)
+	}
+	if s.Log != "" {
+		list = append(s.PeerLogs, s.Log)
+	}
+	return list
+}
+
+// listens are the client addresses of a node or front.
+func (s *endStatus) listens() (list []string) {
+	all, _ := s.Listen.([]any)
+	for _, l := range all {
+		text, _ := l.(string)
+		list = append(list, text)
+	}
+	return list
+}
+
+// describe asks what answers at an admin address. A usageError says that it is something else than what is wanted.
+func (n *adminNode) describe(ctx context.Context, wanted ...string) (s endStatus, err error) {
+	want := "want the --admin-listen address of a " + strings.Join(wanted, " or ")
+	body, err := n.body(ctx, "its status", "/status", maxStatus)
+	refusal, refused := errors.AsType[answerError](err)
+	switch {
+	case refused && refusal.code == http.StatusNotFound, err == nil && json.Unmarshal(body, &s) != nil, err == nil && s.kind() == "":
+		return s, usageError{fmt.Errorf("%s is not an admin address of futago, but perhaps a client port: %s", n.addr, want)}
+	case err != nil:
+		return s, withHint(err, "Is it running, and is that the right port? W"+want[1:]+".")
+	case !slices.Contains(wanted, s.kind()):
+		return s, usageError{fmt.Errorf("%s is the admin address of a %s: %s", n.addr, s.kind(), want)}
+	}
+	return s, nil
+}
