@@ -368,6 +368,7 @@ func TestMigrateRefuses(t *testing.T) {
 	fillRecords(t, b.client, 10)
 	pair, cluster := startPair(t), clustertest.Start(t, clustertest.Config{})
 	one, two := startClusterFront(t, cluster, ""), startClusterFront(t, cluster, "")
+	cluster.DropSlots(0, 99)
 	nobody, state := freeAddr(t, newHost()), filepath.Join(t.TempDir(), "state")
 	for _, tt := range []struct {
 		args []string
@@ -380,6 +381,8 @@ func TestMigrateRefuses(t *testing.T) {
 		{[]string{"--from", pair[0].admin, "--to", pair[1].admin, "--dry-run"}, 2, "are of the same pair"},
 		{[]string{"--from", pair[0].admin, "--to", b.admin, "--dry-run"}, 2, "it is a pair with node 2 (" + pair[1].admin + ")"},
 		{[]string{"--from", one.admin, "--to", two.admin, "--dry-run"}, 2, "are of the same cluster"},
+		{[]string{"--from", one.admin, "--to", a.admin, "--dry-run"}, 1, "100 of 16384 slots have no master"},
+		{[]string{"--from", a.admin, "--to", one.admin, "--dry-run"}, 1, "Bring the masters back"},
 		{[]string{"--from", a.admin, "--to", b.admin, "--rate", "-1"}, 2, "--rate -1"},
 		{[]string{"--from", a.admin, "--to", b.admin, "--proxy", a.admin}, 2, a.admin + " is the admin address of a node"},
 		{[]string{"--from", a.admin, "--to", b.client}, 2, b.client + " is not an admin address of futago, but perhaps a client port"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -99,15 +100,15 @@ use the source, unless it is said that some proxies were cut over.`,
 			problem = migrate.ErrUnfitRecords
 		}
 		if problem != nil {
-			return moveHint(fmt.Errorf("migrate: %w", problem), state)
+			return moveHint(fmt.Errorf("migrate: %w", problem), ends.lacks(context.WithoutCancel(cmd.Context())), state)
 		}
 		return nil
 	}
 	return cmd
 }
 
-// moveHint says what to do about an error of a move.
-func moveHint(err error, state string) error {
+// moveHint says what to do about an error of a move, while a cluster lacks something.
+func moveHint(err error, lacks, state string) error {
 	switch {
 	case errors.Is(err, errHeld):
 		return withHint(err, "See which process that is, and let it end, or stop it. Two moves at once to or from the same nodes would undo each other.")
@@ -123,6 +124,8 @@ func moveHint(err error, state string) error {
 		return withHint(err, "Somebody writes to the target, or the source changes faster than it can be followed. Run it again when that is over.")
 	case errors.Is(err, feed.ErrGone):
 		return withHint(err, "Run it again: it begins with a new position.")
+	case lacks != "":
+		return withHint(err, "The cluster: "+lacks+". "+clusterHint)
 	}
 	return importHint(err, state)
 }

@@ -38,6 +38,7 @@ type endStatus struct {
 	// Of a front.
 	Store  any      // its name; of a node figures
 	Nodes  []string // ids of the cluster's nodes
+	Slots  int      // that have a master
 	Prefix string
 
 	// Of a proxy, and in part of a gateway.
@@ -60,6 +61,17 @@ func (s *endStatus) kind() string {
 	}
 	return ""
 }
+
+// lacks says what a cluster lacks, so that requests fail; "": nothing.
+func (s *endStatus) lacks() string {
+	if s.kind() == aFront && s.Slots < allSlots {
+		return s.Reason
+	}
+	return ""
+}
+
+// allSlots is how many slots a cluster has.
+const allSlots = 16384
 
 // ids are those by which a store is known again; none: at present it does not know itself.
 func (s *endStatus) ids() (list []string) {

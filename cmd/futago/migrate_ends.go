@@ -25,6 +25,8 @@ const (
 	settleTime = 5 * time.Second
 	// settlePause lies between two looks.
 	settlePause = 20 * time.Millisecond
+	// lackTime is how long fronts are asked after a failure.
+	lackTime = 2 * time.Second
 )
 
 // moveEnds are the nodes, fronts and proxies that a move speaks to.
@@ -108,6 +110,16 @@ func (e *moveEnds) find(ctx context.Context, c *migrate.MoveConfig, notice func(
 	if err := from.wholePair(notice); err != nil {
 		return err
 	}
+	for _, side := range []foundSide{from, to} {
+		for addr, s := range side.nodes {
+			switch lacks := s.lacks(); {
+			case lacks != "" && c.DryRun:
+				return withHint(fmt.Errorf("cluster of %s: %s", addr, lacks), clusterHint)
+			case lacks != "":
+				notice(fmt.Sprintf("cluster of %s: %s", addr, lacks))
+			}
+		}
+	}
 	c.From, c.To = from.Side, to.Side
 	if from.kind == pairKind {
 		c.From.Settled = e.settled
@@ -120,6 +132,21 @@ func (e *moveEnds) find(ctx context.Context, c *migrate.MoveConfig, notice func(
 		c.Proxies = &migrate.Proxies{Hold: held.hold, Switch: held.switchOver, Release: held.release, Switched: held.switched}
 	}
 	return nil
+}
+
+const clusterHint = "Bring the masters back, or give their slots to others (redis-cli --cluster check, fix). Then run it again."
+
+// lacks says what a cluster of either side lacks now; "": nothing, as far as they answer.
+func (e *moveEnds) lacks(ctx context.Context) string {
+	list, _ := askEach(append(slices.Clone(e.sources), e.targets...), func(n *adminNode) (endStatus, error) {
+		return n.within(lackTime).describe(ctx, aFront)
+	})
+	for _, s := range list {
+		if lacks := s.lacks(); lacks != "" {
+			return lacks
+		}
+	}
+	return ""
 }
 
 // The kinds of sides.

@@ -102,7 +102,7 @@ func TestMigrateProxyHeld(t *testing.T) {
 	}
 	defer other.release(t.Context())
 	_, err := (&heldProxies{nodes: other.nodes}).switched(t.Context())
-	err = moveHint(err, "")
+	err = moveHint(err, "", "")
 	if err == nil || !strings.Contains(err.Error(), "proxy "+p.addr+": another move") || !strings.Contains(err.Error(), p.holder) {
 		t.Errorf("got %v, want who holds it: %s", err, p.holder)
 	}
