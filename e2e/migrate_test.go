@@ -369,6 +369,7 @@ func TestMigrateRefuses(t *testing.T) {
 	pair, cluster := startPair(t), clustertest.Start(t, clustertest.Config{})
 	one, two := startClusterFront(t, cluster, ""), startClusterFront(t, cluster, "")
 	cluster.DropSlots(0, 99)
+	proxy := startProxy(t, "--upstream="+b.client)
 	nobody, state := freeAddr(t, newHost()), filepath.Join(t.TempDir(), "state")
 	for _, tt := range []struct {
 		args []string
@@ -385,6 +386,7 @@ func TestMigrateRefuses(t *testing.T) {
 		{[]string{"--from", a.admin, "--to", one.admin, "--dry-run"}, 1, "Bring the masters back"},
 		{[]string{"--from", a.admin, "--to", b.admin, "--rate", "-1"}, 2, "--rate -1"},
 		{[]string{"--from", a.admin, "--to", b.admin, "--proxy", a.admin}, 2, a.admin + " is the admin address of a node"},
+		{[]string{"--from", a.admin, "--to", pair[0].admin, "--proxy", proxy.admin}, 1, "sends to " + b.client + ", which is no client address of the source"},
 		{[]string{"--from", a.admin, "--to", b.client}, 2, b.client + " is not an admin address of futago, but perhaps a client port"},
 		{[]string{"--from", nobody, "--to", b.admin}, 1, nobody},
 		{[]string{"--from", a.admin, "--to", nobody}, 1, "Is it running, and is that the right port?"},

@@ -32,6 +32,7 @@ const (
 // moveEnds are the nodes, fronts and proxies that a move speaks to.
 type moveEnds struct {
 	from, to, proxy []string // admin addresses
+	anyUpstreams    bool     // proxies may send to addresses that the source does not name
 	timeout         time.Duration
 	login           loginConfig
 	adminTLS        tlsConfig
@@ -52,6 +53,7 @@ func (e *moveEnds) add(cmd *cobra.Command) {
 	flags.StringSliceVar(&e.from, "from", nil, "admin `ADDR` of each node of the pair, or of fronts of the cluster, that is moved")
 	flags.StringSliceVar(&e.to, "to", nil, "admin `ADDR` of each front, or node, that it is moved to")
 	flags.StringSliceVar(&e.proxy, "proxy", nil, "admin `ADDR` of each proxy that clients use: cut them over in the end")
+	flags.BoolVar(&e.anyUpstreams, "any-upstreams", false, "cut over also a proxy that sends to addresses which the source does not name as its own")
 }
 
 // load applies the settings.
@@ -126,7 +128,12 @@ func (e *moveEnds) find(ctx context.Context, c *migrate.MoveConfig, notice func(
 	}
 	if len(e.proxies) > 0 {
 		held := &heldProxies{nodes: e.proxies, upstreams: to.clients, patience: holdLease + holdRenew}
-		if err := held.check(ctx); err != nil {
+		switch err := held.check(ctx, append(from.places(), to.places()...)); { // to the target they send after a cut-over
+		case errors.Is(err, errElsewhere) && (c.DryRun || e.anyUpstreams):
+			notice(err.Error())
+		case errors.Is(err, errElsewhere):
+			return withHint(err, "Name the proxies that clients of the source use. If these are other addresses of the same nodes or fronts, say so: --any-upstreams.")
+		case err != nil:
 			return err
 		}
 		c.Proxies = &migrate.Proxies{Hold: held.hold, Switch: held.switchOver, Release: held.release, Switched: held.switched}
@@ -162,6 +169,16 @@ type foundSide struct {
 	clients []string             // client addresses
 	nodes   map[string]endStatus // that answer, by admin address
 	silent  bool                 // another one does not
+}
+
+// places are all client addresses, for a proxy may use any of them.
+func (f *foundSide) places() (list []place) {
+	for admin, s := range f.nodes {
+		for _, l := range s.listens() {
+			list = append(list, place{l, admin})
+		}
+	}
+	return list
 }
 
 // wholePair refuses a pair of which a node is connected and not named: clients may write there, and nobody would ask whether all of it has

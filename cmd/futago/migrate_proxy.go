@@ -34,9 +34,25 @@ type heldProxies struct {
 	stop      func()        // ends their renewal
 }
 
-// check sees whether they are proxies.
-func (h *heldProxies) check(ctx context.Context) error {
-	_, problems := askEach(h.nodes, func(n *adminNode) (endStatus, error) { return n.describe(ctx, aProxy) })
+// errElsewhere says that a proxy does not send to the source.
+var errElsewhere = errors.New("which is no client address of the source")
+
+// check sees whether they are proxies, and send to one of these places. That one of them does not is errElsewhere.
+func (h *heldProxies) check(ctx context.Context, known []place) error {
+	list, problems := askEach(h.nodes, func(n *adminNode) (endStatus, error) { return n.describe(ctx, aProxy) })
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	for i, s := range list {
+		var upstreams []place
+		var names []string
+		for _, u := range s.Upstreams {
+			upstreams, names = append(upstreams, place{u.Addr, h.nodes[i].addr}), append(names, u.Addr)
+		}
+		if !meet(ctx, known, upstreams) {
+			problems[i] = fmt.Errorf("proxy %s sends to %s, %w", h.nodes[i].addr, strings.Join(names, " and "), errElsewhere)
+		}
+	}
 	return errors.Join(problems...)
 }
 

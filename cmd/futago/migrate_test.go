@@ -108,6 +108,38 @@ func TestMigrateProxyHeld(t *testing.T) {
 	}
 }
 
+// Proxies of another pair are not cut over; those of this one are known by any form of its addresses.
+func TestMigrateProxyElsewhere(t *testing.T) {
+	p, other := newFakeProxy(t, "127.0.0.1:4001", "10.1.2.3:4002"), newFakeProxy(t, "unix:/run/other", "10.1.2.3:4009")
+	h := &heldProxies{nodes: []*adminNode{p.adminNode}}
+	for _, tt := range []struct {
+		source place
+		known  bool
+	}{
+		{place{"127.0.0.1:4001", "127.0.0.1:1"}, true},
+		{place{"localhost:4001", "127.0.0.1:1"}, true},
+		{place{"0.0.0.0:4001", "127.0.0.1:1"}, true},
+		{place{"[::]:4002", "10.1.2.3:1"}, true},
+		{place{"127.0.0.1:4002", "10.1.2.3:1"}, true},
+		{place{"[::ffff:10.1.2.3]:4002", ":1"}, true},
+		{place{"127.0.0.1:4009", "127.0.0.1:1"}, false},
+		{place{"10.1.2.4:4002", "10.1.2.4:1"}, false},
+		{place{"127.0.0.1:4001", "10.1.2.4:1"}, false},
+	} {
+		err := h.check(t.Context(), []place{{"10.9.9.9:1", ":1"}, tt.source})
+		if tt.known && err != nil || !tt.known && (!errors.Is(err, errElsewhere) || !strings.Contains(err.Error(), "sends to 127.0.0.1:4001 and 10.1.2.3:4002")) {
+			t.Errorf("%v: %v", tt.source, err)
+		}
+	}
+	h.nodes = append(h.nodes, other.adminNode)
+	if err := h.check(t.Context(), []place{{"127.0.0.1:4001", ":1"}}); !errors.Is(err, errElsewhere) || strings.Contains(err.Error(), p.addr) || !strings.Contains(err.Error(), other.addr) {
+		t.Errorf("one of two: %v", err)
+	}
+	if err := h.check(t.Context(), []place{{"127.0.0.1:4001", ":1"}, {"unix:/run/other", ":1"}}); err != nil {
+		t.Errorf("a socket of unix: %v", err)
+	}
+}
+
 // An address of something else is told of as what it is.
 func TestMigrateDescribe(t *testing.T) {
 	for _, tt := range []struct {
