@@ -186,8 +186,9 @@ func printMoved(w io.Writer, d *migrate.Moved) error {
 	}
 	if d.CutOver {
 		fmt.Fprintf(&b, "cut over  clients waited %s\n", formatDuration(d.Pause.Round(time.Millisecond)))
-		if d.Late > 0 {
-			fmt.Fprintf(&b, "late      %s to the source, past the proxies, %s carried over: %s\n", counted(d.Late, "write"), grouped(d.LateCarried), strings.Join(d.LateKeys, ", "))
+		if d.Late+d.LateGone > 0 {
+			fmt.Fprintf(&b, "late      %s to the source, past the proxies, %s carried over; %s gone there alone: %s\n",
+				counted(d.Late, "write"), grouped(d.LateCarried), counted(d.LateGone, "record"), strings.Join(d.LateKeys, ", "))
 		}
 		b.WriteString("Clients use the target now. Give the proxies its addresses in their configuration, then stop the nodes of the source (systemctl stop futago).\n")
 	}

@@ -30,8 +30,10 @@ type heldProxies struct {
 	nodes     []*adminNode
 	upstreams []string      // that they are to switch to
 	patience  time.Duration // for holds of others
-	tokens    []string      // of the holds, by proxy; "" for none
-	stop      func()        // ends their renewal
+	stop      func()        // ends the renewal of holds
+
+	mu     sync.Mutex
+	tokens []string // of the holds, by proxy; "" for none
 }
 
 // errElsewhere says that a proxy does not send to the source.
@@ -62,7 +64,7 @@ func (h *heldProxies) hold(ctx context.Context) error {
 	if _, err := h.unheld(ctx); err != nil {
 		return err
 	}
-	if err := h.renew(ctx); err != nil {
+	if _, err := askAll(h.nodes, func(i int, _ *adminNode) (none struct{}, err error) { return none, h.holdOne(ctx, i) }); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -83,32 +85,63 @@ func (h *heldProxies) hold(ctx context.Context) error {
 	return nil
 }
 
+// renew prolongs the holds that there are.
 func (h *heldProxies) renew(ctx context.Context) error {
-	_, err := askAll(h.nodes, func(i int, n *adminNode) (none struct{}, err error) {
-		query := url.Values{"for": {holdLease.String()}}
-		if h.tokens[i] != "" {
-			query.Set("token", h.tokens[i])
+	_, err := askAll(h.nodes, func(i int, _ *adminNode) (none struct{}, err error) {
+		if h.token(i) != "" {
+			err = h.holdOne(ctx, i)
 		}
-		return none, n.ask(ctx, "a hold", http.MethodPost, "/hold?"+query.Encode(), nil, func(r io.Reader) error {
-			var answer struct{ Token string }
-			if err := json.NewDecoder(io.LimitReader(r, maxRefusal)).Decode(&answer); err != nil {
-				return err
-			}
-			if answer.Token == "" {
-				return errors.New("the answer has no token")
-			}
-			h.tokens[i] = answer.Token
-			return nil
-		})
+		return none, err
 	})
 	return err
 }
 
-// switchOver gives all proxies the new upstreams. Once one has taken them the others are asked for longer.
+func (h *heldProxies) token(i int) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tokens[i]
+}
+
+func (h *heldProxies) setToken(i int, token string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tokens[i] = token
+}
+
+// holdOne prolongs the hold of a proxy, or begins one.
+func (h *heldProxies) holdOne(ctx context.Context, i int) error {
+	query := url.Values{"for": {holdLease.String()}}
+	token := h.token(i)
+	if token != "" {
+		query.Set("token", token)
+	}
+	return h.nodes[i].ask(ctx, "a hold", http.MethodPost, "/hold?"+query.Encode(), nil, func(r io.Reader) error {
+		var answer struct{ Token string }
+		if err := json.NewDecoder(io.LimitReader(r, maxRefusal)).Decode(&answer); err != nil {
+			return err
+		}
+		if answer.Token == "" {
+			return errors.New("the answer has no token")
+		}
+		if token == "" {
+			h.setToken(i, answer.Token)
+		}
+		return nil
+	})
+}
+
+// hasEnded reports whether a proxy has refused because the hold is not in force.
+func hasEnded(err error) bool {
+	refusal, refused := errors.AsType[answerError](err)
+	return refused && refusal.code == http.StatusConflict
+}
+
+// switchOver gives all proxies the new upstreams, and prolongs the holds of the others meanwhile. Once one has taken them the others are asked
+// for longer, and held anew where a hold has ended: their clients are not to go on at the source.
 func (h *heldProxies) switchOver(ctx context.Context) error {
-	h.stop()
+	defer h.stop()
 	if err := h.renew(ctx); err != nil { // none may have let go before the first one switches
-		return err
+		return letGo(err)
 	}
 	body := []byte(strings.Join(h.upstreams, "\n") + "\n")
 	left, switched := h.all(), 0
@@ -116,13 +149,21 @@ func (h *heldProxies) switchOver(ctx context.Context) error {
 		var problems []error
 		var failed []int
 		for _, i := range left {
-			if err := h.switchOne(ctx, i, body); err != nil {
-				failed, problems = append(failed, i), append(problems, err)
-				if switched == 0 {
-					return err
+			err := h.switchOne(ctx, i, body)
+			if err != nil && switched == 0 {
+				return letGo(err)
+			}
+			if hasEnded(err) {
+				h.setToken(i, "")
+				if err = h.holdOne(ctx, i); err == nil {
+					err = h.switchOne(ctx, i, body)
 				}
+			}
+			if err != nil {
+				failed, problems = append(failed, i), append(problems, err)
 				continue
 			}
+			h.setToken(i, "")
 			switched++
 		}
 		if left = failed; len(left) == 0 {
@@ -138,6 +179,14 @@ func (h *heldProxies) switchOver(ctx context.Context) error {
 	}
 }
 
+// letGo is migrate.ErrLetGo if it is that.
+func letGo(err error) error {
+	if hasEnded(err) {
+		err = fmt.Errorf("%w: %w", migrate.ErrLetGo, err)
+	}
+	return err
+}
+
 func (h *heldProxies) all() (list []int) {
 	for i := range h.nodes {
 		list = append(list, i)
@@ -147,7 +196,8 @@ func (h *heldProxies) all() (list []int) {
 
 // switchOne gives a proxy the new upstreams. Where no answer says what came of it, its status does.
 func (h *heldProxies) switchOne(ctx context.Context, i int, upstreams []byte) error {
-	err := h.nodes[i].ask(ctx, "a switch", http.MethodPost, "/switch?token="+url.QueryEscape(h.tokens[i]), bytes.Clone(upstreams), func(r io.Reader) error {
+	token := h.token(i)
+	err := h.nodes[i].ask(ctx, "a switch", http.MethodPost, "/switch?token="+url.QueryEscape(token), bytes.Clone(upstreams), func(r io.Reader) error {
 		_, err := io.Copy(io.Discard, io.LimitReader(r, maxRefusal))
 		return err
 	})
@@ -226,9 +276,10 @@ func (h *heldProxies) release(ctx context.Context) {
 		h.stop()
 	}
 	_, _ = askAll(h.nodes, func(i int, n *adminNode) (string, error) { // a hold ends by itself otherwise
-		if h.tokens[i] == "" {
+		token := h.token(i)
+		if token == "" {
 			return "", nil
 		}
-		return n.do(ctx, "a release", "/release?token="+url.QueryEscape(h.tokens[i]))
+		return n.do(ctx, "a release", "/release?token="+url.QueryEscape(token))
 	})
 }

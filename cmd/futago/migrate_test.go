@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/futago/futago/internal/migrate"
 )
 
 // fakeProxy is a proxy's admin address without a proxy.
@@ -22,11 +24,14 @@ type fakeProxy struct {
 	token     string // of the hold; "" for none
 	holder    string // who has it
 	holds     int
+	prolonged int
+	// beforeSwitch is called before a switch is looked at.
+	beforeSwitch func()
 }
 
 func newFakeProxy(t *testing.T, upstreams ...string) *fakeProxy {
 	t.Helper()
-	p := &fakeProxy{upstreams: upstreams}
+	p := &fakeProxy{upstreams: upstreams, beforeSwitch: func() {}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		p.mu.Lock()
@@ -48,13 +53,16 @@ func newFakeProxy(t *testing.T, upstreams ...string) *fakeProxy {
 		case token != p.token:
 			p.refuse(w)
 			return
-		case token == "":
+		case token != "":
+			p.prolonged++
+		default:
 			p.holds++
 			p.token, p.holder = fmt.Sprint("hold ", p.holds), r.RemoteAddr
 		}
 		json.NewEncoder(w).Encode(map[string]string{"token": p.token})
 	})
 	mux.HandleFunc("POST /switch", func(w http.ResponseWriter, r *http.Request) {
+		p.beforeSwitch()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.token == "" || r.URL.Query().Get("token") != p.token {
@@ -105,6 +113,75 @@ func TestMigrateProxyHeld(t *testing.T) {
 	err = moveHint(err, "", "")
 	if err == nil || !strings.Contains(err.Error(), "proxy "+p.addr+": another move") || !strings.Contains(err.Error(), p.holder) {
 		t.Errorf("got %v, want who holds it: %s", err, p.holder)
+	}
+}
+
+// expire ends the hold.
+func (p *fakeProxy) expire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.token = ""
+}
+
+// A hold that ends before any proxy has switched lets all go on at the source. Once one has, the others follow under a new hold.
+func TestMigrateHoldEnds(t *testing.T) {
+	first, second := newFakeProxy(t, "source:1"), newFakeProxy(t, "source:1")
+	h := &heldProxies{nodes: []*adminNode{first.adminNode, second.adminNode}, upstreams: []string{"target:1"}}
+	if err := h.hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second.expire()
+	if err := h.switchOver(t.Context()); !errors.Is(err, migrate.ErrLetGo) {
+		t.Errorf("a hold ended before the switch: %v", err)
+	}
+	h.release(t.Context())
+	if switched, err := h.switched(t.Context()); switched || err != nil {
+		t.Errorf("after it was let go: %v, %v", switched, err)
+	}
+	if err := h.hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first.beforeSwitch = first.expire
+	if err := h.switchOver(t.Context()); !errors.Is(err, migrate.ErrLetGo) {
+		t.Errorf("a hold ended at the first switch: %v", err)
+	}
+	h.release(t.Context())
+	first.beforeSwitch, second.beforeSwitch = func() {}, sync.OnceFunc(second.expire)
+	if err := h.hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.switchOver(t.Context()); err != nil {
+		t.Errorf("a hold ended at the second switch: %v", err)
+	}
+	for _, p := range []*fakeProxy{first, second} {
+		if p.upstreams[0] != "target:1" || p.token != "" {
+			t.Errorf("upstreams %q, hold %q", p.upstreams, p.token)
+		}
+	}
+	if second.holds != first.holds+1 {
+		t.Errorf("the second was held %d times, the first %d", second.holds, first.holds)
+	}
+}
+
+// The holds of those that have not switched yet are prolonged while another one takes its time.
+func TestMigrateHoldIsKept(t *testing.T) {
+	first, second := newFakeProxy(t, "source:1"), newFakeProxy(t, "source:1")
+	h := &heldProxies{nodes: []*adminNode{first.adminNode, second.adminNode}, upstreams: []string{"target:1"}}
+	if err := h.hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	prolonged := func() int {
+		second.mu.Lock()
+		defer second.mu.Unlock()
+		return second.prolonged
+	}
+	first.beforeSwitch = func() {
+		for before := prolonged(); prolonged() == before && t.Context().Err() == nil; {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if err := h.switchOver(t.Context()); err != nil || second.holds != 1 {
+		t.Errorf("%v, %d holds", err, second.holds)
 	}
 }
 

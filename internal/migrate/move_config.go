@@ -92,10 +92,11 @@ type Moved struct {
 	// CutOver says that all proxies send to the target. Pause is for how long they were held.
 	CutOver bool          `json:"cut_over"`
 	Pause   time.Duration `json:"pause_ns,omitempty"`
-	// Late are changes that still came to the source afterwards: LateCarried of them are in the target, the others were kept out, for it has
-	// something under the key.
+	// Late are writes that still came to the source afterwards: LateCarried of them are in the target, the others were kept out, for it has
+	// something under the key. LateGone are records that went from the source then, and are in the target.
 	Late        int64    `json:"late"`
 	LateCarried int64    `json:"late_carried"`
+	LateGone    int64    `json:"late_gone"`
 	LateKeys    []string `json:"late_keys,omitempty"`
 
 	DryRun bool `json:"dry_run,omitempty"`

@@ -21,6 +21,9 @@ type Proxies struct {
 	Switched func(ctx context.Context) (bool, error)
 }
 
+// ErrLetGo says that a proxy has let its requests go to the source before any proxy switched.
+var ErrLetGo = errors.New("a hold has ended")
+
 // ErrPartly says that some proxies send to the target, and others to the source.
 var ErrPartly = errors.New("some proxies were not cut over")
 
@@ -67,6 +70,9 @@ func (m *mover) cutOver(ctx context.Context) (done bool, err error) {
 			return false, errors.Join(ErrSwitched, err, unknown)
 		}
 		m.State.Switched = false
+		if errors.Is(err, ErrLetGo) { // the source may have changed since it was looked at
+			why, err = err.Error(), nil
+		}
 		err = errors.Join(err, m.save(true))
 	}
 	switch {
@@ -162,17 +168,38 @@ func (m *mover) carryLate(ctx context.Context, keys [][]byte) error {
 		return err
 	}
 	var items []tyrant.Item
-	for _, i := range here {
-		items = append(items, *i)
+	var gone [][]byte
+	for _, key := range keys {
+		if i := here[string(key)]; i != nil {
+			items = append(items, *i)
+		} else {
+			gone = append(gone, key)
+		}
+	}
+	there, err := m.to[0].read(ctx, gone)
+	if err != nil {
+		return err
+	}
+	for key, i := range there {
+		if expiresSoon(i) {
+			continue
+		}
+		m.done.LateGone++
+		m.noteLate([]byte(key))
+		m.Notice(fmt.Sprintf("%s is gone from the source, and the target has it: a client that does not use the proxies may have deleted it", keyName([]byte(key))))
 	}
 	return m.to[0].store(ctx, tyrant.StoreAbsent, items, func(i *tyrant.Item, o tyrant.Outcome) {
 		m.done.Late++
 		if o == tyrant.OutcomeStored {
 			m.done.LateCarried++
 		}
-		if len(m.done.LateKeys) < maxExamples {
-			m.done.LateKeys = append(m.done.LateKeys, keyName(i.Key))
-		}
+		m.noteLate(i.Key)
 		m.Notice(fmt.Sprintf("a client does not use the proxies: it wrote %s to the source", keyName(i.Key)))
 	})
+}
+
+func (m *mover) noteLate(key []byte) {
+	if len(m.done.LateKeys) < maxExamples {
+		m.done.LateKeys = append(m.done.LateKeys, keyName(key))
+	}
 }

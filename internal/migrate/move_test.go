@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -433,6 +434,17 @@ func TestMoveLetsGo(t *testing.T) {
 	if done, err := Move(t.Context(), m.MoveConfig); !errors.Is(err, refusal) || !done.Equal || m.State.Switched {
 		t.Errorf("after a run that died: %+v, %v", done, err)
 	}
+	// A hold that has ended before any proxy switched is begun again, for the source may have changed.
+	m.Proxies.Switch, holds = func(context.Context) error {
+		if holds == 1 {
+			m.from.put(t, tyrant.Item{Key: []byte("meanwhile"), Value: []byte("written")})
+			return ErrLetGo
+		}
+		return nil
+	}, 0
+	if done, err := Move(t.Context(), m.MoveConfig); err != nil || !done.CutOver || holds != 2 || string(m.to.items(t)["meanwhile"].Value) != "written" {
+		t.Errorf("a hold that ended: %+v, %v, %d holds", done, err, holds)
+	}
 	holds, releases = 1, 1
 	m.State, m.Replace = openState(t, ""), true
 	m.From.Settled = func(context.Context) error { return errors.New("one lags") }
@@ -453,14 +465,14 @@ func TestMoveLate(t *testing.T) {
 		Switch: func(context.Context) error {
 			m.to.put(t, tyrant.Item{Key: []byte("key 1"), Value: []byte("of a client")})
 			m.from.put(t, tyrant.Item{Key: []byte("key 1"), Value: []byte("late")}, tyrant.Item{Key: []byte("new"), Value: []byte("late")})
-			return nil
+			return m.from.client(t).Out([]byte("key 2"))
 		},
 		Release:  func(context.Context) {},
 		Switched: atSource,
 	}
 	var told atomic.Int64
 	m.Notice = func(text string) {
-		if strings.Contains(text, "does not use the proxies") && told.Add(1) == 2 {
+		if strings.Contains(text, "does not use the proxies") && told.Add(1) == 3 {
 			close(stop)
 		}
 	}
@@ -472,7 +484,7 @@ func TestMoveLate(t *testing.T) {
 		}
 	}
 	there := m.to.items(t)
-	if err != nil || done.Late != 2 || done.LateCarried != 1 || string(there["key 1"].Value) != "of a client" || string(there["new"].Value) != "late" {
+	if err != nil || done.Late != 2 || done.LateCarried != 1 || done.LateGone != 1 || !slices.Contains(done.LateKeys, `"key 2"`) || there["key 2"].Key == nil || string(there["key 1"].Value) != "of a client" || string(there["new"].Value) != "late" {
 		t.Errorf("got %+v, %v, %+v", done, err, there["key 1"])
 	}
 }
