@@ -178,7 +178,7 @@ func TestClusterFrontBeforeItsCluster(t *testing.T) {
 	}
 	eventually(t, "the front says why it is not ready", 30*time.Second, func() bool {
 		code, text := readiness()
-		return code == http.StatusServiceUnavailable && strings.Contains(text, "not since the start") && strings.Contains(text, "connection refused")
+		return code == http.StatusServiceUnavailable && strings.Contains(text, "down: the cluster does not answer: not since the start: ") && strings.Contains(text, "connection refused")
 	})
 	const down = "SERVER_ERROR cluster does not answer: nothing was changed, try again\r\n"
 	if got := f.tell(t, "set k 0 0 1\r\nx\r\nget k\r\n"); got != down+down {

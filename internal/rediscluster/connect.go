@@ -106,17 +106,25 @@ func (s *Store) keepConnecting() {
 	}
 }
 
-// unconnected says why the cluster has not been reached since the start; nil: it has.
+// unconnected says why the cluster has not been reached since the start, as store.ErrUnreached; nil: it has.
 func (s *Store) unconnected() error {
+	if why := s.whyUnconnected(); why != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnreached, why)
+	}
+	return nil
+}
+
+// whyUnconnected is unconnected in words for operators.
+func (s *Store) whyUnconnected() error {
 	select {
 	case <-s.connected:
 		return nil
 	default:
 	}
 	if why := s.why.Load(); why != nil {
-		return fmt.Errorf("%w: not since the start: %w", store.ErrUnreached, *why)
+		return fmt.Errorf("not since the start: %w", *why)
 	}
-	return store.ErrUnreached
+	return errors.New("not since the start")
 }
 
 // refusals are the beginnings of answers that do not change by asking again.

@@ -32,12 +32,15 @@ type Health struct {
 	Nodes   []string // ids of all nodes, replicas too
 	Slots   int      // that a master has
 	Moving  bool     // slots are being moved
-	Err     error    // nothing is known
+	Err     error    // why nothing is known
 }
 
 // Health asks the cluster.
 func (s *Store) Health(ctx context.Context) Health {
-	all, err := s.topology(ctx)
+	if err := s.whyUnconnected(); err != nil {
+		return Health{Err: err}
+	}
+	all, err := s.ask(ctx)
 	h := Health{Nodes: all.nodes, Slots: all.covers, Moving: all.moving, Err: err}
 	for _, m := range all.list {
 		h.Masters = append(h.Masters, m.addr)

@@ -86,8 +86,11 @@ func (s *Store) ask(ctx context.Context) (masters, error) {
 		}
 		break
 	}
-	if len(all.list) == 0 {
-		return all, errors.Join(errTopology, failed)
+	switch {
+	case len(all.list) == 0 && failed != nil:
+		return all, fmt.Errorf("%w: %w", errTopology, failed)
+	case len(all.list) == 0:
+		return all, errTopology
 	}
 	slices.SortFunc(all.list, func(a, b master) int { return strings.Compare(a.id, b.id) })
 	slices.Sort(all.nodes)
