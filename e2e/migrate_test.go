@@ -380,6 +380,7 @@ func TestMigrateRefuses(t *testing.T) {
 		{[]string{"--from", a.admin}, 2, "--from and --to"},
 		{[]string{"--from", a.admin, "--to", a.admin}, 2, "both name"},
 		{[]string{"--from", pair[0].admin, "--to", pair[1].admin, "--dry-run"}, 2, "are of the same pair"},
+		{[]string{"--from", a.admin + "," + b.admin, "--to", pair[0].admin, "--dry-run"}, 2, "are not of one pair"},
 		{[]string{"--from", pair[0].admin, "--to", b.admin, "--dry-run"}, 2, "it is a pair with node 2 (" + pair[1].admin + ")"},
 		{[]string{"--from", one.admin, "--to", two.admin, "--dry-run"}, 2, "are of the same cluster"},
 		{[]string{"--from", one.admin, "--to", a.admin, "--dry-run"}, 1, "100 of 16384 slots have no master"},

@@ -238,6 +238,9 @@ func (e *moveEnds) side(ctx context.Context, nodes []*adminNode, login *futago.C
 		if found.kind != "" && found.kind != is {
 			return found, usageError{fmt.Errorf("%s is of a %s, and the others of that side are of a %s", n.addr, is, found.kind)}
 		}
+		if ids := s.ids(); len(ids) > 0 && len(found.IDs) > 0 && !slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(found.IDs, id) }) {
+			return found, usageError{fmt.Errorf("%s and %s are not of one %s: move them one after the other", strings.Join(names[:i], ","), n.addr, is)}
+		}
 		client, err := clientOf(s.listens(), n.addr)
 		if err != nil {
 			return found, err
