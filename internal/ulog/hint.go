@@ -78,7 +78,10 @@ func (e hintEntry) tomb() bool    { return e.packed>>46&1 != 0 }
 func (e hintEntry) extra() uint64 { return e.packed >> 47 }
 
 func compareHint(a, b hintEntry) int {
-	return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.extra(), b.extra()), cmp.Compare(a.seq, b.seq))
+	if a.hash != b.hash {
+		return cmp.Compare(a.hash, b.hash)
+	}
+	return cmp.Or(cmp.Compare(a.extra(), b.extra()), cmp.Compare(a.seq, b.seq))
 }
 
 // hintBuilder collects the hint of one segment.
@@ -116,16 +119,17 @@ func (b *hintBuilder) finish(used int64, origins []hintOrigin) *hint {
 	return &b.h
 }
 
-// sort orders the entries by their first byte, then each of those groups. A segment may have a million entries: with one
-// processor a network loop would wait for all of it.
+// sort orders the entries by the first bits of their hash, then each of those groups, which are small. A segment may have a million entries: with
+// one processor a network loop would wait for all of it.
 func (b *hintBuilder) sort() {
 	if len(b.h.entries) < 4096 {
 		slices.SortFunc(b.h.entries, compareHint)
 		return
 	}
-	var end [256]int
-	for _, e := range b.h.entries {
-		end[e.hash>>56]++
+	const bits = 12
+	var end [1 << bits]int
+	for i := range b.h.entries {
+		end[b.h.entries[i].hash>>(64-bits)]++
 	}
 	sum := 0
 	for i, n := range end {
@@ -134,14 +138,16 @@ func (b *hintBuilder) sort() {
 	}
 	sorted := make([]hintEntry, len(b.h.entries))
 	for _, e := range b.h.entries {
-		sorted[end[e.hash>>56]] = e
-		end[e.hash>>56]++
+		to := &end[e.hash>>(64-bits)]
+		sorted[*to] = e
+		*to++
 	}
 	from := 0
-	for _, to := range end {
+	for i, to := range end {
 		slices.SortFunc(sorted[from:to], compareHint)
-		from = to
-		runtime.Gosched()
+		if from = to; i%16 == 0 {
+			runtime.Gosched()
+		}
 	}
 	b.h.entries = sorted
 }
