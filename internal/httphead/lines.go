@@ -24,3 +24,13 @@ func AppendName(dst, name []byte) []byte {
 	}
 	return dst
 }
+
+// Glance returns the path of a request at the front of in, without the slash in front and as it is written there, and checks nothing: for what is only a hint.
+func Glance(in []byte) (path []byte) {
+	_, rest, _ := bytes.Cut(in[:min(len(in), glanced)], []byte(" /"))
+	end := bytes.IndexAny(rest, "? \r")
+	return rest[:max(end, 0)]
+}
+
+// glanced is how far Glance looks.
+const glanced = 512

@@ -148,3 +148,14 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestGlance(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "GET": "", "GET /": "", "GET / HTTP/1.1\r\n": "", "GET /key HTTP/1.1\r\n": "key", "PUT /a%20b/c?d=1 HTTP/1.1\r\n": "a%20b/c", "HEAD /key\r\n": "key",
+		"GET /" + strings.Repeat("k", 1000) + " HTTP/1.1\r\n": "", "GET http://host/key HTTP/1.1\r\n": "",
+	} {
+		if got := Glance([]byte(in)); string(got) != want {
+			t.Errorf("glance at %.40q: got %q, want %q", in, got, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/futago/futago/internal/httphead"
 	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/tyrant"
 )
@@ -33,6 +34,10 @@ func (s *session) glance(keys [][]byte, in []byte) (found [][]byte, n int) {
 		return memcache.GlanceBinary(keys, in)
 	case isTyrant:
 		return tyrant.Glance(keys, in)
+	case isHTTP:
+		if path := httphead.Glance(in); len(path) > 0 {
+			keys = append(keys, path)
+		}
 	}
 	return keys, len(in)
 }
