@@ -129,6 +129,7 @@ func (c *Client) call(ctx context.Context, r *route, req request) (*server, erro
 		if f == nil {
 			return s, answer
 		}
+		r.sent = r.sent || f.sent
 		if f.sent && !req.repeatable && !c.cfg.RepeatUnknown {
 			return nil, &unknownError{f.err}
 		}
@@ -143,6 +144,15 @@ func (c *Client) call(ctx context.Context, r *route, req request) (*server, erro
 		}
 		r.failures = append(r.failures, f.err)
 	}
+}
+
+// doubted is the outcome of a write whose last answer came from s, nil for none: where no server answered, and one may have executed
+// it, its effect is unknown.
+func (r *route) doubted(s *server, err error) error {
+	if s != nil || !r.sent || errors.Is(err, ErrUnknown) {
+		return err
+	}
+	return &unknownError{err}
 }
 
 // ready returns why no request can begin, if so.

@@ -17,6 +17,7 @@
 // A server that refuses, hangs or talks nonsense is left alone; its keys go where PHP sends them, or to any working
 // server where PHP gives up. A probe in the background finds out when it answers again, so no request waits
 // for it. Requests that may be repeated (reads, Set, Replace, Delete, Touch) are repeated elsewhere when a server
-// dies under them; the others (Add, Append, Prepend, CompareAndSwap, Increment, Decrement) then return [ErrUnknown].
+// dies under them; the others (Add, Append, Prepend, CompareAndSwap, Increment, Decrement) then return [ErrUnknown], and so
+// does a write that may be repeated when none is left.
 // Config.PHPCompatible gives PHP's behaviour instead, its weaknesses included.
 package futago

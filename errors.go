@@ -20,7 +20,8 @@ var (
 	// Config.AnyKey that such a key is over 186 bytes.
 	ErrKeyInvalid = errors.New("invalid key")
 	// ErrUnknown says that the server was lost after a request that must not be repeated: it may have been executed
-	// or not. The error that it comes with also tells what happened to the server.
+	// or not. The error that it comes with also tells what happened to the server. Set, Replace, Delete and Touch are repeated
+	// elsewhere first: theirs is also ErrNoServers, or that of the context.
 	ErrUnknown = errors.New("effect unknown")
 	// ErrServerDown says that one server does not work: it refused, hung up, sent nonsense, did not answer in time,
 	// or is still marked failed for that.

@@ -115,6 +115,32 @@ func TestLostReply(t *testing.T) {
 	}
 }
 
+// TestLostReplies is about writes that are repeated, when every server was lost with one in its hands.
+func TestLostReplies(t *testing.T) {
+	for name, run := range map[string]func(c *Client, key string) error{
+		"set":     func(c *Client, key string) error { return c.Set(t.Context(), &Item{Key: key}) },
+		"replace": func(c *Client, key string) error { return c.Replace(t.Context(), &Item{Key: key}) },
+		"delete":  func(c *Client, key string) error { return c.Delete(t.Context(), key) },
+		"touch":   func(c *Client, key string) error { return c.Touch(t.Context(), key, 0) },
+	} {
+		p := newPair(t, Config{})
+		for _, f := range p.fakes {
+			f.items["k"] = Item{Value: []byte("5")}
+			f.set(lose, true)
+		}
+		if err := run(p.client, "k"); !errors.Is(err, ErrUnknown) || !errors.Is(err, ErrNoServers) {
+			t.Errorf("%s: got error %v, want %v and %v", name, err, ErrUnknown, ErrNoServers)
+		}
+	}
+	p := newPair(t, Config{})
+	for _, f := range p.fakes {
+		f.set(lose, true)
+	}
+	if _, err := p.client.Get(t.Context(), "k"); errors.Is(err, ErrUnknown) || !errors.Is(err, ErrNoServers) {
+		t.Errorf("get: got error %v, want %v alone: it changes nothing", err, ErrNoServers)
+	}
+}
+
 // TestRepeatUnknown shows what PHP does with such a request.
 func TestRepeatUnknown(t *testing.T) {
 	for _, cfg := range []Config{{RepeatUnknown: true}, {PHPCompatible: true}} {

@@ -22,6 +22,8 @@ type route struct {
 	tried  []*server
 	// failures are those of the servers tried.
 	failures []error
+	// sent is true once a server may have executed the request without a word of it.
+	sent bool
 }
 
 // number returns the number of the server that the selector gives to a key on the wire.

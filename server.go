@@ -64,10 +64,11 @@ func (s *server) usable() bool {
 // do runs a request on the server and keeps the books on its state. Exactly one of answer and f has a meaning:
 // answer if f is nil. When the context ends, f holds its error.
 func (s *server) do(ctx context.Context, req request) (f *failure, answer error) {
+	sent := false // on a connection that ended then
 	for fresh := false; ; fresh = true {
 		c, err := s.acquire(ctx, fresh)
 		if err != nil {
-			return &failure{err: err}, nil
+			return &failure{err: err, sent: sent}, nil
 		}
 		clean, answer, err := c.exchange(ctx, req.run)
 		if err == nil {
@@ -102,6 +103,7 @@ func (s *server) do(ctx context.Context, req request) (f *failure, answer error)
 			// The server may have been restarted, or have hung up on an idle client: no failure yet.
 			s.dropIdle()
 			if req.repeatable || s.client.cfg.RepeatUnknown {
+				sent = true
 				continue
 			}
 		} else {

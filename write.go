@@ -55,7 +55,7 @@ func (c *Client) Delete(ctx context.Context, key string) error {
 	if err == nil || err == ErrCacheMiss {
 		c.copy(ctx, &r, s, req)
 	}
-	return named("delete", key, err)
+	return named("delete", key, r.doubted(s, err))
 }
 
 // Touch gives the item of key a new expiration. Its error is ErrCacheMiss if there is none.
@@ -73,7 +73,7 @@ func (c *Client) Touch(ctx context.Context, key string, expiration time.Duration
 	if err == nil || c.cfg.PHPCompatible {
 		c.copy(ctx, &r, s, req)
 	}
-	return named("touch", key, err)
+	return named("touch", key, r.doubted(s, err))
 }
 
 // Increment adds delta to the number stored at key and returns the sum, which wraps at 2^64. Its error is
@@ -104,7 +104,7 @@ func (c *Client) count(ctx context.Context, op memcache.Op, key string, delta ui
 		c.copies(ctx, &r, s, func() request { return form(op, wire, delta, new(uint64)) })
 	}
 	if err != nil {
-		return 0, named(op.String(), key, err)
+		return 0, named(op.String(), key, r.doubted(s, err))
 	}
 	return number, nil
 }
@@ -130,7 +130,7 @@ func (c *Client) store(ctx context.Context, op memcache.Op, item *Item) error {
 		}
 		c.copy(ctx, &r, s, form(op, wire, item))
 	}
-	return named(op.String(), item.Key, err)
+	return named(op.String(), item.Key, r.doubted(s, err))
 }
 
 // copy runs a write on the further servers of a redundant pool. first is the server that answered, nil for none.

@@ -82,6 +82,8 @@ func clientError(err error) error {
 	if _, sorted := errors.AsType[usageError](err); sorted || err == nil {
 		return err
 	}
+	refused, answered := errors.AsType[*futago.ServerError](err)
+	malformed, strange := errors.AsType[*memcache.SyntaxError](err)
 	switch {
 	case errors.Is(err, futago.ErrKeyInvalid):
 		return usageError{withHint(err, "A key is 1 to 250 bytes, and one with spaces or control characters at most 186. Longer ones are reached by HTTP: curl http://NODE/a%20key, with -X PUT, or -X DELETE.")}
@@ -93,12 +95,20 @@ func clientError(err error) error {
 		return withHint(err, "The user has no right to that, or to that key: futago users list FILE shows rights and prefixes, on the node's machine.")
 	case tlsHint(err) != "":
 		return withHint(err, tlsHint(err))
+	case strange && strings.HasPrefix(malformed.Line, "HTTP/"):
+		return withHint(err, "That address speaks HTTP alone: an admin port, or a gateway? Give --addr the address after --listen of a node.")
+	case errors.Is(err, futago.ErrUnknown) && answered && !errors.Is(err, futago.ErrNoServers):
+		return withHint(err, "Read the key to see whether it happened.")
 	case errors.Is(err, futago.ErrUnknown):
 		return withHint(err, "The node was lost before it answered. Read the key to see whether it happened.")
 	case strings.HasSuffix(err.Error(), "SERVER_ERROR object too large for cache"):
 		return withHint(err, "The value is larger than the node's --max-value ('futago config show' there): give it a larger one, the same on all nodes.")
 	case strings.HasSuffix(err.Error(), "SERVER_ERROR no upstream is up"):
 		return withHint(err, "That is a proxy, and it reaches no node: /status on its --admin-listen says why.")
+	case answered && errors.Is(err, futago.ErrNoServers) && strings.HasPrefix(refused.Line, "SERVER_ERROR"):
+		return err // the node's own words say what is wrong
+	case strange:
+		return withHint(err, "What answers there does not speak memcached's protocol: name a node with --addr or FUTAGO_ADDR.")
 	case errors.Is(err, futago.ErrNoServers):
 		return withHint(err, "No node answered. Start one with futago serve, or name a running one with --addr or FUTAGO_ADDR.")
 	case errors.Is(err, futago.ErrNotNumeric):

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/futago/futago"
 )
@@ -62,6 +63,8 @@ func TestClientHint(t *testing.T) {
 		{"a stranger's certificate", "", true, "--tls-ca FILE"},
 		{"a large value", "SERVER_ERROR object too large for cache\r\n", false, "--max-value"},
 		{"a proxy alone", "SERVER_ERROR no upstream is up\r\n", false, "That is a proxy"},
+		{"an admin port", "HTTP/1.1 400 Bad Request\r\n\r\n", false, "That address speaks HTTP"},
+		{"another protocol", "-ERR unknown command\r\n", false, "does not speak memcached's protocol"},
 		{"no right", "CLIENT_ERROR permission denied\r\n", false, "futago users list"},
 	} {
 		addr := plainPort(tt.reply)
@@ -88,6 +91,56 @@ func TestClientHint(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(got, tt.want) || tt.want == "" && strings.Contains(got, "TLS") {
 			t.Errorf("%s: got %q for %v, want %q", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+// TestClientAnswered: a node that answered is not said to be silent, and what became of a write that was sent is not known.
+func TestClientAnswered(t *testing.T) {
+	for _, tt := range []struct{ name, reply, want, hint string }{
+		{"a full disk", "SERVER_ERROR disk is nearly full: 0 B are free\r\n", "disk is nearly full", ""},
+		{"no peer", "SERVER_ERROR not stored: no peer is connected, ack=strict\r\n", "ack=strict", ""},
+		{"no cluster", "SERVER_ERROR cluster does not answer: nothing was changed, try again\r\n", "nothing was changed", ""},
+		{"no confirmation", "SERVER_ERROR effect unknown: stored here\r\n", "effect unknown", "Read the key"},
+		{"nothing", "", "effect unknown: no working server", "Read the key to see whether it happened"},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				if _, err := c.Read(make([]byte, 4096)); err == nil && tt.reply != "" {
+					_, _ = io.WriteString(c, tt.reply)
+				}
+			}
+		}()
+		for name, write := range map[string]func(c *futago.Client) error{
+			"set":    func(c *futago.Client) error { return c.Set(t.Context(), &futago.Item{Key: "k"}) },
+			"delete": func(c *futago.Client) error { return c.Delete(t.Context(), "k") },
+			"touch":  func(c *futago.Client) error { return c.Touch(t.Context(), "k", 0) },
+			"add":    func(c *futago.Client) error { return c.Add(t.Context(), &futago.Item{Key: "k"}) },
+		} {
+			client, err := futago.New(futago.Config{Servers: []futago.Server{{Addr: l.Addr().String(), Timeout: 200 * time.Millisecond}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = clientError(write(client))
+			client.Close()
+			h, _ := errors.AsType[hintError](err)
+			want := tt.want
+			if name == "add" && tt.reply == "" {
+				want = "effect unknown"
+			}
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(h.hint, "The node was lost before it answered. "+tt.hint) && !strings.HasPrefix(h.hint, tt.hint) || tt.hint == "" && h.hint != "" {
+				t.Errorf("%s, %s: got %v and hint %q, want %q and %q", name, tt.name, err, h.hint, want, tt.hint)
+			}
 		}
 	}
 }
