@@ -180,7 +180,7 @@ func (n *adminNode) ask(ctx context.Context, what, method, path string, body []b
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return withAdminHint(fmt.Errorf("ask %s for %s: %w", n.addr, what, refusalOf(response)))
+		return withAdminHint(fmt.Errorf("ask %s for %s: %w", n.addr, what, n.refusal(ctx, response)))
 	}
 	if err := read(response.Body); err != nil {
 		return n.silent(fmt.Errorf("read %s of %s: %w", strings.TrimPrefix(what, "its "), n.addr, err))
@@ -226,12 +226,18 @@ func withAdminHint(err error) error {
 // body asks for a document of at most limit bytes.
 func (n *adminNode) body(ctx context.Context, what, path string, limit int64) (body []byte, err error) {
 	err = n.ask(ctx, what, http.MethodGet, path, nil, func(r io.Reader) error {
-		body, err = io.ReadAll(io.LimitReader(r, limit+1))
-		if err == nil && int64(len(body)) > limit {
-			err = fmt.Errorf("more than %s", formatSize(limit))
-		}
+		body, err = readAtMost(r, limit)
 		return err
 	})
+	return body, err
+}
+
+// readAtMost reads r to its end; more than limit bytes are an error.
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(body)) > limit {
+		err = fmt.Errorf("more than %s", formatSize(limit))
+	}
 	return body, err
 }
 
@@ -260,8 +266,17 @@ func (n *adminNode) do(ctx context.Context, what, path string) (text string, err
 // status asks for the status document.
 func (n *adminNode) status(ctx context.Context) (node.Status, error) {
 	var s node.Status
-	err := n.get(ctx, "its status", "/status", maxStatus, &s)
-	if err == nil && s.Node == 0 {
+	body, err := n.body(ctx, "its status", "/status", maxStatus)
+	if err != nil {
+		return s, err
+	}
+	if kind := kindOf(body); kind != "" {
+		return s, withHint(fmt.Errorf("read status of %s: that is the admin address of a %s", n.addr, kind), kind.hint())
+	}
+	if err := json.Unmarshal(body, &s); err != nil {
+		return s, fmt.Errorf("read status of %s: parse JSON: %w", n.addr, err)
+	}
+	if s.Node == 0 {
 		err = fmt.Errorf("read status of %s: this is no futago node", n.addr)
 	}
 	return s, err

@@ -53,7 +53,7 @@ func (b *backupTask) fetch(ctx context.Context, n *adminNode, before *backup.Fil
 	heard()
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, explain(refusalOf(response))
+		return nil, explain(n.refusal(ctx, response))
 	}
 	done, err := b.receive(&alive{response.Body, func() { silence.Reset(n.timeout) }})
 	switch {

@@ -49,7 +49,7 @@ func (w *watch) follow(ctx context.Context, n *adminNode) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return explain(refusalOf(response))
+		return explain(n.refusal(ctx, response))
 	}
 	in := bufio.NewReaderSize(response.Body, 64<<10)
 	defer w.out.Flush() // whole lines, before anything is noted
