@@ -64,6 +64,7 @@ var layers = map[string]layer{
 	"internal/store": {level: 3},
 
 	"internal/cabinet": {level: 4},
+	"internal/listing": {level: 4, may: []string{"internal/hlc", "internal/record", "internal/ulog", "internal/store"}},
 	"internal/feed":    {level: 4, may: []string{"internal/hlc", "internal/record", "internal/ulog", "internal/store"}},
 
 	"internal/backup":            {level: 5, may: []string{"internal/hlc", "internal/vfs", "internal/record", "internal/ulog", "internal/store", "internal/feed"}},

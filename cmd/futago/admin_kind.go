@@ -40,7 +40,7 @@ func kindOf(status []byte) adminKind {
 // hint says what to do when it was asked for what only nodes have.
 func (k adminKind) hint() string {
 	if k == clusterFrontKind {
-		return "Only nodes have that. A front of a cluster answers futago status, watch and config reload; the cluster's own tools show the rest."
+		return "Only nodes have that. A front of a cluster answers futago status, list, watch and config reload; the cluster's own tools show the rest."
 	}
 	return fmt.Sprintf("Only nodes have that: name their --admin-listen addresses with --admin or FUTAGO_ADMIN. A %s answers futago status and config reload.", k)
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/futago/futago/internal/node"
+	"github.com/futago/futago/internal/listing"
 	"github.com/spf13/cobra"
 )
 
@@ -76,7 +76,7 @@ read are listed. A list asks the admin port.`,
 				head = fmt.Sprintf(longLine, "SIZE", "FLAGS", "EXPIRES", "KEY")
 			}
 		}
-		err = l.run(ctx, nodes, func(keys []node.ListedKey) error {
+		err = l.run(ctx, nodes, func(keys []listing.Key) error {
 			out.WriteString(head) // Flush tells what went wrong
 			head = ""
 			for i := range keys {
@@ -106,7 +106,7 @@ type keyList struct {
 }
 
 // run hands all keys to show. When a node fails it goes on at the next one, until all have failed in a row.
-func (l *keyList) run(ctx context.Context, nodes []*adminNode, show func(keys []node.ListedKey) error) error {
+func (l *keyList) run(ctx context.Context, nodes []*adminNode, show func(keys []listing.Key) error) error {
 	shown, failed := 0, 0
 	var problems []error
 	for at := 0; ; {
@@ -115,7 +115,7 @@ func (l *keyList) run(ctx context.Context, nodes []*adminNode, show func(keys []
 			limit = min(limit, l.limit-shown)
 		}
 		query := url.Values{"prefix": {l.prefix}, "cursor": {l.cursor}, "limit": {strconv.Itoa(limit)}}
-		var d node.KeysDocument
+		var d listing.Document
 		err := nodes[at].get(ctx, "its keys", "/keys?"+query.Encode(), maxKeysAnswer, &d)
 		refusal, refused := errors.AsType[answerError](err)
 		switch {
@@ -152,13 +152,15 @@ func refusalHint(code int) string {
 		return "The user has no right to that: futago users list FILE shows rights and prefixes, on the node's machine."
 	case http.StatusNotFound:
 		return "That node is of an older version: use its futago, or bring it up to date."
+	case http.StatusConflict:
+		return "Begin the list again, without --cursor."
 	case http.StatusBadRequest:
 		return "Give a cursor as a list told it, or none to begin at the start."
 	}
 	return "The log of that node says more."
 }
 
-func printKeyName(w io.Writer, k *node.ListedKey) error {
+func printKeyName(w io.Writer, k *listing.Key) error {
 	_, err := fmt.Fprintln(w, plain(string(k.Key)))
 	return err
 }
@@ -166,7 +168,7 @@ func printKeyName(w io.Writer, k *node.ListedKey) error {
 // longLine is a line of the long form, of its header too.
 const longLine = "%10s  %10s  %-20s  %s\n"
 
-func printKeyLong(w io.Writer, k *node.ListedKey) error {
+func printKeyLong(w io.Writer, k *listing.Key) error {
 	expires := "never"
 	if k.Expires != nil {
 		expires = k.Expires.Format(time.RFC3339)
@@ -186,7 +188,7 @@ type keyJSON struct {
 	CAS       string     `json:"cas"`
 }
 
-func printKeyJSON(w io.Writer, k *node.ListedKey) error {
+func printKeyJSON(w io.Writer, k *listing.Key) error {
 	out := keyJSON{Size: k.Size, Flags: k.Flags, Expires: k.Expires, CAS: k.Token}
 	if utf8.Valid(k.Key) {
 		out.Key = new(string(k.Key))

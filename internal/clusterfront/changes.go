@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 
-	"github.com/futago/futago/internal/access"
 	"github.com/futago/futago/internal/feed"
 	"github.com/futago/futago/internal/rediscluster"
 	"github.com/futago/futago/internal/store"
-	"github.com/futago/futago/internal/users"
 )
 
 // changeStream is what the masters of the cluster tell, for a feed.
@@ -75,21 +72,4 @@ func (c *change) Encode(w io.Writer, values bool) error {
 		}
 	}
 	return c.Plain.Encode(w, values)
-}
-
-// serveChanges tells what changes, to clients that may read.
-func (f *Front) serveChanges(w http.ResponseWriter, r *http.Request) {
-	var sees func(key []byte) bool
-	if all := f.guard.Users(); all != nil {
-		u := access.UserOf(r)
-		if !u.Has(users.Read) {
-			http.Error(w, fmt.Sprintf("user %s may not read", u.Name), http.StatusForbidden)
-			return
-		}
-		sees = func(key []byte) bool {
-			now := all.Current(u) // the file may have been read again
-			return now != nil && now.Has(users.Read) && now.Reaches(key)
-		}
-	}
-	f.feed.Serve(w, r, sees)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/futago/futago/internal/addr"
 	"github.com/futago/futago/internal/feed"
 	"github.com/futago/futago/internal/front"
+	"github.com/futago/futago/internal/listing"
 	"github.com/futago/futago/internal/observe"
 	"github.com/futago/futago/internal/profile"
 	"github.com/futago/futago/internal/rediscluster"
@@ -66,6 +67,7 @@ type Front struct {
 	store    *rediscluster.Store
 	server   *server.Server
 	feed     *feed.Feed
+	keys     *listing.Lister
 	guard    *front.Access
 	reloads  *front.Reloads
 	latest   atomic.Pointer[Config] // with what reloads have changed; never changed in place
@@ -107,6 +109,7 @@ func Open(ctx context.Context, cfg Config) (_ *Front, err error) {
 		return nil, err
 	}
 	f.feed = feed.NewOf("a cluster", f.openChanges)
+	f.keys = &listing.Lister{Store: f.store}
 	registry := prometheus.NewRegistry()
 	c := cfg.Server
 	c.Goroutines, c.Users, c.TLS, c.Logger, c.Registerer = true, f.guard.Users(), f.guard.TLS(), f.log, registry

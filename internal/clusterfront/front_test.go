@@ -5,6 +5,8 @@ package clusterfront
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,10 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/futago/futago/internal/listing"
 	"github.com/futago/futago/internal/rediscluster"
 	"github.com/futago/futago/internal/rediscluster/clustertest"
 	"github.com/futago/futago/internal/reload"
 	"github.com/futago/futago/internal/server"
+	dbstore "github.com/futago/futago/internal/store"
 )
 
 // TestFront starts a front, looks at its pages, changes its settings, and stops it.
@@ -54,6 +58,37 @@ func TestFront(t *testing.T) {
 	<-ready
 	if code, body := page("/readyz"); code != http.StatusOK || !strings.Contains(body, "3 masters have all slots") {
 		t.Errorf("while it serves: %d %s", code, body)
+	}
+	want := map[string]bool{}
+	for i := range 300 {
+		key := fmt.Sprintf("user:%d", i)
+		want[key] = true
+		for _, k := range []string{key, fmt.Sprintf("other:%d", i)} {
+			if err := f.store.Commit(&dbstore.Request{Op: dbstore.Set, Key: []byte(k), Value: []byte("four"), Flags: 7}, new(dbstore.Result)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	pages, cursor := 0, ""
+	for more := true; more; more = cursor != "" {
+		code, body := page("/keys?prefix=user:&limit=50&cursor=" + cursor)
+		var d listing.Document
+		if err := json.Unmarshal([]byte(body), &d); code != http.StatusOK || err != nil {
+			t.Fatalf("list keys: %d %s", code, body)
+		}
+		for _, k := range d.Keys {
+			if !want[string(k.Key)] || k.Size != 4 || k.Flags != 7 || k.Expires != nil {
+				t.Errorf("listed %+v: a second time, or wrong", k)
+			}
+			delete(want, string(k.Key))
+		}
+		pages, cursor = pages+1, d.Cursor
+	}
+	if len(want) != 0 || pages < 3 {
+		t.Errorf("%d keys were not listed, %d answers", len(want), pages)
+	}
+	if code, body := page("/keys?cursor=zzz"); code != http.StatusBadRequest {
+		t.Errorf("list keys from a cursor that is none: %d %s", code, body)
 	}
 	text, err := os.ReadFile("../../docs/cluster.md")
 	if err != nil {

@@ -97,12 +97,13 @@ func (f *Front) Status() Status {
 	return s
 }
 
-// AdminHandler returns the handler of the page at /, and of /healthz, /readyz, /metrics, /status, /history and /changes.
+// AdminHandler returns the handler of the page at /, and of /healthz, /readyz, /metrics, /status, /history, /changes and /keys.
 func (f *Front) AdminHandler() http.Handler {
 	mux := http.NewServeMux()
 	web.Handle(mux, "cluster.html")
 	mux.HandleFunc("GET /history", f.serveHistory)
-	mux.HandleFunc("GET /changes", f.serveChanges)
+	mux.HandleFunc("GET /changes", f.toReaders(f.feed.Serve))
+	mux.HandleFunc("GET /keys", f.toReaders(f.keys.Serve))
 	mux.Handle("/", front.AdminHandler(f.cfg.AdminListen, f.state, func() any { return f.Status() }, f.reloads, f.gatherer, f.cfg.Profile))
 	pages := f.guard.Guard(access.OwnPages(f.cfg.AdminListen, mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

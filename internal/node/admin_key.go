@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/listing"
 	"github.com/futago/futago/internal/record"
 	"github.com/futago/futago/internal/store"
 )
@@ -20,8 +21,6 @@ const (
 	maxShown = 64 << 10
 	// maxContributions bounds the contributions to a counter that it shows.
 	maxContributions = 100
-	// maxTime is the last millisecond that has a form in JSON, at the end of the year 9999.
-	maxTime = 253402300799999
 )
 
 // KeyDocument is what GET /key tells of a key. Numbers of 64 bits are text, for JavaScript has none.
@@ -130,7 +129,7 @@ func (d *KeyDocument) fill(r *record.Record) {
 	d.Flags, d.Type, d.Stale, d.Created = r.Flags, string(r.Type), r.Stale, r.Created
 	d.Write = new(writeInfo(r.Stamp))
 	if r.Expires != 0 {
-		d.Expires = new(expiryTime(r.Expires))
+		d.Expires = new(listing.Expiry(r.Expires))
 	}
 	if r.Kind == record.Tombstone {
 		return

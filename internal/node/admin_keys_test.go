@@ -10,12 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/futago/futago/internal/listing"
 	"github.com/futago/futago/internal/store"
 	"github.com/futago/futago/internal/users"
 )
 
 // keysOf asks for keys once.
-func keysOf(t *testing.T, r *running, query string) (d KeysDocument) {
+func keysOf(t *testing.T, r *running, query string) (d listing.Document) {
 	t.Helper()
 	code, body := fetch(t, r, "/keys?"+query)
 	if code != 200 {
@@ -110,7 +111,7 @@ func TestListKeysBoundsAnswers(t *testing.T) {
 	for cursor, answers := "", 0; ; answers++ {
 		d := keysOf(t, r, "cursor="+cursor)
 		n += len(d.Keys)
-		if len(d.Keys)*60_000 > maxListedSize+200_000 {
+		if len(d.Keys)*60_000 > 1<<20+200_000 {
 			t.Errorf("got %d keys of 60,000 bytes in one answer", len(d.Keys))
 		}
 		if cursor = d.Cursor; cursor == "" {
@@ -152,7 +153,7 @@ func TestListKeysAsksWhoReads(t *testing.T) {
 		resp := r.ask(t, login, "/keys", "")
 		got := fmt.Sprint(resp.StatusCode)
 		if resp.StatusCode == 200 {
-			var d KeysDocument
+			var d listing.Document
 			if err := json.NewDecoder(resp.Body).Decode(&d); err != nil {
 				t.Fatal(err)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/futago/futago/internal/backup"
 	"github.com/futago/futago/internal/feed"
 	"github.com/futago/futago/internal/hlc"
+	"github.com/futago/futago/internal/listing"
 	"github.com/futago/futago/internal/memcache"
 	"github.com/futago/futago/internal/observe"
 	"github.com/futago/futago/internal/replication"
@@ -45,7 +46,6 @@ type Node struct {
 	recent   recent
 	fs       vfs.FS                    // of the log
 	thawing  sync.Mutex                // held while noticeFreeze looks
-	listing  sync.Mutex                // held while a step of a list of keys is made
 	rereads  sync.Mutex                // held by a reload
 	latest   atomic.Pointer[Config]    // see present; nil before the first reload
 	process  uint64                    // a random number: tells this process from all others
@@ -59,7 +59,8 @@ type Node struct {
 	tls    *access.TLS         // nil: no client or admin address wants it
 	script *script.Host        // nil: there is none
 	feed   *feed.Feed          // what changes, for the admin port
-	backup *backup.Source      // backups, for the admin port
+	keys   *listing.Lister
+	backup *backup.Source // backups, for the admin port
 
 	mirrors mirrors
 	links   links
@@ -208,6 +209,7 @@ func (n *Node) open() error {
 		return err
 	}
 	n.feed = feed.New(n.store, n.cfg.Node)
+	n.keys = &listing.Lister{Node: n.cfg.Node, Store: n.store}
 	n.backup = backup.NewSource(backup.SourceConfig{Store: n.store, Node: n.cfg.Node, Program: n.cfg.Version, Logger: n.logger})
 	n.follow()
 	n.opened.Store(true)
