@@ -106,6 +106,7 @@ func (n *Node) watchMembers() {
 	for {
 		changed := n.store.MembersChanged()
 		n.settleLinks()
+		n.noticeCaughtUp()
 		if state, _, _ := n.state.get(); state == Ready && n.outcast() != "" {
 			n.again("removed from the mesh", false)
 		}

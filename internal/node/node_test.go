@@ -288,7 +288,7 @@ func TestStrictPair(t *testing.T) {
 }
 
 func TestAloneStartsAfterTheTimeout(t *testing.T) {
-	ca, _ := pairConfigs(t)
+	ca, cb := pairConfigs(t)
 	a := start(t, ca)
 	eventually(t, "the admin port is open", func() bool { return a.opened.Load() })
 	if code, body := fetch(t, a, "/readyz"); code != 503 || !strings.HasPrefix(body, "catching-up: ") {
@@ -297,6 +297,17 @@ func TestAloneStartsAfterTheTimeout(t *testing.T) {
 	a.waitReady(t)
 	if code, body := fetch(t, a, "/readyz"); code != 200 || !strings.Contains(body, "peer did not answer") {
 		t.Fatalf("readyz after: %d %q", code, body)
+	}
+	b := start(t, cb)
+	b.waitReady(t)
+	eventually(t, "the reason follows the peer that came", func() bool {
+		code, body := fetch(t, a, "/readyz")
+		return code == 200 && body == "ready: caught up with the peer\n" && a.Status().Reason == "caught up with the peer"
+	})
+	b.end(t)
+	eventually(t, "the peer is gone", func() bool { return a.Status().Acknowledgement.Solo })
+	if reason := a.Status().Reason; !strings.HasPrefix(reason, "caught up with the peer; solo now") {
+		t.Errorf("the reason went back to %q", reason)
 	}
 }
 

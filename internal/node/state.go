@@ -19,12 +19,17 @@ const (
 	Draining   State = "draining"
 )
 
+// caughtUpReason is why a node that has what its peers have is ready.
+const caughtUpReason = "caught up with the peer"
+
 // stateBox holds the state and why.
 type stateBox struct {
 	mu     sync.Mutex
 	state  State
 	reason string
 	since  time.Time
+	// without says that a ready node has become so without what its peers have: the reason changes once it has that.
+	without bool
 }
 
 func (b *stateBox) get() (State, string, time.Time) {
@@ -45,7 +50,7 @@ func (n *Node) setState(s State, reason string) {
 	if old != s {
 		b.since = time.Now()
 	}
-	b.state, b.reason = s, reason
+	b.state, b.reason, b.without = s, reason, false
 	b.mu.Unlock()
 	if old != s {
 		n.logger.Info("node is "+string(s), "reason", reason)
@@ -98,7 +103,7 @@ func (n *Node) withSolo(reason string) string {
 func (n *Node) catchUp(reason string) error {
 	if len(n.pullers()) == 0 {
 		if n.peerLn != nil {
-			n.ready("no peer is known yet")
+			n.readyWithout("no peer is known yet")
 		}
 		return nil
 	}
@@ -121,7 +126,7 @@ func (n *Node) catchUp(reason string) error {
 		}
 		ok, waits := n.caughtUp(begin)
 		if ok {
-			n.ready("caught up with the peer")
+			n.ready(caughtUpReason)
 			return nil
 		}
 		if !waits {
@@ -138,7 +143,7 @@ func (n *Node) catchUp(reason string) error {
 			}) {
 				why = "peer is solo and this node does not keep up with it"
 			}
-			n.ready(fmt.Sprintf("%s within %v; serving what is here", why, n.cfg.CatchupTimeout))
+			n.readyWithout(fmt.Sprintf("%s within %v; serving what is here", why, n.cfg.CatchupTimeout))
 			return nil
 		}
 		if !n.pause(tick) {
@@ -159,6 +164,33 @@ func (n *Node) pause(tick *time.Ticker) bool {
 }
 
 func (n *Node) ready(reason string) { n.setState(Ready, reason) }
+
+// readyWithout is ready of a node that lacks what its peers have.
+func (n *Node) readyWithout(reason string) {
+	n.ready(reason)
+	b := &n.state
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.without = b.state == Ready
+}
+
+// noticeCaughtUp lets the reason of a node that became ready without its peers follow what has come since.
+func (n *Node) noticeCaughtUp() {
+	others := slices.ContainsFunc(n.pullers(), func(l *link) bool { return !l.Self() })
+	if ok, _ := n.caughtUp(time.Time{}); !ok || !others {
+		return
+	}
+	b := &n.state
+	b.mu.Lock()
+	late := b.without && b.state == Ready
+	if late {
+		b.reason, b.without = caughtUpReason, false
+	}
+	b.mu.Unlock()
+	if late {
+		n.logger.Info("node has caught up with its peers since it is ready")
+	}
+}
 
 // again makes a node that may have missed writes catch up once more. Its listeners stay open; readiness goes, and with away
 // also the clients, until it has caught up.
