@@ -202,6 +202,19 @@ func TestSingleNode(t *testing.T) {
 }
 
 // The admin port may be a unix socket, as the client port; the file of a process that was killed is no obstacle.
+// A full disk keeps nobody from reading, so the node stays ready, and says what it does not do.
+func TestReadinessOnAFullDisk(t *testing.T) {
+	c := testConfig(t, 0)
+	c.MinFree = 1 << 60
+	r := start(t, c)
+	r.waitReady(t)
+	want := "single node; writes are refused now: " + store.ErrNoSpace.Error()
+	eventually(t, "the want of space is told", func() bool {
+		code, body := fetch(t, r, "/readyz")
+		return code == 200 && body == "ready: "+want+"\n" && r.Status().Reason == want
+	})
+}
+
 func TestAdminPortOnAUnixSocket(t *testing.T) {
 	c := testConfig(t, 1)
 	path := filepath.Join(t.TempDir(), "admin")

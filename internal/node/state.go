@@ -87,13 +87,14 @@ func (n *Node) readiness() (ok bool, text string) {
 	return true, fmt.Sprintf("%s: %s", state, n.withSolo(reason))
 }
 
-// withSolo adds to the reason of a ready node that it is alone now, whatever it was when it became ready.
+// withSolo adds to the reason of a ready node that it is alone now, whatever it was when it became ready, and that it takes no writes:
+// it serves reads then.
 func (n *Node) withSolo(reason string) string {
-	switch a := n.store.Acknowledgement(); {
-	case a.Solo:
-		return reason + "; solo now: " + a.SoloReason
-	case a.Refusal != "":
-		return reason + "; writes are refused now: " + a.Refusal
+	if a := n.store.Acknowledgement(); a.Solo {
+		reason += "; solo now: " + a.SoloReason
+	}
+	if refusal := n.store.Stats().Refusal; refusal != "" {
+		reason += "; writes are refused now: " + refusal
 	}
 	return reason
 }
