@@ -21,25 +21,30 @@ proxy as that command, and start nothing.`,
 }
 
 func newConfigCheckCommand() *cobra.Command {
-	check := func(use, object string, table *settings, validate func() error) *cobra.Command {
+	check := func(use, object string, table *settings, validate func() error, warnings func() []string) *cobra.Command {
 		return configCommand(&cobra.Command{
 			Use:   use,
 			Short: "Say everything that is wrong with the configuration of " + object,
 			Long: `Say everything that is wrong with the configuration of ` + object + `: file, FUTAGO_ variables and
-flags together. Nothing is opened but the file. Exit code 2 means that something is wrong.`,
+flags together. Nothing is opened but the file. Exit code 2 means that something is wrong. What is allowed and
+hardly meant is told on standard error.`,
 		}, table, validate, func(cmd *cobra.Command) error {
+			for _, warning := range warnings() {
+				fmt.Fprintln(cmd.ErrOrStderr(), "futago: warning:", warning)
+			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "ok")
 			return err
 		})
 	}
 	node, gateway := defaultServeConfig(), defaultGatewayConfig()
-	cmd := check("check", "a node", serveSettings(node), node.Node.Validate)
+	cmd := check("check", "a node", serveSettings(node), node.Node.Validate, node.Node.Warnings)
 	cmd.Example = `  futago config check --config /etc/futago/futago.toml
   FUTAGO_NODE=2 futago config check --config /etc/futago/futago.toml`
-	ofGateway := check("gateway", "a gateway", gatewaySettings(gateway), gateway.Gateway.Validate)
+	none := func() []string { return nil }
+	ofGateway := check("gateway", "a gateway", gatewaySettings(gateway), gateway.Gateway.Validate, none)
 	ofGateway.Example = `  futago config check gateway --config /etc/futago/gateway.toml`
 	proxy := defaultProxyConfig()
-	ofProxy := check("proxy", "a proxy", proxySettings(proxy), proxy.Proxy.Validate)
+	ofProxy := check("proxy", "a proxy", proxySettings(proxy), proxy.Proxy.Validate, none)
 	ofProxy.Example = `  futago config check proxy --config /etc/futago/proxy.toml`
 	cmd.AddCommand(ofGateway, ofProxy)
 	return cmd

@@ -206,6 +206,16 @@ func (n *Node) caughtUp(begin time.Time) (ok, waits bool) {
 	return ok, waits
 }
 
+// followsOthers reports whether there is a link to another node, or to where one may be.
+func (n *Node) followsOthers() bool {
+	return slices.ContainsFunc(n.pullers(), func(l *link) bool { return !l.Self() })
+}
+
+// knowsOthers reports whether there is another member, with an address.
+func (n *Node) knowsOthers() bool {
+	return slices.ContainsFunc(n.store.Members(), func(m store.Member) bool { return !m.Gone && m.Node != n.cfg.Node && m.Addr != "" })
+}
+
 // outcast returns why the mesh does not take this node with the data that it has: then it must not serve, for nobody would
 // ever get what it acknowledges. "" while it is taken by anybody, or nobody said so.
 func (n *Node) outcast() (reason string) {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -321,6 +322,53 @@ func TestAloneStartsAfterTheTimeout(t *testing.T) {
 	eventually(t, "the peer is gone", func() bool { return a.Status().Acknowledgement.Solo })
 	if reason := a.Status().Reason; !strings.HasPrefix(reason, "caught up with the peer; solo now") {
 		t.Errorf("the reason went back to %q", reason)
+	}
+}
+
+// A node that follows itself alone has not caught up with anybody.
+func TestPeerIsThisNode(t *testing.T) {
+	ca, cb := pairConfigs(t)
+	ca.Peer, ca.CatchupTimeout = []string{ca.PeerListen}, 30*time.Second
+	a := start(t, ca)
+	a.waitReady(t)
+	if code, body := fetch(t, a, "/readyz"); code != 200 || !strings.HasPrefix(body, "ready: no other node is known: peer names this node itself") {
+		t.Errorf("readyz: %d %q", code, body)
+	}
+	if !slices.ContainsFunc(a.events.recent(), func(e Event) bool { return strings.Contains(e.Text, "peer names this node alone") }) {
+		t.Errorf("no word in the log: %+v", a.events.recent())
+	}
+	b := start(t, cb)
+	b.waitReady(t)
+	eventually(t, "the reason follows the peer that joined", func() bool { return a.Status().Reason == caughtUpReason })
+	a.end(t)
+	b.set(t, "k", "v")
+	a = start(t, ca) // it knows b now
+	a.waitReady(t)
+	if reason := a.Status().Reason; reason != caughtUpReason || !a.has("k", "v") {
+		t.Errorf("after a restart it is ready: %s, without what the peer has", reason)
+	}
+}
+
+func TestConfigWarnings(t *testing.T) {
+	for _, x := range []struct {
+		listen, advertise string
+		peer              []string
+		want              bool
+	}{
+		{"10.0.0.1:1", "", []string{"10.0.0.1:1"}, true},
+		{":1", "a:1", []string{"a:1"}, true},
+		{":1", "", []string{"localhost:1"}, true},
+		{"[::]:1", "", []string{"127.0.0.1:1", "[::1]:1"}, true},
+		{"0.0.0.0:1", "", []string{"127.0.0.1:2"}, false},
+		{"10.0.0.1:1", "", []string{"127.0.0.1:1"}, false},
+		{":1", "", []string{"10.0.0.2:1"}, false},
+		{":1", "", []string{"127.0.0.1:1", "10.0.0.2:1"}, false},
+		{":1", "", nil, false},
+	} {
+		c := Config{PeerListen: x.listen, PeerAdvertise: x.advertise, Peer: x.peer}
+		if got := c.Warnings(); len(got) == 1 != x.want {
+			t.Errorf("listen %q, advertise %q, peer %q: %q, want a warning: %v", x.listen, x.advertise, x.peer, got, x.want)
+		}
 	}
 }
 

@@ -126,6 +126,17 @@ func (n *Node) catchUp(reason string) error {
 			continue
 		}
 		ok, waits := n.caughtUp(begin)
+		if ok && !n.followsOthers() {
+			if n.knowsOthers() && time.Since(begin) <= n.cfg.CatchupTimeout { // watchMembers is about to follow them
+				if !n.pause(tick) {
+					return nil
+				}
+				continue
+			}
+			n.logger.Warn("peer names this node alone: no other node is followed", "peer", n.cfg.Peer)
+			n.readyWithout("no other node is known: peer names this node itself")
+			return nil
+		}
 		if ok {
 			n.ready(caughtUpReason)
 			return nil
@@ -177,8 +188,7 @@ func (n *Node) readyWithout(reason string) {
 
 // noticeCaughtUp lets the reason of a node that became ready without its peers follow what has come since.
 func (n *Node) noticeCaughtUp() {
-	others := slices.ContainsFunc(n.pullers(), func(l *link) bool { return !l.Self() })
-	if ok, _ := n.caughtUp(time.Time{}); !ok || !others {
+	if ok, _ := n.caughtUp(time.Time{}); !ok || !n.followsOthers() {
 		return
 	}
 	b := &n.state
