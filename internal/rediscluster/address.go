@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,8 +27,15 @@ func ParseAddress(text string) (cfg Config, err error) {
 	}
 	var secure bool
 	var files access.ClientFiles
+	if list == "" {
+		return cfg, fmt.Errorf("store %s: no address: want %sHOST:PORT,HOST:PORT", text, Scheme)
+	}
 	var errs []error
 	for word := range strings.SplitSeq(list, ",") {
+		if word == "" {
+			errs = append(errs, errors.New("nothing between commas: want HOST:PORT, or an option"))
+			continue
+		}
 		if host, port, err := net.SplitHostPort(word); err == nil && !strings.Contains(word, "=") {
 			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" {
 				errs = append(errs, fmt.Errorf("address %q: want HOST:PORT", word))
@@ -36,8 +44,8 @@ func ParseAddress(text string) (cfg Config, err error) {
 			continue
 		}
 		name, value, given := strings.Cut(word, "=")
-		if given == (name == "tls") {
-			errs = append(errs, fmt.Errorf("%q: want HOST:PORT, or an option, of which the nearest is %q", word, nearest.Name(name, addressOptions)))
+		if !slices.Contains(addressOptions, name) || given == (name == "tls") {
+			errs = append(errs, unknownWord(word, name))
 			continue
 		}
 		var err error
@@ -57,13 +65,13 @@ func ParseAddress(text string) (cfg Config, err error) {
 		case "prefix":
 			cfg.Prefix = value
 		case "timeout":
-			cfg.Timeout, err = time.ParseDuration(value)
+			cfg.Timeout, err = parseDuration(value, "1ms to 1m")
 		case "lease":
-			cfg.Lease, err = time.ParseDuration(value)
+			cfg.Lease, err = parseDuration(value, "1ms to 10s")
 		case "wait":
-			cfg.Replicas, err = strconv.Atoi(value)
-		default:
-			err = fmt.Errorf("unknown option, nearest is %q", nearest.Name(name, addressOptions))
+			if cfg.Replicas, err = strconv.Atoi(value); err != nil {
+				cfg.Replicas, err = 0, fmt.Errorf("%q is not a whole number: want 0 to 10", value)
+			}
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
@@ -72,7 +80,7 @@ func ParseAddress(text string) (cfg Config, err error) {
 	if len(cfg.Addrs) == 0 {
 		errs = append(errs, errors.New("no address: want at least one HOST:PORT"))
 	}
-	if cfg.Timeout < time.Millisecond || cfg.Timeout > time.Minute || cfg.Lease < time.Millisecond || cfg.Lease > 10*time.Second {
+	if len(errs) == 0 && (cfg.Timeout < time.Millisecond || cfg.Timeout > time.Minute || cfg.Lease < time.Millisecond || cfg.Lease > 10*time.Second) {
 		errs = append(errs, errors.New("timeout: allowed is 1ms to 1m, lease: 1ms to 10s"))
 	}
 	if cfg.Replicas < 0 || cfg.Replicas > 10 {
@@ -94,4 +102,25 @@ func ParseAddress(text string) (cfg Config, err error) {
 		return cfg, fmt.Errorf("store: %w", errors.Join(errs...))
 	}
 	return cfg, nil
+}
+
+// unknownWord says what is wrong with a word that is neither an address nor an option as they are written.
+func unknownWord(word, name string) error {
+	switch near := nearest.Name(name, addressOptions); {
+	case name == "tls":
+		return fmt.Errorf("%q: tls has no value, tls-ca, tls-cert and tls-key have", word)
+	case slices.Contains(addressOptions, name):
+		return fmt.Errorf("%q: want %s=VALUE", word, name)
+	case nearest.Distance(name, near) <= 2 && len(name) > 2:
+		return fmt.Errorf("%q: unknown option, nearest is %q", word, near)
+	}
+	return fmt.Errorf("%q: want HOST:PORT, or an option, which are %s", word, strings.Join(addressOptions, ", "))
+}
+
+func parseDuration(text, allowed string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		err = fmt.Errorf("%q is not a duration: want %s", text, allowed)
+	}
+	return d, err
 }

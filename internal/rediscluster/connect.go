@@ -59,7 +59,7 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	}()
 	client, err := s.newClient()
 	if err != nil {
-		return fmt.Errorf("redis-cluster: connect to %v: %w", s.cfg.Addrs, err)
+		return fmt.Errorf("redis-cluster: connect to %v: %w", s.cfg.Addrs, named(err))
 	}
 	s.client = newBounded(client) // nobody else looks before connected is closed
 	if err := s.checkCluster(ctx); err != nil {
@@ -75,13 +75,21 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	return nil
 }
 
+// named gives the error that comes of an answer in another protocol its meaning: the client has only text for it.
+func named(err error) error {
+	if strings.Contains(err.Error(), "received unknown message type") {
+		return fmt.Errorf("no Redis or Valkey answers there, but something else: name the ports of the cluster's nodes: %w", err)
+	}
+	return err
+}
+
 // checkCluster refuses a single server: its client would not follow a failover.
 func (s *Store) checkCluster(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	masters, err := s.ask(ctx)
 	if err != nil {
-		return fmt.Errorf("redis-cluster: ask %v for its nodes: %w", s.cfg.Addrs, err)
+		return fmt.Errorf("redis-cluster: ask %v for its nodes: %w", s.cfg.Addrs, named(err))
 	}
 	if len(masters.list) == 0 {
 		return fmt.Errorf("redis-cluster: %v: no master has slots: set up the cluster first (redis-cli --cluster create)", s.cfg.Addrs)

@@ -3,6 +3,8 @@ package rediscluster
 import (
 	"crypto/tls"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +69,36 @@ func TestOpenWithoutCluster(t *testing.T) {
 				t.Errorf("health: %+v", h)
 			}
 		})
+	}
+}
+
+// TestOpenOtherServer: what speaks another protocol is named as that.
+func TestOpenOtherServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 4096))
+			_, _ = io.WriteString(c, "ERROR\r\n")
+			c.Close()
+		}
+	}()
+	cfg := DefaultConfig()
+	cfg.Addrs = []string{l.Addr().String()}
+	s, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err) // it may be there later
+	}
+	defer s.Close()
+	if h := s.Health(t.Context()); h.Err == nil || !strings.Contains(h.Err.Error(), "no Redis or Valkey answers there") {
+		t.Errorf("health: %v", h.Err)
 	}
 }
 
