@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -70,25 +71,24 @@ it more --threads.`,
 			}
 			ctx, stop := interruptible(cmd)
 			defer stop()
+			context.AfterFunc(ctx, stop) // a second interrupt ends the program
+			config.Stop = ctx.Done()
 			if w := cmd.ErrOrStderr(); isTerminal(w) {
 				config.Progress = func(p bench.Progress) { fmt.Fprint(w, clearLine, progressText(p)) }
 				defer fmt.Fprint(w, clearLine)
 			}
-			result, err := bench.Run(ctx, config)
+			result, err := bench.Run(context.WithoutCancel(cmd.Context()), config)
+			if errors.Is(err, bench.ErrStopped) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "futago: bench %s: %v\n", config.Address, err)
+				return exitCode(exitInterrupted)
+			}
 			if err != nil {
-				err = fmt.Errorf("bench %s: %w", config.Address, err)
-				if hint := tlsHint(err); hint != "" {
-					return withHint(err, hint)
-				}
-				if errors.Is(err, syscall.ECONNREFUSED) {
-					return withHint(err, "Nobody listens there. Start a server, or name another one with --addr: FUTAGO_ADDR does not count, for a bench fills what it measures.")
-				}
+				return benchError(&config, err)
+			}
+			if err := writeReport(cmd.OutOrStdout(), result, asJSON); err != nil || !result.CutShort {
 				return err
 			}
-			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), result)
-			}
-			return result.Write(cmd.OutOrStdout())
+			return exitCode(exitInterrupted)
 		},
 	}
 	f := cmd.Flags()
@@ -120,6 +120,28 @@ mget, put, addint) or http (GET and PUT of /KEY)`)
 	cmd.AddCommand(newBenchLagCommand(), newBenchPairCommand(), newBenchCompareCommand(), newBenchProxyCommand(),
 		newBenchTyrantCommand(), newBenchClusterCommand(), newBenchHitRateCommand(), newBenchCheckCommand(), newBenchScaleCommand())
 	return cmd
+}
+
+// benchError names the server and says what to do next.
+func benchError(config *bench.Config, err error) error {
+	err = fmt.Errorf("bench %s: %w", config.Address, err)
+	_, strange := errors.AsType[*bench.ReplyError](err)
+	for protocol, begin := range map[string]string{bench.Redis: `a set: "-`, bench.HTTP: `a set: "HTTP/`} { // error lines to all others
+		strange = strange || config.Protocol != protocol && strings.Contains(err.Error(), begin)
+	}
+	switch hint := tlsHint(err); {
+	case hint != "":
+		return withHint(err, hint)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return withHint(err, "Nobody listens there. Start a server, or name another one with --addr: FUTAGO_ADDR does not count, for a bench fills what it measures.")
+	case strings.Contains(err.Error(), "MOVED "):
+		return withHint(err, "That is a node of a Redis cluster, which has other keys only at other nodes: bench asks one server. futago bench cluster measures clusters.")
+	case strange:
+		return withHint(err, fmt.Sprintf("What answers there does not speak %s: name its protocol with --protocol, and its address for clients with --addr.", config.Protocol))
+	case errors.Is(err, bench.ErrServerClosed):
+		return withHint(err, fmt.Sprintf("Its log may say why. It may speak another protocol than %s (--protocol), or TLS (--tls), want a user, or take fewer connections (--connections).", config.Protocol))
+	}
+	return err
 }
 
 // interruptible returns the command's context, which an interrupt or SIGTERM ends. stop must be called.

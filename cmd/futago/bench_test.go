@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +49,59 @@ func miss(nc io.ReadWriter) {
 	for lines := bufio.NewScanner(nc); lines.Scan(); {
 		if _, err := io.WriteString(nc, "END\r\n"); err != nil {
 			return
+		}
+	}
+}
+
+// TestBenchInterrupted: what was measured until then is printed.
+func TestBenchInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	var asked atomic.Int64
+	address := startCache(t, func(nc io.ReadWriter) {
+		for lines := bufio.NewScanner(nc); lines.Scan(); {
+			if asked.Add(1) == 200 {
+				interrupt()
+			}
+			if _, err := io.WriteString(nc, "END\r\n"); err != nil {
+				return
+			}
+		}
+	})
+	bench := func(ctx context.Context, args ...string) (error, string, string) {
+		cmd := newBenchCommand()
+		var out, told strings.Builder
+		cmd.SetArgs(append([]string{"--addr", address, "--no-fill", "--get-ratio", "1", "--connections", "2", "--warm-up", "0s", "--duration", "1h"}, args...))
+		cmd.SetOut(&out)
+		cmd.SetErr(&told)
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		return cmd.ExecuteContext(ctx), out.String(), told.String()
+	}
+	if err, out, told := bench(ctx); err != exitCode(exitInterrupted) || !strings.Contains(out, "requests/s\n") || !strings.Contains(out, "cut short: 1h0m0s") {
+		t.Errorf("interrupted: %v, printed %s, told %s", err, out, told)
+	}
+	if err, out, told := bench(ctx, "--json"); err != exitCode(exitInterrupted) || out != "" || !strings.Contains(told, "stopped before anything was measured") {
+		t.Errorf("interrupted at once: %v, printed %s, told %s", err, out, told)
+	}
+}
+
+func TestBenchHints(t *testing.T) {
+	for reply, want := range map[string]string{
+		"HTTP/1.1 400 Bad Request\r\n\r\n":     "does not speak memcache",
+		"-ERR unknown command\r\n":             "does not speak memcache",
+		"":                                     "Its log may say why",
+		"-MOVED 866 127.0.0.1:7001\r\n--redis": "a node of a Redis cluster",
+	} {
+		reply, redis := strings.CutSuffix(reply, "--redis")
+		address := startCache(t, func(nc io.ReadWriter) {
+			_, _ = nc.Read(make([]byte, 1<<20))
+			_, _ = io.WriteString(nc, reply)
+		})
+		args := []string{"bench", "--addr", address, "--connections", "1", "--keys", "10", "--duration", "10ms", "--warm-up", "0s"}
+		if redis {
+			args = append(args, "--protocol", "redis")
+		}
+		if code, _, told := runFutago(nil, args...); code != exitFailure || !strings.Contains(told, want) {
+			t.Errorf("%q: exit code %d, told %q, want %q", reply, code, told, want)
 		}
 	}
 }

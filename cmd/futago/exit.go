@@ -19,6 +19,8 @@ const (
 	exitUsage   = 2 // the command line or the configuration is wrong; nothing was done
 	exitNo      = 3 // the node answered no: the key is absent, present already, or no number; or nodes differ
 	exitDamage  = 4 // a log or backup is damaged, or does not hold all that was asked for
+	// exitInterrupted is that of shells: a bench was interrupted, and printed what it had measured until then.
+	exitInterrupted = 130
 )
 
 // usageError marks an error of the command line or the configuration.

@@ -43,7 +43,8 @@ Exit codes:
   2  the command line or the configuration is wrong; nothing was done
   3  the node answered no: the key is absent, already present, or holds no number; or
      nodes differ
-  4  a log or backup is damaged, or does not hold all that was asked for`,
+  4  a log or backup is damaged, or does not hold all that was asked for
+  130 a bench was interrupted, and printed what it had measured`,
 		Example: `  futago serve
   futago set greeting hello
   futago get greeting`,

@@ -81,6 +81,9 @@ type Config struct {
 	// Progress is called about twice a second, from another goroutine, until Run returns; nil for no reports.
 	Progress func(Progress) `json:"-"`
 
+	// Stop ends the run when it is closed: Run returns what was measured until then, or ErrStopped where that is nothing; nil for never.
+	Stop <-chan struct{} `json:"-"`
+
 	// began is called once, from another goroutine, when the measured window begins; nil for no call.
 	began func()
 	// until ends the window before Duration when it is closed; nil for never.

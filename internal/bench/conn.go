@@ -12,7 +12,8 @@ import (
 )
 
 var (
-	errServerClosed = errors.New("server closed the connection")
+	// ErrServerClosed says that the server ended a connection with requests under way.
+	ErrServerClosed = errors.New("server closed the connection")
 	errUnasked      = errors.New("server sent more replies than it was sent requests")
 )
 
@@ -120,15 +121,15 @@ func (c *conn) read(b []byte) (n int, err error) {
 		n, err = c.readSocket(b)
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = errServerClosed
+		err = ErrServerClosed
 	}
 	return n, err
 }
 
-// socketError is errServerClosed however the server did that: with bytes of ours unread it is a reset.
+// socketError is ErrServerClosed however the server did that: with bytes of ours unread it is a reset.
 func socketError(what string, errno syscall.Errno) error {
 	if errno == unix.ECONNRESET || errno == unix.EPIPE {
-		return errServerClosed
+		return ErrServerClosed
 	}
 	return fmt.Errorf("%s: %w", what, errno)
 }

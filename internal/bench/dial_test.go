@@ -111,8 +111,8 @@ func TestRunTLSErrors(t *testing.T) {
 		t.Errorf("unknown authority, not verified: %v", err)
 	}
 	closing := &fakeServer{protocol: Memcache, before: func(n int) string { return map[bool]string{true: "close"}[n == 20] }}
-	if err := run(closing, &tls.Config{RootCAs: pool}, time.Hour); !errors.Is(err, errServerClosed) {
-		t.Errorf("server closes: got error %v, want %v", err, errServerClosed)
+	if err := run(closing, &tls.Config{RootCAs: pool}, time.Hour); !errors.Is(err, ErrServerClosed) {
+		t.Errorf("server closes: got error %v, want %v", err, ErrServerClosed)
 	}
 }
 

@@ -222,7 +222,7 @@ func (l *lister) call(prefix []byte) (keys int, err error) {
 		}
 		n, err := l.nc.Read(l.buf)
 		if err == io.EOF {
-			err = errServerClosed
+			err = ErrServerClosed
 		}
 		if err != nil {
 			return 0, err

@@ -207,7 +207,7 @@ func (l *loop) take(c *conn, index int, b []byte) error {
 	errorsBefore := l.counts.errors
 	replies, err := c.scan.scan(b, &l.counts)
 	if err != nil {
-		return err
+		return &ReplyError{err}
 	}
 	if replies > c.pending {
 		return errUnasked

@@ -12,6 +12,8 @@ type Result struct {
 	// Begun is when the measured window began.
 	Begun   time.Time `json:"begun"`
 	Seconds float64   `json:"seconds"`
+	// CutShort says that Config.Stop ended the window before Config.Duration.
+	CutShort bool `json:"cut_short,omitempty"`
 	// Requests answered in the window, and how many of them with an error. Misses counts keys that a
 	// get or an increment did not find.
 	Requests uint64 `json:"requests"`
@@ -59,6 +61,9 @@ func (r *Result) Write(w io.Writer) error {
 	}
 	text := fmt.Sprintf("%s at %s: %d connections, pipeline %d, %s, %s, %.1f s\n",
 		c.Protocol, c.Address, c.Connections, c.Pipeline, kinds, loop, r.Seconds)
+	if r.CutShort {
+		text += fmt.Sprintf("cut short: %v were to be measured\n", c.Duration)
+	}
 	text += fmt.Sprintf("%12.0f requests/s\n", r.OpsPerSecond)
 	text += fmt.Sprintf("%12.0f us p50 %12.0f us p99 %12.0f us p99.9 %12.0f us max\n",
 		r.P50Micros, r.P99Micros, r.P999Micros, r.MaxMicros)

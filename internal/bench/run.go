@@ -19,7 +19,25 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r, err := newRun(ctx, &c)
+	if c.Stop == nil {
+		return c.run(ctx, cancel, nil)
+	}
+	s := newStopper(cancel)
+	c.until = s.until
+	defer s.watch(c.Stop)()
+	result, err := c.run(ctx, cancel, s)
+	if err != nil && context.Cause(ctx) == ErrStopped {
+		return nil, ErrStopped
+	}
+	if err == nil {
+		result.CutShort = s.stopped()
+	}
+	return result, err
+}
+
+// run is Run once the context is its own. s is nil where nothing stops it.
+func (c *Config) run(ctx context.Context, cancel context.CancelCauseFunc, s *stopper) (*Result, error) {
+	r, err := newRun(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +55,9 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 				return nil, err
 			}
 		}
+	}
+	if s != nil {
+		s.measuring.Store(r)
 	}
 	return r.measure(ctx, cancel)
 }

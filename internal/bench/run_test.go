@@ -150,6 +150,43 @@ func TestRunGoesOnToTheFirstReply(t *testing.T) {
 	}
 }
 
+// TestRunStopped stops a run in its window, and one before.
+func TestRunStopped(t *testing.T) {
+	server := &fakeServer{protocol: Memcache}
+	c := shortConfig(Memcache, server.start(t))
+	stop := make(chan struct{})
+	c.Duration, c.Stop, c.began = time.Hour, stop, func() { close(stop) }
+	r, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := r.Write(&text); err != nil || !r.CutShort || r.Requests == 0 || !strings.Contains(text.String(), "cut short: 1h0m0s were to be measured") {
+		t.Errorf("got %+v, %v, text %s", r, err, text.String())
+	}
+	c.began = nil
+	if r, err := Run(t.Context(), c); err != ErrStopped {
+		t.Errorf("stopped at once: got %v, %v", r, err)
+	}
+	c.Stop, c.Duration = make(chan struct{}), 10*time.Millisecond
+	if r, err := Run(t.Context(), c); err != nil || r.CutShort {
+		t.Errorf("not stopped: got %+v, %v", r, err)
+	}
+}
+
+// TestRunStoppedWhileSilent stops a run whose server has answered nothing.
+func TestRunStoppedWhileSilent(t *testing.T) {
+	stop, end := make(chan struct{}), make(chan struct{})
+	server := &fakeServer{protocol: Memcache, before: func(int) string { <-end; return "" }}
+	c := shortConfig(Memcache, server.start(t))
+	c.Fill, c.WarmUp, c.Duration, c.Stop, c.began = false, 0, time.Hour, stop, func() { close(stop) }
+	_, err := Run(t.Context(), c)
+	close(end)
+	if err != ErrStopped {
+		t.Errorf("got %v, want %v", err, ErrStopped)
+	}
+}
+
 func TestRunErrors(t *testing.T) {
 	tests := []struct {
 		name  string

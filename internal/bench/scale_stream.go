@@ -203,7 +203,7 @@ func (s *stream) receive(i int) error {
 	case errno != 0:
 		return fmt.Errorf("read: %w", errno)
 	case n == 0:
-		return errServerClosed
+		return ErrServerClosed
 	}
 	replies, err := c.scan.scan(s.buf[:n], &s.counts)
 	if err != nil {
