@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,6 +81,9 @@ and counters of a pair included, use 'futago backup'.`,
 			return err
 		})
 		end()
+		if _, ok := errors.AsType[*fs.PathError](problem); ok {
+			return withHint(fmt.Errorf("export: %w", problem), "Name with --output a file in a folder that is there and may be written to, with room on its disk, or - for standard output.")
+		}
 		if problem != nil {
 			return importHint(fmt.Errorf("export: %w", problem), "")
 		}

@@ -141,7 +141,7 @@ func dialTyrant(address string, timeout time.Duration) migrate.Dial {
 	return func(ctx context.Context, maxReply int) (*tyrant.Client, error) {
 		nc, err := dialServer(ctx, address)
 		if err != nil {
-			return nil, err
+			return nil, sourceError{err}
 		}
 		return tyrant.NewClient(nc, tyrant.ClientConfig{Timeout: timeout, MaxReply: maxReply}), nil
 	}

@@ -201,6 +201,11 @@ func parseTyrant(text string) (string, error) {
 	return rest, addr.CheckDial(rest)
 }
 
+// sourceError marks an error of the way to the source of an import, not to the node.
+type sourceError struct{ error }
+
+func (e sourceError) Unwrap() error { return e.error }
+
 // importHint says what to do about an error of an import.
 func importHint(err error, state string) error {
 	again := "Run the same command again."
@@ -238,6 +243,8 @@ func importHint(err error, state string) error {
 		return withHint(err, again+" If the node speaks TLS there, add --tls or --tls-ca FILE.")
 	case errors.Is(err, tyrant.CodeMisc):
 		return withHint(err, "See whether that is a futago node, and whether you may: its --users (--user, --password-file) and its --mask.")
+	case errors.Is(err, tyrant.CodeRefused) && errors.As(err, new(sourceError)):
+		return withHint(err, "Nobody answered there, where the records are to come from. See whether that server runs, and give its host and port.")
 	case errors.Is(err, tyrant.CodeRefused):
 		return withHint(err, "Nobody answered there. See whether it runs, and name the node with --addr or FUTAGO_ADDR.")
 	}

@@ -251,7 +251,13 @@ func (c *transferConfig) memcached(u *url.URL, config *nodeConfig) (migrate.Sour
 	}
 	return &migrate.Memcached{
 		Timeout: config.Timeout,
-		Dial:    func(ctx context.Context) (net.Conn, error) { return dialServer(ctx, address) },
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			nc, err := dialServer(ctx, address)
+			if err != nil {
+				err = sourceError{err}
+			}
+			return nc, err
+		},
 	}, "memcache://" + address, nil
 }
 
@@ -287,7 +293,7 @@ func (c *transferConfig) redis(u *url.URL, config *nodeConfig) (migrate.Source, 
 	dial := func(ctx context.Context) (redis.Conn, error) {
 		conn, err := redis.DialContext(ctx, "tcp", address, options...)
 		if _, isNet := errors.AsType[net.Error](err); isNet && !isAlert(err) {
-			err = &tyrant.Error{Doing: "connect to " + address, Code: tyrant.CodeRefused, Err: err}
+			err = sourceError{&tyrant.Error{Doing: "connect to " + address, Code: tyrant.CodeRefused, Err: err}}
 		}
 		return conn, err
 	}

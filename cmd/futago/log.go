@@ -29,7 +29,7 @@ stopped. Exit code 4 means that the log is damaged, or does not hold all that wa
 func openLogFolder(dir string) (vfs.FS, error) {
 	fs, err := vfs.ReadOnly(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open data folder: %w", err)
+		return nil, withHint(fmt.Errorf("open data folder: %w", err), "Name the folder that a node has in --data ('futago config show' there), as a user who may read it.")
 	}
 	return fs, nil
 }

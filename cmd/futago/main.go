@@ -6,8 +6,11 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -93,9 +96,33 @@ Exit codes:
 	for _, tool := range tyrantTools {
 		root.AddCommand(tool.command())
 	}
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil && help != root {
+		knowTopics(help)
+	}
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil && completion != root {
 		asGroup(completion)
 	}
 	return root
+}
+
+// knowTopics makes help for what is no command a mistake of usage; by itself it shows that of all commands.
+func knowTopics(help *cobra.Command) {
+	help.Run = nil
+	help.RunE = func(cmd *cobra.Command, args []string) error {
+		topic := cmd.Root()
+		for _, word := range args {
+			at := slices.IndexFunc(topic.Commands(), func(sub *cobra.Command) bool { return sub.Name() == word || sub.HasAlias(word) })
+			if at < 0 && isGroup(topic) {
+				return topic.RunE(topic, []string{word}) // it knows what may have been meant
+			}
+			if at < 0 {
+				return usageError{fmt.Errorf("unknown command %q", strings.Join(args, " "))}
+			}
+			topic = topic.Commands()[at]
+		}
+		topic.InitDefaultHelpFlag()
+		return topic.Help()
+	}
 }

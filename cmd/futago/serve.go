@@ -164,6 +164,9 @@ func serveError(err error) error {
 	case errors.Is(err, syscall.ENOSPC):
 		return withHint(err, "Free some disk space, or choose a folder on another disk with --data.")
 	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok && path.Op == "mkdir" {
+		return withHint(err, "Choose with --data a folder that can be made: what it is in must be a folder, on a disk that is there and may be written to.")
+	}
 	return listenError(err, "--listen, --peer-listen or --admin-listen")
 }
 

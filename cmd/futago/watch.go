@@ -89,6 +89,9 @@ func (w *watch) run(ctx context.Context, nodes []*adminNode) error {
 		case errors.As(err, new(outputError)):
 			return err
 		case refused && (refusal.code == http.StatusBadRequest || refusal.code == http.StatusUnauthorized || refusal.code == http.StatusForbidden || refusal.code == http.StatusNotFound):
+			if refusal.code == http.StatusBadRequest && w.position != "" {
+				return withHint(err, "Give a position as a watch told it, whole, or begin without --from.")
+			}
 			return err
 		case w.followed:
 			begun, silent, gone, problems = true, 0, 0, nil

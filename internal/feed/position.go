@@ -79,7 +79,7 @@ func ParsePosition(text string) (p Position, err error) {
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
-		return p, fmt.Errorf("%w: %w", ErrPosition, err)
+		return p, fmt.Errorf("%w: it is cut or changed", ErrPosition)
 	}
 	switch {
 	case len(b) < positionHead+4:
