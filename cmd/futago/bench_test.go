@@ -67,19 +67,20 @@ func TestBenchInterrupted(t *testing.T) {
 			}
 		}
 	})
-	bench := func(ctx context.Context, args ...string) (error, string, string) {
+	bench := func(ctx context.Context, args ...string) (out, told string, err error) {
 		cmd := newBenchCommand()
-		var out, told strings.Builder
+		var printed, errors strings.Builder
 		cmd.SetArgs(append([]string{"--addr", address, "--no-fill", "--get-ratio", "1", "--connections", "2", "--warm-up", "0s", "--duration", "1h"}, args...))
-		cmd.SetOut(&out)
-		cmd.SetErr(&told)
+		cmd.SetOut(&printed)
+		cmd.SetErr(&errors)
 		cmd.SilenceErrors, cmd.SilenceUsage = true, true
-		return cmd.ExecuteContext(ctx), out.String(), told.String()
+		err = cmd.ExecuteContext(ctx)
+		return printed.String(), errors.String(), err
 	}
-	if err, out, told := bench(ctx); err != exitCode(exitInterrupted) || !strings.Contains(out, "requests/s\n") || !strings.Contains(out, "cut short: 1h0m0s") {
+	if out, told, err := bench(ctx); err != exitCode(exitInterrupted) || !strings.Contains(out, "requests/s\n") || !strings.Contains(out, "cut short: 1h0m0s") {
 		t.Errorf("interrupted: %v, printed %s, told %s", err, out, told)
 	}
-	if err, out, told := bench(ctx, "--json"); err != exitCode(exitInterrupted) || out != "" || !strings.Contains(told, "stopped before anything was measured") {
+	if out, told, err := bench(ctx, "--json"); err != exitCode(exitInterrupted) || out != "" || !strings.Contains(told, "stopped before anything was measured") {
 		t.Errorf("interrupted at once: %v, printed %s, told %s", err, out, told)
 	}
 }
