@@ -270,7 +270,7 @@ func (n *adminNode) status(ctx context.Context) (node.Status, error) {
 	if err != nil {
 		return s, err
 	}
-	if kind := kindOf(body); kind != "" {
+	if kind := kindOf(body); kind != "" && kind != nodeKind {
 		return s, withHint(fmt.Errorf("read status of %s: that is the admin address of a %s", n.addr, kind), kind.hint())
 	}
 	if err := json.Unmarshal(body, &s); err != nil {

@@ -7,26 +7,29 @@ import (
 	"net/http"
 )
 
-// adminKind is what a process with an admin port is, when it is no node.
+// adminKind is what a process with an admin port is.
 type adminKind string
 
 const (
+	nodeKind         adminKind = "node"
 	clusterFrontKind adminKind = "front of a cluster"
 	proxyKind        adminKind = "proxy"
 	gatewayKind      adminKind = "gateway"
 )
 
-// kindOf tells from a status document, of any version, what process it is of: "" for a node, and for what is none of ours.
+// kindOf tells from a status document, of any version, what process it is of: "" for what is none of ours.
 func kindOf(status []byte) adminKind {
 	var d struct {
 		Version                  string
 		Node                     int
 		Store, Choice, Upstreams any
 	}
-	if json.Unmarshal(status, &d) != nil || d.Version == "" || d.Node != 0 {
+	if json.Unmarshal(status, &d) != nil || d.Version == "" {
 		return ""
 	}
 	switch _, store := d.Store.(string); {
+	case d.Node != 0:
+		return nodeKind
 	case store:
 		return clusterFrontKind
 	case d.Choice != nil:
@@ -64,7 +67,7 @@ func (n *adminNode) refusal(ctx context.Context, response *http.Response) error 
 	defer answer.Body.Close()
 	body, err := readAtMost(answer.Body, maxStatus)
 	kind := kindOf(body)
-	if err != nil || answer.StatusCode != http.StatusOK || kind == "" {
+	if err != nil || answer.StatusCode != http.StatusOK || kind == "" || kind == nodeKind {
 		return e
 	}
 	e.text = "that is the admin address of a " + string(kind)

@@ -20,7 +20,7 @@ func TestAdminKinds(t *testing.T) {
 		clusterFrontKind: clusterfront.Status{Version: version, Store: "redis-cluster"},
 		proxyKind:        proxy.Status{Version: version, Choice: "primary", Upstreams: []proxy.UpstreamStatus{{}}},
 		gatewayKind:      gateway.Status{Version: version, Upstreams: []gateway.UpstreamStatus{{}}},
-		"":               node.Status{Version: version, Node: 1, State: node.Ready},
+		nodeKind:         node.Status{Version: version, Node: 1, State: node.Ready},
 	} {
 		document, err := json.Marshal(status)
 		if err != nil {
@@ -29,7 +29,7 @@ func TestAdminKinds(t *testing.T) {
 		if got := kindOf(document); got != kind {
 			t.Errorf("kind of %s: %q, want %q", document, got, kind)
 		}
-		if kind == "" {
+		if kind == nodeKind {
 			continue
 		}
 		mux := http.NewServeMux()

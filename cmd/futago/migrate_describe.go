@@ -12,16 +12,10 @@ import (
 	"github.com/futago/futago/internal/node"
 )
 
-// What answers at an admin address.
-const (
-	aNode    = "node"
-	aFront   = "front of a cluster"
-	aProxy   = "proxy"
-	aGateway = "gateway"
-)
-
 // endStatus is what nodes, fronts and proxies say of themselves.
 type endStatus struct {
+	kind adminKind
+
 	State, Reason string
 	Listen        any // addresses; of a proxy one
 
@@ -36,35 +30,16 @@ type endStatus struct {
 	}
 
 	// Of a front.
-	Store  any      // its name; of a node figures
 	Nodes  []string // ids of the cluster's nodes
 	Slots  int      // that have a master
 	Prefix string
 
-	// Of a proxy, and in part of a gateway.
-	proxyState
-	Choice string
-}
-
-// kind is one of those above; "" for something else.
-func (s *endStatus) kind() string {
-	store, named := s.Store.(string)
-	switch {
-	case named && store != "":
-		return aFront
-	case s.Node != 0:
-		return aNode
-	case len(s.Upstreams) > 0 && s.Choice != "":
-		return aProxy
-	case len(s.Upstreams) > 0:
-		return aGateway
-	}
-	return ""
+	proxyState // of a proxy
 }
 
 // lacks says what a cluster lacks, so that requests fail; "": nothing.
 func (s *endStatus) lacks() string {
-	if s.kind() == aFront && s.Slots < allSlots {
+	if s.kind == clusterFrontKind && s.Slots < allSlots {
 		return s.Reason
 	}
 	return ""
@@ -95,17 +70,22 @@ func (s *endStatus) listens() (list []string) {
 }
 
 // describe asks what answers at an admin address. A usageError says that it is something else than what is wanted.
-func (n *adminNode) describe(ctx context.Context, wanted ...string) (s endStatus, err error) {
-	want := "want the --admin-listen address of a " + strings.Join(wanted, " or ")
+func (n *adminNode) describe(ctx context.Context, wanted ...adminKind) (s endStatus, err error) {
+	var names []string
+	for _, kind := range wanted {
+		names = append(names, string(kind))
+	}
+	want := "want the --admin-listen address of a " + strings.Join(names, " or ")
 	body, err := n.body(ctx, "its status", "/status", maxStatus)
 	refusal, refused := errors.AsType[answerError](err)
 	switch {
-	case refused && refusal.code == http.StatusNotFound, err == nil && json.Unmarshal(body, &s) != nil, err == nil && s.kind() == "":
+	case refused && refusal.code == http.StatusNotFound, err == nil && (kindOf(body) == "" || json.Unmarshal(body, &s) != nil):
 		return s, usageError{fmt.Errorf("%s is not an admin address of futago, but perhaps a client port: %s", n.addr, want)}
 	case err != nil:
 		return s, withHint(err, "Is it running, and is that the right port? W"+want[1:]+".")
-	case !slices.Contains(wanted, s.kind()):
-		return s, usageError{fmt.Errorf("%s is the admin address of a %s: %s", n.addr, s.kind(), want)}
+	}
+	if s.kind = kindOf(body); !slices.Contains(wanted, s.kind) {
+		return s, usageError{fmt.Errorf("%s is the admin address of a %s: %s", n.addr, s.kind, want)}
 	}
 	return s, nil
 }

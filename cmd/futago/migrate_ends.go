@@ -146,7 +146,7 @@ const clusterHint = "Bring the masters back, or give their slots to others (redi
 // lacks says what a cluster of either side lacks now; "": nothing, as far as they answer.
 func (e *moveEnds) lacks(ctx context.Context) string {
 	list, _ := askEach(append(slices.Clone(e.sources), e.targets...), func(n *adminNode) (endStatus, error) {
-		return n.within(lackTime).describe(ctx, aFront)
+		return n.within(lackTime).describe(ctx, clusterFrontKind)
 	})
 	for _, s := range list {
 		if lacks := s.lacks(); lacks != "" {
@@ -210,8 +210,8 @@ func (f *foundSide) wholePair(notice func(string)) error {
 // side asks the nodes of a side what they are.
 func (e *moveEnds) side(ctx context.Context, nodes []*adminNode, login *futago.Config, notice func(string)) (found foundSide, err error) {
 	list, problems := askEach(nodes, func(n *adminNode) (endStatus, error) {
-		s, err := n.describe(ctx, aNode, aFront)
-		if err == nil && s.kind() == aFront && len(s.Nodes) == 0 {
+		s, err := n.describe(ctx, nodeKind, clusterFrontKind)
+		if err == nil && s.kind == clusterFrontKind && len(s.Nodes) == 0 {
 			err = fmt.Errorf("ask %s for its cluster: %s", n.addr, s.Reason)
 		}
 		return s, err
@@ -232,7 +232,7 @@ func (e *moveEnds) side(ctx context.Context, nodes []*adminNode, login *futago.C
 		s := list[i]
 		found.nodes[n.addr] = s
 		is := pairKind
-		if s.kind() == aFront {
+		if s.kind == clusterFrontKind {
 			is = clusterKind
 		}
 		if found.kind != "" && found.kind != is {

@@ -41,7 +41,7 @@ var errElsewhere = errors.New("which is no client address of the source")
 
 // check sees whether they are proxies, and send to one of these places. That one of them does not is errElsewhere.
 func (h *heldProxies) check(ctx context.Context, known []place) error {
-	list, problems := askEach(h.nodes, func(n *adminNode) (endStatus, error) { return n.describe(ctx, aProxy) })
+	list, problems := askEach(h.nodes, func(n *adminNode) (endStatus, error) { return n.describe(ctx, proxyKind) })
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}

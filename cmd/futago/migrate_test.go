@@ -36,7 +36,7 @@ func newFakeProxy(t *testing.T, upstreams ...string) *fakeProxy {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		status := map[string]any{"listen": "127.0.0.1:1", "choice": "primary", "held": nil}
+		status := map[string]any{"version": "1", "listen": "127.0.0.1:1", "choice": "primary", "held": nil}
 		var list []any
 		for _, u := range p.upstreams {
 			list = append(list, map[string]string{"addr": u})
@@ -220,13 +220,14 @@ func TestMigrateProxyElsewhere(t *testing.T) {
 // An address of something else is told of as what it is.
 func TestMigrateDescribe(t *testing.T) {
 	for _, tt := range []struct {
-		status, kind string
-		code         int
+		status string
+		kind   adminKind
+		code   int
 	}{
-		{`{"node":1,"listen":["a:1"],"log_identity":"x","peer_log_identities":["y"],"store":{"items":0}}`, aNode, 200},
-		{`{"listen":["a:1"],"store":"redis-cluster","nodes":["id"],"prefix":"p:"}`, aFront, 200},
-		{`{"listen":"a:1","choice":"primary","upstreams":[{"addr":"b:1"}]}`, aProxy, 200},
-		{`{"listen":"a:1","upstreams":[{"addr":"b:1"}]}`, aGateway, 200},
+		{`{"version":"1","node":1,"listen":["a:1"],"log_identity":"x","peer_log_identities":["y"],"store":{"items":0}}`, nodeKind, 200},
+		{`{"version":"1","listen":["a:1"],"store":"redis-cluster","nodes":["id"],"prefix":"p:"}`, clusterFrontKind, 200},
+		{`{"version":"1","listen":"a:1","choice":"primary","upstreams":[{"addr":"b:1"}]}`, proxyKind, 200},
+		{`{"version":"1","listen":"a:1","upstreams":[{"addr":"b:1"}]}`, gatewayKind, 200},
 		{`{"some":"value"}`, "", 200},
 		{"a value under the key status", "", 200},
 		{"not found", "", 404},
@@ -236,17 +237,17 @@ func TestMigrateDescribe(t *testing.T) {
 			io.WriteString(w, tt.status)
 		}))
 		n := adminNodeAt(t, s.Listener.Addr().String())
-		for _, wanted := range []string{aNode, aFront, aProxy} {
+		for _, wanted := range []adminKind{nodeKind, clusterFrontKind, proxyKind} {
 			got, err := n.describe(t.Context(), wanted)
 			_, wrong := errors.AsType[usageError](err)
 			switch {
 			case wanted == tt.kind:
-				if err != nil || got.kind() != wanted {
-					t.Errorf("%s: %q, %v", tt.status, got.kind(), err)
+				if err != nil || got.kind != wanted {
+					t.Errorf("%s: %q, %v", tt.status, got.kind, err)
 				}
-			case !wrong || !strings.Contains(err.Error(), n.addr+" is ") || !strings.Contains(err.Error(), "want the --admin-listen address of a "+wanted):
+			case !wrong || !strings.Contains(err.Error(), n.addr+" is ") || !strings.Contains(err.Error(), "want the --admin-listen address of a "+string(wanted)):
 				t.Errorf("%s as a %s: %v", tt.status, wanted, err)
-			case tt.kind != "" && !strings.Contains(err.Error(), "of a "+tt.kind+":"), tt.kind == "" && !strings.Contains(err.Error(), "a client port"):
+			case tt.kind != "" && !strings.Contains(err.Error(), "of a "+string(tt.kind)+":"), tt.kind == "" && !strings.Contains(err.Error(), "a client port"):
 				t.Errorf("%s as a %s: %v, want what it is", tt.status, wanted, err)
 			}
 		}
