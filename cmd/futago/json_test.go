@@ -14,7 +14,7 @@ var withoutJSON = map[string]string{
 	"config check": "its exit code is the answer", "config check gateway": "its exit code is the answer", "config check proxy": "its exit code is the answer",
 	"users add": "a token, for a file", "users hash": "a hash, for a file",
 	"export": "prints JSON lines by itself", "watch": "prints JSON lines by itself",
-	"man": "writes files", "completion bash": "a program", "completion zsh": "a program", "completion fish": "a program", "completion powershell": "a program",
+	"help": "prints text", "man": "writes files", "completion bash": "a program", "completion zsh": "a program", "completion fish": "a program", "completion powershell": "a program",
 	"ttserver": "takes the options of the original alone", "tcrmgr": "takes the options of the original alone", "ttulmgr": "takes the options of the original alone",
 }
 
