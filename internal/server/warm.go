@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/futago/futago/internal/httphead"
 	"github.com/futago/futago/internal/memcache"
+	"github.com/futago/futago/internal/store"
 	"github.com/futago/futago/internal/tyrant"
 )
 
@@ -13,7 +14,7 @@ type Warmer interface {
 }
 
 // mostWarm is how many keys are prepared for at once.
-const mostWarm = 16
+const mostWarm = store.MostWarm
 
 // lookOn has the store prepare for the requests at the front of in, and returns the size of those that it has looked at.
 func (s *session) lookOn(w *worker, in []byte) (n int) {
