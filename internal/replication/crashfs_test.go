@@ -166,7 +166,7 @@ func (c *crashFS) Lock() (io.Closer, error) { return io.NopCloser(nil), nil }
 func (c *crashFS) Free() (int64, error)     { return math.MaxInt64, nil }
 func (c *crashFS) Boot() string             { return c.boot }
 
-func (f *crashFile) Allocate(size int64) error {
+func (f *crashFile) Allocate(size int64, _ bool) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	f.data = writeInto(f.data, nil, size)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 const (
 	readBuffer   = 256 << 10
 	leastRead    = 64 << 10 // of it for a connection
+	mostReadOn   = 1 << 20  // bytes of a large value that are read at once
 	roundOutput  = 4 << 20  // output after which a round is settled early, bytes
 	tickMillis   = 1000     // between looks at the timeouts
 	stallMillis  = 20       // between looks at connections that wait for memory of others
@@ -61,7 +63,16 @@ type taken struct {
 	private bool // data is c.in
 }
 
+// leaveRoom lets something else run while every loop is busy, even if there is a processor for each loop only: the system then shares them.
+// Without, a loop waits up to 10 ms for whatever else enters a system call that blocks, such as a sync.
+func leaveRoom(loops int) {
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= loops {
+		runtime.GOMAXPROCS(loops + 1)
+	}
+}
+
 func (s *Server) makeLoops() error {
+	leaveRoom(s.threads())
 	for range s.threads() {
 		l := &loop{srv: s, done: make(chan struct{}), byFD: make([]*conn, firstByFDLen)}
 		if err := l.open(); err != nil {
@@ -248,18 +259,33 @@ func (l *loop) read(c *conn) {
 		l.touch(c)
 		return
 	}
-	c.last = l.w.now
-	c.peer.last.Store(l.w.now)
-	c.arrived += n
-	l.w.tally[bytesRead] += uint64(n)
 	data := room[:n]
 	if private {
 		c.in = c.in[:len(c.in)+n]
+		n += l.readOn(c, n)
 		data = c.in
 	} else {
 		l.used += n
 	}
+	c.last = l.w.now
+	c.peer.last.Store(l.w.now)
+	c.arrived += n
+	l.w.tally[bytesRead] += uint64(n)
 	l.taken = append(l.taken, taken{c, data, private})
+}
+
+// readOn reads what has come meanwhile of a large value, of which n bytes were just read: the sender could go on when they were. It returns how
+// many bytes that were.
+func (l *loop) readOn(c *conn, n int) (more int) {
+	for n >= leastRead/4 && len(c.in) < c.need && more < mostReadOn {
+		var errno unix.Errno
+		if n, errno = readFD(c.fd, c.readRoom(l)); errno != 0 {
+			break // the next read meets it again
+		}
+		c.in = c.in[:len(c.in)+n]
+		more += n
+	}
+	return more
 }
 
 // executeTaken executes what was read.

@@ -120,7 +120,7 @@ type crashFile struct {
 	name string
 }
 
-func (f crashFile) Allocate(size int64) error {
+func (f crashFile) Allocate(size int64, _ bool) error {
 	if err := f.d.failing("allocate", f.name); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/futago/futago/internal/record"
@@ -93,9 +94,10 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	type move struct{ old, new uint64 }
 	var moves []move
 	var lost []damage
-	b := hintBuilder{seed: l.seed}
 	off, stopped := int64(segmentHeader), false
 	last := uint64(0)
+	var pace breather
+	b := hintBuilder{seed: l.seed, pace: &pace}
 	for _, v := range victims {
 		if stopped {
 			break
@@ -106,6 +108,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 				stopped = true
 				return errStopped
 			}
+			pace.did(n)
 			if !c.Live(e) {
 				return nil
 			}
@@ -151,7 +154,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	putSegmentHeader(out.buf, kindCompacted, l.life, out.id, 0)
 	out.used.Store(off)
 	out.last.Store(last)
-	if _, err = out.file.WriteAt(out.buf[:off], 0); err == nil {
+	if err = writeEasily(out.file, out.buf[:off], &pace); err == nil {
 		err = out.file.Sync()
 	}
 	if err != nil {
@@ -172,11 +175,24 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 		raw := record.Raw(out.buf[int64(m.new&(1<<offsetBits-1))*entryAlign:])
 		raw = raw[entryHeader:sizeOf(raw)]
 		c.Moved(raw, m.old, m.new)
+		pace.did(int64(len(raw)))
 	}
 	out.releaseBuffer(out.size)
 	l.letGo(lost, c)
 	// An error leaves the victims: they hold nothing live, and the next compaction removes them.
 	return l.remove(victims, lost)
+}
+
+// writeEasily fills a file from its start, at a pace.
+func writeEasily(f io.WriterAt, b []byte, pace *breather) error {
+	for at := 0; at < len(b); at += breath {
+		n, err := f.WriteAt(b[at:min(at+breath, len(b))], int64(at))
+		if err != nil {
+			return err
+		}
+		pace.did(int64(n))
+	}
+	return nil
 }
 
 // Walk calls f with every entry of a sealed segment, in order, without locks of the log.
@@ -272,7 +288,7 @@ func (l *Log) compactionTarget(live int64) (*segment, error) {
 		return nil, errSlots
 	}
 	id := l.man.NextID
-	seg, err := newSegment(l.fs, id, kindCompacted, size)
+	seg, err := newSegment(l.fs, id, kindCompacted, size, false)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func (d *crashDisk) SyncDir() error {
 
 type crashFile struct{ pebble.File }
 
-func (f crashFile) Allocate(size int64) error {
+func (f crashFile) Allocate(size int64, _ bool) error {
 	if _, err := f.WriteAt(make([]byte, size), 0); err != nil {
 		return err
 	}
@@ -160,8 +160,8 @@ type tappedFile struct {
 	name string
 }
 
-func (f *tappedFile) Allocate(size int64) error {
-	return f.d.call("allocate", f.name, func() error { return f.File.Allocate(size) })
+func (f *tappedFile) Allocate(size int64, written bool) error {
+	return f.d.call("allocate", f.name, func() error { return f.File.Allocate(size, written) })
 }
 
 func (f *tappedFile) WriteAt(b []byte, off int64) (n int, err error) {

@@ -188,8 +188,50 @@ func TestSealsKeepTheirOrder(t *testing.T) {
 		again.close(t)
 	}
 	broken.Store(false)
-	o.l.wakeKeeper()
+	o.l.seals.wake()
 	o.sealed(t)
+	o.close(t)
+}
+
+// A seal that takes its time does not keep writers waiting, until so many are due that a start would take long.
+func TestWritersWaitForSealsAtLast(t *testing.T) {
+	disk := newCrashDisk()
+	tap := &tapped{FS: disk}
+	o, h, m := mustOpen(t, config(tap, Never)), &history{}, newMaker(2)
+	release := make(chan struct{})
+	tap.on(func(_, name string) error {
+		if name == hintName(1)+".tmp" {
+			<-release
+		}
+		return nil
+	}, nil)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for o.l.Usage().Segments < 3*mostUnsealed {
+			r := m.next()
+			if err := o.append(&r, h); err != nil {
+				t.Error(err)
+				return
+			}
+			o.safe(t)
+		}
+	}()
+	waits := func() bool {
+		o.l.mu.Lock()
+		defer o.l.mu.Unlock()
+		return o.l.waits && o.l.unsealedAre(mostUnsealed)
+	}
+	until(t, "a writer that waits", waits)
+	if n := o.l.Usage().Segments; n > mostUnsealed+3 {
+		t.Errorf("%d segments while %d seals are due", n, mostUnsealed)
+	}
+	close(release)
+	<-written
+	o.sealed(t)
+	if err := o.check(h); err != nil {
+		t.Fatal(err)
+	}
 	o.close(t)
 }
 

@@ -144,7 +144,7 @@ func (l *Log) nextDirty(seg *segment) *segment {
 	}
 	l.dirty = l.dirty[1:]
 	l.sealing = append(l.sealing, seg)
-	l.wakeKeeper()
+	l.seals.wake()
 	return l.dirty[0]
 }
 

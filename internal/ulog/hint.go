@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 
 	"github.com/futago/futago/internal/hlc"
@@ -88,6 +87,7 @@ func compareHint(a, b hintEntry) int {
 type hintBuilder struct {
 	h    hint
 	seed uint64
+	pace *breather
 }
 
 func (b *hintBuilder) add(e Entry, off int64) {
@@ -110,6 +110,7 @@ func (b *hintBuilder) finish(used int64, origins []hintOrigin) *hint {
 	b.sort()
 	kept := b.h.entries[:0]
 	for i, e := range b.h.entries {
+		b.pace.did(hintEntrySize)
 		if i+1 < len(b.h.entries) && b.h.entries[i+1].hash == e.hash && b.h.entries[i+1].extra() == e.extra() {
 			continue
 		}
@@ -119,37 +120,45 @@ func (b *hintBuilder) finish(used int64, origins []hintOrigin) *hint {
 	return &b.h
 }
 
-// sort orders the entries by the first bits of their hash, then each of those groups, which are small. A segment may have a million entries: with
-// one processor a network loop would wait for all of it.
+// fewHints is how many entries are sorted by comparing alone.
+const fewHints = 256
+
+// sort orders the entries: by eight bits of their hash, each group by the next eight, and the few that then are together by comparing.
 func (b *hintBuilder) sort() {
-	if len(b.h.entries) < 4096 {
-		slices.SortFunc(b.h.entries, compareHint)
+	all := b.h.entries
+	if len(all) <= fewHints {
+		slices.SortFunc(all, compareHint)
 		return
 	}
-	const bits = 12
-	var end [1 << bits]int
-	for i := range b.h.entries {
-		end[b.h.entries[i].hash>>(64-bits)]++
+	groups := make([]hintEntry, len(all))
+	from := 0
+	for _, to := range spreadHints(groups, all, 56, b.pace) {
+		first := from
+		for _, n := range spreadHints(all[from:to], groups[from:to], 48, b.pace) {
+			slices.SortFunc(all[first:from+n], compareHint)
+			first = from + n
+		}
+		from = to
+	}
+}
+
+// spreadHints copies src to dst, grouped by the eight bits of the hash from shift on, and returns where each group ends.
+func spreadHints(dst, src []hintEntry, shift int, pace *breather) (end [256]int) {
+	for i := range src {
+		end[src[i].hash>>shift&255]++
 	}
 	sum := 0
 	for i, n := range end {
+		end[i] = sum
 		sum += n
-		end[i] = sum - n
 	}
-	sorted := make([]hintEntry, len(b.h.entries))
-	for _, e := range b.h.entries {
-		to := &end[e.hash>>(64-bits)]
-		sorted[*to] = e
+	for _, e := range src {
+		to := &end[e.hash>>shift&255]
+		dst[*to] = e
 		*to++
+		pace.did(hintEntrySize)
 	}
-	from := 0
-	for i, to := range end {
-		slices.SortFunc(sorted[from:to], compareHint)
-		if from = to; i%16 == 0 {
-			runtime.Gosched()
-		}
-	}
-	b.h.entries = sorted
+	return end
 }
 
 func encodeHint(h *hint, seg *segment) []byte {
@@ -166,9 +175,9 @@ func encodeHint(h *hint, seg *segment) []byte {
 	binary.LittleEndian.PutUint32(b[56:], uint32(len(h.origins)))
 	put := func(v uint64) { b = binary.LittleEndian.AppendUint64(b, v) }
 	for _, e := range h.entries {
-		put(e.hash)
-		put(e.seq)
-		put(e.packed)
+		b = binary.LittleEndian.AppendUint64(b, e.hash)
+		b = binary.LittleEndian.AppendUint64(b, e.seq)
+		b = binary.LittleEndian.AppendUint64(b, e.packed)
 	}
 	for _, s := range h.specials {
 		put(s.seq)

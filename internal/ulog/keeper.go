@@ -3,42 +3,50 @@ package ulog
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
 	"github.com/futago/futago/internal/record"
 )
 
-// keepLoop makes spares ahead of need and seals what is full.
-func (l *Log) keepLoop() {
+// Full segments that wait for their seal are read by a start.
+const (
+	lateSeals    = 6  // from so many on they are made without pauses
+	mostUnsealed = 16 // with so many no further segment is begun
+)
+
+// keeper is a goroutine that does its work whenever it is woken.
+type keeper chan struct{}
+
+func (k keeper) wake() {
+	select {
+	case k <- struct{}{}:
+	default:
+	}
+}
+
+// keep works as a keeper until the log is closed.
+func (l *Log) keep(k keeper, work func()) {
 	defer l.done.Done()
 	retry := time.NewTicker(time.Second) // a full disk may have space again
 	defer retry.Stop()
 	for {
-		l.makeSpare()
-		l.sealDue()
+		work()
 		select {
 		case <-l.stop:
 			return
-		case <-l.keep:
+		case <-k:
 		case <-retry.C:
 		}
 	}
 }
 
-func (l *Log) wakeKeeper() {
-	select {
-	case l.keep <- struct{}{}:
-	default:
-	}
-}
-
+// makeSpare makes a segment ahead of need.
 func (l *Log) makeSpare() {
 	l.mu.Lock()
 	need := l.spare == nil && !l.closed && l.failure.Load() == nil
 	l.mu.Unlock()
-	if !need {
+	if !need || l.unsealedAre(mostUnsealed) {
 		return
 	}
 	seg, err := l.createSegment(l.cfg.SegmentSize)
@@ -60,7 +68,7 @@ func (l *Log) createSegment(size int64) (*segment, error) {
 	if slot < 0 {
 		return nil, fmt.Errorf("%w: %w", ErrFull, errSlots)
 	}
-	seg, err := newSegment(l.fs, l.man.NextID, kindLog, size)
+	seg, err := newSegment(l.fs, l.man.NextID, kindLog, size, l.cfg.Policy == Always)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFull, err)
 	}
@@ -92,6 +100,15 @@ func (l *Log) freeSlot() int {
 	return -1
 }
 
+func (l *Log) sealsLate() bool { return l.unsealedAre(lateSeals) }
+
+// unsealedAre reports whether so many seals are due. Those that fail do not count: nothing waits for them.
+func (l *Log) unsealedAre(n int) bool {
+	l.dirtyMu.Lock()
+	defer l.dirtyMu.Unlock()
+	return len(l.sealing) >= n && l.unsealed == nil
+}
+
 // sealDue writes hints for full segments and marks them sealed.
 func (l *Log) sealDue() {
 	for {
@@ -107,30 +124,33 @@ func (l *Log) sealDue() {
 		if err := l.seal(seg); err != nil {
 			// Without its seal the segment is scanned at the next start: slower, nothing is lost. Later segments wait,
 			// for recovery takes all that has no seal as the end of the log.
-			if l.unsealed != seg {
-				l.unsealed = seg
+			l.dirtyMu.Lock()
+			known := l.unsealed == seg
+			l.unsealed = seg
+			l.dirtyMu.Unlock()
+			l.spares.wake()
+			if !known {
 				l.log.Warn("segment has no hint yet, a start would scan it", "segment", seg.name(), "err", err)
 			}
 			return
 		}
 		l.dirtyMu.Lock()
-		l.sealing = l.sealing[1:]
+		l.sealing, l.unsealed = l.sealing[1:], nil
 		l.dirtyMu.Unlock()
+		l.spares.wake()
 	}
 }
 
 // seal writes the hint of a full segment. Entries that cannot be read any more are missing in it, and the next start would
 // take an older one of their keys: so the manifest notes the hole.
 func (l *Log) seal(seg *segment) error {
-	b := hintBuilder{seed: l.seed}
+	pace := breather{hurry: l.sealsLate}
+	b := hintBuilder{seed: l.seed, pace: &pace}
 	b.h.entries = make([]hintEntry, 0, max(seg.last.Load()+1, seg.first)-seg.first) // growing it would take half of the time
 	var r record.Record
 	var lost []gap
-	n := 0
 	seg.walk(l.sums, noHint, func(e Entry, off int64) error {
-		if n++; n%256 == 0 {
-			runtime.Gosched() // nobody waits for a seal, a network loop may wait for the processor
-		}
+		pace.did(e.Size())
 		b.add(e, off)
 		e.Raw.Into(&r)
 		r.Stamps(l.sealedOrigins.observe)

@@ -67,6 +67,7 @@ type Log struct {
 	log     *slog.Logger
 	lock    io.Closer
 	sums    sums
+	trust   trust
 	seed    uint64
 	life    Identity
 	cut     *Cut
@@ -93,9 +94,10 @@ type Log struct {
 	syncMu  sync.Mutex // one sync at a time
 	durable atomic.Uint64
 
-	dirtyMu sync.Mutex // never held during I/O
-	dirty   []*segment // with bytes above synced, oldest first
-	sealing []*segment // full and synced, waiting for their hint
+	dirtyMu  sync.Mutex // never held during I/O
+	dirty    []*segment // with bytes above synced, oldest first
+	sealing  []*segment // full and synced, waiting for their hint
+	unsealed *segment   // the first of them, if it could not be sealed so far
 
 	manMu sync.Mutex // the manifest and the set of files
 	man   *manifest
@@ -104,13 +106,12 @@ type Log struct {
 	damage     atomic.Int64
 	origins    originTable
 	observe    func(hlc.Stamp) // origins.observe, bound once
-	// sealedOrigins is origins without what may still be lost: hints must not promise more. Under Open and the keeper.
+	// sealedOrigins is origins without what may still be lost: hints must not promise more. Under Open and the keeper of seals.
 	sealedOrigins originTable
-	unsealed      *segment // the keeper's: could not be sealed so far
 	failure       atomic.Pointer[error]
 	sealed        atomic.Int64  // segments with a hint
 	kick          chan struct{} // committer, policy always
-	keep          chan struct{} // keeper: spares and seals
+	spares, seals keeper
 	stop          chan struct{}
 	done          sync.WaitGroup
 }
@@ -216,6 +217,9 @@ func (l *Log) Append(r *record.Record) (seq, loc uint64, err error) {
 	seq = l.last.Load() + 1
 	behind := (seq - l.durable.Load() + distanceUnit - 1) / distanceUnit
 	l.lastCRC = l.sums.putEntry(seg.buf[off:off+size:off+size], seq, uint16(min(behind, distanceMax)), r)
+	if size >= trustFrom {
+		l.trust.note(seg, off)
+	}
 	seg.used.Store(off + align(size))
 	seg.last.Store(seq)
 	l.last.Store(seq)
@@ -259,10 +263,10 @@ func (l *Log) rotateLocked(need int64) error {
 		case l.noSpare != nil:
 			err := l.noSpare
 			l.noSpare = nil
-			l.wakeKeeper()
+			l.spares.wake()
 			return err
 		default:
-			l.wakeKeeper()
+			l.spares.wake()
 			l.waits = true
 			l.room.Wait()
 			l.waits = false
@@ -270,7 +274,7 @@ func (l *Log) rotateLocked(need int64) error {
 		}
 	}
 	l.activateLocked(next)
-	l.wakeKeeper()
+	l.spares.wake()
 	return nil
 }
 

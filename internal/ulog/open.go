@@ -40,7 +40,7 @@ func Open(cfg Config, rec Recovery) (*Log, error) {
 		return nil, fmt.Errorf("segment size %d: allowed is 4096 to %d", cfg.SegmentSize, MaxSegmentSize)
 	}
 	l := &Log{cfg: cfg, fs: cfg.FS, log: cfg.Logger,
-		kick: make(chan struct{}, 1), keep: make(chan struct{}, 1), stop: make(chan struct{})}
+		kick: make(chan struct{}, 1), spares: make(keeper, 1), seals: make(keeper, 1), stop: make(chan struct{})}
 	l.room.L, l.turn.L = &l.mu, &l.mu
 	l.observe = l.origins.observe
 	lock, err := l.fs.Lock()
@@ -60,8 +60,9 @@ func Open(cfg Config, rec Recovery) (*Log, error) {
 		lock.Close()
 		return nil, err
 	}
-	l.done.Add(2)
-	go l.keepLoop()
+	l.done.Add(3)
+	go l.keep(l.spares, l.makeSpare)
+	go l.keep(l.seals, l.sealDue)
 	if cfg.Policy == Always {
 		go l.commitLoop()
 	} else {

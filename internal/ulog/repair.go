@@ -217,8 +217,8 @@ func (m *mender) rewrite(p *piece) error {
 	}
 	id := m.next.NextID
 	m.next.NextID++
-	m.fs.Remove(segmentName(id, kindCompacted))                          // of an interrupted repair
-	out, err := newSegment(m.fs, id, kindCompacted, (p.size+4095)&^4095) // the padding of the last entry may be cut off
+	m.fs.Remove(segmentName(id, kindCompacted))                                 // of an interrupted repair
+	out, err := newSegment(m.fs, id, kindCompacted, (p.size+4095)&^4095, false) // the padding of the last entry may be cut off
 	if err != nil {
 		return err
 	}

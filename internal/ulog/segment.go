@@ -49,8 +49,8 @@ func (s *segment) name() string { return segmentName(s.id, s.kind) }
 
 func (s *segment) loc(off int64) uint64 { return uint64(s.slot)<<offsetBits | uint64(off)/entryAlign }
 
-// newSegment creates a zeroed file and its append buffer.
-func newSegment(fs vfs.FS, id uint64, kind uint16, size int64) (*segment, error) {
+// newSegment creates a file of zeros, which are written if it is to be synced often, and its append buffer.
+func newSegment(fs vfs.FS, id uint64, kind uint16, size int64, written bool) (*segment, error) {
 	s := &segment{id: id, kind: kind, size: size, slot: -1}
 	f, err := fs.Create(s.name())
 	if err != nil {
@@ -62,7 +62,7 @@ func newSegment(fs vfs.FS, id uint64, kind uint16, size int64) (*segment, error)
 		fs.Remove(s.name())
 		return nil, fmt.Errorf("create segment %s: %w", s.name(), err)
 	}
-	if err := f.Allocate(size); err != nil {
+	if err := f.Allocate(size, written); err != nil {
 		return drop(err)
 	}
 	if err := fs.SyncDir(); err != nil {

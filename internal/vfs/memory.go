@@ -90,7 +90,7 @@ type memFile struct {
 	removed bool
 }
 
-func (f *memFile) Allocate(size int64) error {
+func (f *memFile) Allocate(size int64, _ bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.growLocked(size)

@@ -3,6 +3,7 @@
 package vfs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -111,9 +112,16 @@ type osFile struct{ *os.File }
 // allocating takes as long as with more, with 16 KiB half as long again.
 const allocateStep = 64 << 10
 
-// Allocate writes the zeros: a hole would make later writes allocate, and a full disk would then show in the middle of
-// acknowledged data.
-func (f osFile) Allocate(size int64) error {
+// Allocate leaves no hole: later writes would allocate, and a full disk would then show in the middle of acknowledged data.
+func (f osFile) Allocate(size int64, written bool) error {
+	if !written {
+		switch err := reserve(f.File, size); {
+		case err == nil:
+			return f.File.Sync()
+		case !errors.Is(err, errors.ErrUnsupported): // the file system, or the system, knows only the other way
+			return err
+		}
+	}
 	zeros := make([]byte, min(size, allocateStep))
 	for at := int64(0); at < size; {
 		n, err := f.WriteAt(zeros[:min(size-at, int64(len(zeros)))], at)

@@ -14,3 +14,14 @@ func dataSync(f *os.File) error {
 		}
 	}
 }
+
+// reserve gives the file its blocks, which read as zeros until they are written to. errors.ErrUnsupported: it cannot.
+func reserve(f *os.File, size int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), 0, 0, size)
+		if err == unix.EINTR {
+			continue
+		}
+		return err // ENOSYS and EOPNOTSUPP are errors.ErrUnsupported
+	}
+}

@@ -35,8 +35,9 @@ type File interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
-	// Allocate extends the empty file to size zero bytes, in blocks that exist on the device, and syncs it.
-	Allocate(size int64) error
+	// Allocate extends the empty file to size zero bytes and syncs it. The blocks are its own from then on. With written the zeros are
+	// on the device as well: a later Sync then writes data alone, where it would also note which blocks hold some.
+	Allocate(size int64, written bool) error
 	// Sync makes the data durable. After an error the state of the data is unknown; it must not be called again.
 	Sync() error
 	Size() (int64, error)

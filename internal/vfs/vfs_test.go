@@ -4,10 +4,41 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 )
+
+// An allocated file reads as zeros and has its blocks, whether they were written or not.
+func TestAllocate(t *testing.T) {
+	dir := t.TempDir()
+	fs, err := OS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 1 << 20
+	for name, written := range map[string]bool{"written": true, "reserved": false} {
+		f, err := fs.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := f.Allocate(size, written); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got := bytes.Repeat([]byte{1}, size+1)
+		if n, err := f.ReadAt(got, 0); n != size || !errors.Is(err, io.EOF) || !bytes.Equal(got[:n], make([]byte, size)) {
+			t.Errorf("%s: read %d bytes, %v, want %d zeros", name, n, err, size)
+		}
+		var st syscall.Stat_t
+		if err := syscall.Stat(filepath.Join(dir, name), &st); err != nil || st.Blocks*512 < size {
+			t.Errorf("%s: has %d bytes on the device, %v", name, st.Blocks*512, err)
+		}
+	}
+}
 
 // TestContract runs one suite over every file system.
 func TestContract(t *testing.T) {
@@ -24,7 +55,7 @@ func TestContract(t *testing.T) {
 			if _, err := fs.Create("a"); !errors.Is(err, os.ErrExist) {
 				t.Fatalf("second create: got %v, want exists", err)
 			}
-			if err := f.Allocate(8192); err != nil {
+			if err := f.Allocate(8192, false); err != nil {
 				t.Fatal(err)
 			}
 			m, err := f.Map(8192)
