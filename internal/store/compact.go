@@ -118,6 +118,7 @@ func (s *Store) compact(ids []uint64, pace *pacer, keep bool) bool {
 	finished := true
 	err := s.log.Compact(ids, ulog.Compaction{
 		Live:    s.isLive,
+		Indexed: s.isIndexed,
 		Moved:   func(raw record.Raw, old, new uint64) bool { return s.moved(raw, old, new, keep) },
 		Damaged: s.letGo,
 		Pace: func(n int64) bool {
@@ -221,11 +222,14 @@ func (s *Store) isLive(e ulog.Entry) bool {
 		}
 		return false
 	}
-	h := s.log.Hash(e.Raw.Key())
+	return s.isIndexed(s.log.Hash(e.Raw.Key()), e.Loc)
+}
+
+func (s *Store) isIndexed(h, loc uint64) bool {
 	sh := s.shardOf(h)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.idx.Has(h, e.Loc)
+	return sh.idx.Has(h, loc)
 }
 
 // moved points whatever pointed to old to new.

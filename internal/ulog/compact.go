@@ -66,6 +66,8 @@ func (l *Log) Sealed() []SegmentInfo {
 type Compaction struct {
 	// Live reports whether an entry must be kept.
 	Live func(e Entry) bool
+	// Indexed reports whether the index points to loc for the key of this hash: Live of all but special records, by their hint.
+	Indexed func(hash, loc uint64) bool
 	// Moved points the index from old to new; false when the entry died meanwhile.
 	Moved func(raw record.Raw, old, new uint64) bool
 	// Pace is called with bytes as they are read, to slow down; false stops the compaction.
@@ -101,6 +103,9 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	for _, v := range victims {
 		if stopped {
 			break
+		}
+		if l.isDead(v, c, &pace) {
+			continue
 		}
 		err = v.walk(l.sums, func() []int64 { return l.known(v) }, func(e Entry, _ int64) error {
 			n := e.Size()
@@ -181,6 +186,27 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	l.letGo(lost, c)
 	// An error leaves the victims: they hold nothing live, and the next compaction removes them.
 	return l.remove(victims, lost)
+}
+
+// isDead reports whether a segment holds nothing live. Then it need not be read: its hint tells. What cannot be told is not dead.
+func (l *Log) isDead(seg *segment, c Compaction, pace *breather) bool {
+	l.manMu.Lock()
+	holes := len(l.man.Holes) > 0 // a hint lacks what could not be read when it was made
+	l.manMu.Unlock()
+	if seg.live.Load() > 0 || holes {
+		return false
+	}
+	h, err := loadHint(l.fs, seg)
+	if err != nil || h == nil || len(h.specials) > 0 {
+		return false
+	}
+	for _, e := range h.entries {
+		if !c.Pace(hintEntrySize) || c.Indexed(e.hash, seg.loc(e.offset())) {
+			return false
+		}
+		pace.did(256) // a look into the index takes as long as reading so many
+	}
+	return true
 }
 
 // writeEasily fills a file from its start, at a pace.

@@ -2,7 +2,10 @@ package ulog
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -239,4 +242,53 @@ func TestCompactionStops(t *testing.T) {
 	if err := o.check(h); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A segment of which nothing is live goes without being read. What the index still needs is copied, whatever the books say.
+func TestDeadSegmentIsNotRead(t *testing.T) {
+	eachDisk(t, func(t *testing.T, fs vfs.FS) {
+		o, h, m := mustOpen(t, config(fs, Never)), &history{}, newMaker(1)
+		defer o.close(t)
+		write := func(from, segments int) {
+			for i := from; o.l.Usage().Segments < segments; i++ {
+				r := value(m, fmt.Sprint("key", i%8), strings.Repeat("v", 200))
+				if err := o.append(&r, h); err != nil {
+					t.Fatal(err)
+				}
+				o.safe(t)
+			}
+			o.sealed(t)
+		}
+		write(0, 6)
+		first := o.l.chain[0]
+		if live := first.live.Load(); live != 0 {
+			t.Fatalf("%d bytes of the first segment are live", live)
+		}
+		c := o.compaction()
+		live := c.Live
+		c.Live = func(e Entry) bool { t.Errorf("entry %d was read", e.Seq); return live(e) }
+		if err := o.l.Compact([]uint64{first.id}, c); err != nil {
+			t.Fatal(err)
+		}
+		// The books are wrong for the last full one: its entries are live, and none is counted.
+		var last *segment
+		for _, s := range o.l.Sealed() {
+			if s.Live > 0 && s.Log {
+				last = o.l.chain[slices.IndexFunc(o.l.chain, func(seg *segment) bool { return seg.id == s.ID })]
+			}
+		}
+		if last == nil {
+			t.Fatal("no full segment has live entries")
+		}
+		counted := last.live.Swap(0)
+		if err := o.l.Compact([]uint64{last.id}, o.compaction()); err != nil {
+			t.Fatal(err)
+		}
+		if counted == 0 {
+			t.Fatal("nothing was counted as live")
+		}
+		if err := o.check(h); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -144,6 +144,11 @@ func (o *owner) compaction() Compaction {
 			}
 			return o.keys[o.l.Hash(e.Raw.Key())] == e.Loc
 		},
+		Indexed: func(hash, loc uint64) bool {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return o.keys[hash] == loc
+		},
 		Moved: func(raw record.Raw, old, new uint64) bool {
 			o.mu.Lock()
 			defer o.mu.Unlock()
