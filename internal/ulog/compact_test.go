@@ -249,17 +249,17 @@ func TestDeadSegmentIsNotRead(t *testing.T) {
 	eachDisk(t, func(t *testing.T, fs vfs.FS) {
 		o, h, m := mustOpen(t, config(fs, Never)), &history{}, newMaker(1)
 		defer o.close(t)
-		write := func(from, segments int) {
-			for i := from; o.l.Usage().Segments < segments; i++ {
-				r := value(m, fmt.Sprint("key", i%8), strings.Repeat("v", 200))
+		write := func(n, keys int) {
+			for i := range n {
+				r := value(m, fmt.Sprint("key", i%keys), strings.Repeat("v", 200))
 				if err := o.append(&r, h); err != nil {
 					t.Fatal(err)
 				}
-				o.safe(t)
 			}
 			o.sealed(t)
 		}
-		write(0, 6)
+		write(40, 8) // a segment has room for some fifteen
+		write(40, 40)
 		first := o.l.chain[0]
 		if live := first.live.Load(); live != 0 {
 			t.Fatalf("%d bytes of the first segment are live", live)
