@@ -6,7 +6,7 @@ const (
 	// breath is after how many bytes a breather pauses: some tens of microseconds.
 	breath = 64 << 10
 	// ease is how many times as long as it worked it then pauses.
-	ease = 3
+	ease = 6
 )
 
 // breather keeps large work in the background from those that somebody waits for. With few processors they would wait for a slice of the
@@ -14,7 +14,7 @@ const (
 type breather struct {
 	began time.Time
 	done  int64
-	hurry func() bool // no pauses are to be made now; nil is never
+	late  func() int // by how much less than ease it is to pause; nil is 0
 }
 
 // did tells of a piece that is done, and its size in bytes.
@@ -25,10 +25,13 @@ func (b *breather) did(n int64) {
 	if b.done += n; b.done < breath {
 		return
 	}
-	if b.done = 0; b.hurry == nil || !b.hurry() {
-		if !b.began.IsZero() {
-			time.Sleep(ease * time.Since(b.began))
-		}
-		b.began = time.Now()
+	b.done = 0
+	pause := time.Duration(ease)
+	if b.late != nil {
+		pause -= time.Duration(b.late())
 	}
+	if pause > 0 && !b.began.IsZero() {
+		time.Sleep(pause * time.Since(b.began))
+	}
+	b.began = time.Now()
 }

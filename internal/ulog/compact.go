@@ -168,7 +168,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	}
 	out.written.Store(out.size)
 	out.synced = off
-	if err := l.enter(out, b.finish(off, l.sealedOrigins.list())); err != nil {
+	if err := l.enter(out, b.finish(off, l.sealedOrigins.list()), &pace); err != nil {
 		if errors.Is(err, errInDoubt) { // the manifest on disk may name the file: it stays
 			l.fail(err)
 			return err
@@ -337,8 +337,8 @@ func (l *Log) discard(out *segment) {
 
 // enter makes a written output part of the manifest, beside the segments that it was copied from: until those go, an
 // entry may be in two segments.
-func (l *Log) enter(out *segment, h *hint) error {
-	if err := writeFile(l.fs, hintName(out.id), encodeHint(h, out)); err != nil {
+func (l *Log) enter(out *segment, h *hint, pace *breather) error {
+	if err := writeFile(l.fs, hintName(out.id), encodeHint(h, out), pace); err != nil {
 		return fmt.Errorf("write hint of %s: %v", out.name(), err) // a doubt about the hint is none about the manifest
 	}
 	l.manMu.Lock()

@@ -9,11 +9,8 @@ import (
 	"github.com/futago/futago/internal/record"
 )
 
-// Full segments that wait for their seal are read by a start.
-const (
-	lateSeals    = 6  // from so many on they are made without pauses
-	mostUnsealed = 16 // with so many no further segment is begun
-)
+// mostUnsealed is with how many full segments that wait for their seal no further one is begun: a start reads them.
+const mostUnsealed = 16
 
 // keeper is a goroutine that does its work whenever it is woken.
 type keeper chan struct{}
@@ -46,7 +43,7 @@ func (l *Log) makeSpare() {
 	l.mu.Lock()
 	need := l.spare == nil && !l.closed && l.failure.Load() == nil
 	l.mu.Unlock()
-	if !need || l.unsealedAre(mostUnsealed) {
+	if !need || l.sealsDue() >= mostUnsealed {
 		return
 	}
 	seg, err := l.createSegment(l.cfg.SegmentSize)
@@ -100,13 +97,14 @@ func (l *Log) freeSlot() int {
 	return -1
 }
 
-func (l *Log) sealsLate() bool { return l.unsealedAre(lateSeals) }
-
-// unsealedAre reports whether so many seals are due. Those that fail do not count: nothing waits for them.
-func (l *Log) unsealedAre(n int) bool {
+// sealsDue is how many full segments wait for their seal: none if the first of them cannot be sealed, so that nothing waits for that.
+func (l *Log) sealsDue() int {
 	l.dirtyMu.Lock()
 	defer l.dirtyMu.Unlock()
-	return len(l.sealing) >= n && l.unsealed == nil
+	if l.unsealed != nil {
+		return 0
+	}
+	return len(l.sealing)
 }
 
 // sealDue writes hints for full segments and marks them sealed.
@@ -144,7 +142,7 @@ func (l *Log) sealDue() {
 // seal writes the hint of a full segment. Entries that cannot be read any more are missing in it, and the next start would
 // take an older one of their keys: so the manifest notes the hole.
 func (l *Log) seal(seg *segment) error {
-	pace := breather{hurry: l.sealsLate}
+	pace := breather{late: l.sealsDue}
 	b := hintBuilder{seed: l.seed, pace: &pace}
 	b.h.entries = make([]hintEntry, 0, max(seg.last.Load()+1, seg.first)-seg.first) // growing it would take half of the time
 	var r record.Record
@@ -160,11 +158,11 @@ func (l *Log) seal(seg *segment) error {
 	if len(lost) > 0 {
 		h.first, h.last = seg.first, seg.last.Load() // the sequences around it go on
 	}
-	return l.sealWith(seg, h, lost)
+	return l.sealWith(seg, h, lost, &pace)
 }
 
-func (l *Log) sealWith(seg *segment, h *hint, lost []gap) error {
-	if err := writeFile(l.fs, hintName(seg.id), encodeHint(h, seg)); err != nil {
+func (l *Log) sealWith(seg *segment, h *hint, lost []gap, pace *breather) error {
+	if err := writeFile(l.fs, hintName(seg.id), encodeHint(h, seg), pace); err != nil {
 		return fmt.Errorf("write hint of %s: %w", seg.name(), err)
 	}
 	l.manMu.Lock()

@@ -127,7 +127,7 @@ func (l *Log) makeHint(seg *segment, it segmentItem) error {
 	if err != nil {
 		return err
 	}
-	return l.sealWith(seg, b.finish(it.Used, l.sealedOrigins.list()), nil)
+	return l.sealWith(seg, b.finish(it.Used, l.sealedOrigins.list()), nil, nil)
 }
 
 // load reads what is kept of a hint that must tell of used bytes. hint stays nil when the file is of no use. It returns buf, or a

@@ -162,7 +162,7 @@ func encodeManifest(m *manifest) ([]byte, error) {
 func storeManifest(fs vfs.FS, m *manifest) error {
 	b, err := encodeManifest(m)
 	if err == nil {
-		err = writeFile(fs, manifestName, b)
+		err = writeFile(fs, manifestName, b, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("write manifest: %w", err)
@@ -177,14 +177,14 @@ var errFormat = errors.New("log has format version")
 var errInDoubt = errors.New("old or new content may be on disk")
 
 // writeFile replaces a whole file: under a temporary name, synced, renamed, the folder synced.
-func writeFile(fs vfs.FS, name string, b []byte) error {
+func writeFile(fs vfs.FS, name string, b []byte, pace *breather) error {
 	tmp := name + ".tmp"
 	fs.Remove(tmp)
 	f, err := fs.Create(tmp)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(b, 0)
+	err = writeEasily(f, b, pace)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -182,7 +182,7 @@ func (m *mender) writeHint(p *piece) (*hint, error) {
 	b := hintBuilder{seed: m.man.Seed}
 	m.good(p, b.add)
 	h := b.finish(p.used.Load(), m.origins.list())
-	if err := writeFile(m.fs, hintName(p.id), encodeHint(h, &p.segment)); err != nil {
+	if err := writeFile(m.fs, hintName(p.id), encodeHint(h, &p.segment), nil); err != nil {
 		return nil, fmt.Errorf("write hint of %s: %w", p.name(), err)
 	}
 	m.done.Hints = append(m.done.Hints, hintName(p.id))
@@ -240,7 +240,7 @@ func (m *mender) rewrite(p *piece) error {
 		return fmt.Errorf("write segment %s: %w", out.name(), err)
 	}
 	h := b.finish(off, m.origins.list())
-	if err := writeFile(m.fs, hintName(id), encodeHint(h, out)); err != nil {
+	if err := writeFile(m.fs, hintName(id), encodeHint(h, out), nil); err != nil {
 		return fmt.Errorf("write hint of %s: %w", out.name(), err)
 	}
 	m.done.Rewrote = append(m.done.Rewrote, p.name())
@@ -272,7 +272,7 @@ func (m *mender) keepManifest() error {
 		return nil
 	}
 	const name = "cut-" + manifestName + "-0"
-	if err := writeFile(m.fs, name, b); err != nil {
+	if err := writeFile(m.fs, name, b, nil); err != nil {
 		return fmt.Errorf("keep the damaged manifest: %w", err)
 	}
 	m.done.Kept = append(m.done.Kept, name)
@@ -297,7 +297,7 @@ func (m *mender) keep(p *piece) error {
 	p.load()
 	defer p.drop()
 	name := fmt.Sprintf("cut-%s-%d", p.name(), from)
-	if err := writeFile(m.fs, name, p.data[from:to]); err != nil {
+	if err := writeFile(m.fs, name, p.data[from:to], nil); err != nil {
 		return fmt.Errorf("keep the damaged bytes: %w", err)
 	}
 	m.done.Kept = append(m.done.Kept, name)

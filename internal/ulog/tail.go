@@ -127,7 +127,7 @@ func (l *Log) cutTail(rest []*segment, end int64, intact bool, damage error) err
 		}
 		kept := fmt.Sprintf("cut-%s-%d", s.name(), from)
 		l.fs.Remove(kept)
-		if err := writeFile(l.fs, kept, s.data[from:]); err != nil {
+		if err := writeFile(l.fs, kept, s.data[from:], nil); err != nil {
 			return fmt.Errorf("keep the cut tail: %w", err)
 		}
 		l.cut.Kept = append(l.cut.Kept, kept)
