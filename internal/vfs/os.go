@@ -106,23 +106,40 @@ func (f osFS) Boot() string {
 
 type osFile struct{ *os.File }
 
-// allocateStep is how much Allocate writes at once. The page cache keeps what one write brought as one folio, of up to
+// writeStep is how much is written at once. The page cache keeps what one write brought as one folio, of up to
 // 2 MiB. What looks for pages that nobody needs treats a folio as one: a single record that is read keeps it in memory, and
 // on machines that are watched for idle memory each look at one page costs the mappings of all of its folio. With 64 KiB
-// allocating takes as long as with more, with 16 KiB half as long again.
-const allocateStep = 64 << 10
+// writing takes as long as with more, with 16 KiB half as long again.
+const writeStep = 64 << 10
+
+// WriteAt writes in steps.
+func (f osFile) WriteAt(b []byte, off int64) (n int, err error) {
+	for {
+		m, err := f.File.WriteAt(b[n:min(n+writeStep, len(b))], off+int64(n))
+		if n += m; err != nil || n == len(b) {
+			return n, err
+		}
+	}
+}
 
 // Allocate leaves no hole: later writes would allocate, and a full disk would then show in the middle of acknowledged data.
 func (f osFile) Allocate(size int64, written bool) error {
+	err := errors.ErrUnsupported
 	if !written {
-		switch err := reserve(f.File, size); {
-		case err == nil:
-			return f.File.Sync()
-		case !errors.Is(err, errors.ErrUnsupported): // the file system, or the system, knows only the other way
-			return err
-		}
+		err = reserve(f.File, size)
 	}
-	zeros := make([]byte, min(size, allocateStep))
+	if errors.Is(err, errors.ErrUnsupported) { // wanted, or the only way that the file system knows
+		err = f.fill(size)
+	}
+	if err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+// fill writes zeros.
+func (f osFile) fill(size int64) error {
+	zeros := make([]byte, min(size, writeStep))
 	for at := int64(0); at < size; {
 		n, err := f.WriteAt(zeros[:min(size-at, int64(len(zeros)))], at)
 		if err != nil {
@@ -130,7 +147,7 @@ func (f osFile) Allocate(size int64, written bool) error {
 		}
 		at += int64(n)
 	}
-	return f.File.Sync()
+	return nil
 }
 
 func (f osFile) Sync() error { return dataSync(f.File) }
