@@ -121,6 +121,7 @@ func (s *Store) compact(ids []uint64, pace *pacer, keep bool) bool {
 		Indexed: s.isIndexed,
 		Moved:   func(raw record.Raw, old, new uint64) bool { return s.moved(raw, old, new, keep) },
 		Damaged: s.letGo,
+		Hurry:   pace == nil || pace.rate > s.limits.Load().CompactRate,
 		Pace: func(n int64) bool {
 			if pace != nil {
 				pace.wait(n)
@@ -279,6 +280,9 @@ func (s *Store) moved(raw record.Raw, old, new uint64, keep bool) bool {
 	return true
 }
 
+// pacerStep is after how many bytes a pacer sleeps: a fraction of a millisecond of work, or others would wait for the processor.
+const pacerStep = 64 << 10
+
 // pacer slows a reader down to a rate.
 type pacer struct {
 	rate  int64 // bytes a second
@@ -289,7 +293,7 @@ type pacer struct {
 
 func (p *pacer) wait(n int64) {
 	p.done += n
-	if p.done-p.slept < 1<<20 {
+	if p.done-p.slept < pacerStep {
 		return
 	}
 	p.slept = p.done

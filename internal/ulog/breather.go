@@ -7,6 +7,8 @@ const (
 	breath = 64 << 10
 	// ease is how many times as long as it worked it then pauses.
 	ease = 6
+	// longestPiece bounds what counts as work: what takes longer waited for a disk, or for the processor.
+	longestPiece = 500 * time.Microsecond
 )
 
 // breather keeps large work in the background from those that somebody waits for. With few processors they would wait for a slice of the
@@ -31,7 +33,7 @@ func (b *breather) did(n int64) {
 		pause -= time.Duration(b.late())
 	}
 	if pause > 0 && !b.began.IsZero() {
-		time.Sleep(pause * time.Since(b.began))
+		time.Sleep(pause * min(time.Since(b.began), longestPiece))
 	}
 	b.began = time.Now()
 }

@@ -72,6 +72,8 @@ type Compaction struct {
 	Moved func(raw record.Raw, old, new uint64) bool
 	// Pace is called with bytes as they are read, to slow down; false stops the compaction.
 	Pace func(n int64) bool
+	// Hurry leaves out pauses, which keep the processor free for others.
+	Hurry bool
 	// Damaged is called for each stretch of a segment, from location first to last inclusive, that cannot be read: the owner
 	// must let go of all that the index has there, for the segment goes. The log has a hole from then on. nil: a segment
 	// with damage is left alone, and the compaction ends with the *CorruptError.
@@ -98,13 +100,16 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	var lost []damage
 	off, stopped := int64(segmentHeader), false
 	last := uint64(0)
-	var pace breather
-	b := hintBuilder{seed: l.seed, pace: &pace}
+	var pace *breather
+	if !c.Hurry {
+		pace = new(breather)
+	}
+	b := hintBuilder{seed: l.seed, pace: pace}
 	for _, v := range victims {
 		if stopped {
 			break
 		}
-		if l.isDead(v, c, &pace) {
+		if l.isDead(v, c, pace) {
 			continue
 		}
 		err = v.walk(l.sums, func() []int64 { return l.known(v) }, func(e Entry, _ int64) error {
@@ -113,7 +118,6 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 				stopped = true
 				return errStopped
 			}
-			pace.did(n)
 			if !c.Live(e) {
 				return nil
 			}
@@ -159,7 +163,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	putSegmentHeader(out.buf, kindCompacted, l.life, out.id, 0)
 	out.used.Store(off)
 	out.last.Store(last)
-	if err = writeEasily(out.file, out.buf[:off], &pace); err == nil {
+	if err = writeEasily(out.file, out.buf[:off], pace); err == nil {
 		err = out.file.Sync()
 	}
 	if err != nil {
@@ -168,7 +172,7 @@ func (l *Log) Compact(ids []uint64, c Compaction) error {
 	}
 	out.written.Store(out.size)
 	out.synced = off
-	if err := l.enter(out, b.finish(off, l.sealedOrigins.list()), &pace); err != nil {
+	if err := l.enter(out, b.finish(off, l.sealedOrigins.list()), pace); err != nil {
 		if errors.Is(err, errInDoubt) { // the manifest on disk may name the file: it stays
 			l.fail(err)
 			return err

@@ -107,6 +107,16 @@ func (l *Log) sealsDue() int {
 	return len(l.sealing)
 }
 
+// sealHaste is by how much less a seal pauses.
+func (l *Log) sealHaste() int {
+	select {
+	case <-l.stop:
+		return ease
+	default:
+		return l.sealsDue()
+	}
+}
+
 // sealDue writes hints for full segments and marks them sealed.
 func (l *Log) sealDue() {
 	for {
@@ -142,7 +152,7 @@ func (l *Log) sealDue() {
 // seal writes the hint of a full segment. Entries that cannot be read any more are missing in it, and the next start would
 // take an older one of their keys: so the manifest notes the hole.
 func (l *Log) seal(seg *segment) error {
-	pace := breather{late: l.sealsDue}
+	pace := breather{late: l.sealHaste}
 	b := hintBuilder{seed: l.seed, pace: &pace}
 	b.h.entries = make([]hintEntry, 0, max(seg.last.Load()+1, seg.first)-seg.first) // growing it would take half of the time
 	var r record.Record
