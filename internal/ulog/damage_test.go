@@ -230,7 +230,10 @@ func TestSealMeetsDamage(t *testing.T) {
 				if !g.l.Hole() || g.l.Identity() == life || !g.l.Renewed() {
 					t.Fatalf("hole %v, life %v, was %v", g.l.Hole(), g.l.Identity(), life)
 				}
-				if h := g.l.man.Holes[0]; h.First != seqs[0] || h.Last != seqs[len(seqs)-1] || h.Life != life {
+				g.l.manMu.Lock()
+				h := g.l.man.Holes[0]
+				g.l.manMu.Unlock()
+				if h.First != seqs[0] || h.Last != seqs[len(seqs)-1] || h.Life != life {
 					t.Fatalf("hole %+v, lost are %v", h, seqs)
 				}
 				if len(g.keys) != 100-len(seqs) {

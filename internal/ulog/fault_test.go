@@ -247,9 +247,9 @@ func TestOriginIsDurable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	o.safe(t)
+	o.sealed(t)
 	kept := o.l.Origin(1)
-	// The keeper is stopped in front of the seal until a later stamp is in the log.
+	// As if the keeper had stood still in front of the seal until a later stamp was in the log.
 	late := record.Record{Kind: record.Value, Key: []byte("k"), Stamp: kept + 1<<30}
 	if err := o.append(&late, h); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -291,15 +292,16 @@ func TestRestoreRefuses(t *testing.T) {
 	if err != nil || !done.Written || len(done.Damage) != 1 {
 		t.Errorf("a damaged log, partial: %+v, %v", done, err)
 	}
-	for n := 1; n < 30; n++ { // the new folder fails at some step
-		tap, calls := &tapped{FS: newCrashDisk()}, 0
+	for n := int64(1); n < 30; n++ { // the new folder fails at some step
+		tap := &tapped{FS: newCrashDisk()}
+		var calls atomic.Int64
 		tap.on(func(string, string) error {
-			if calls++; calls >= n {
+			if calls.Add(1) >= n {
 				return errDisk
 			}
 			return nil
 		}, nil)
-		if done, err := restore(func(cfg *RestoreConfig) { cfg.To = tap }); calls >= n && err == nil {
+		if done, err := restore(func(cfg *RestoreConfig) { cfg.To = tap }); calls.Load() >= n && err == nil {
 			t.Errorf("step %d failed, and nobody says so: %+v", n, done)
 		}
 	}
