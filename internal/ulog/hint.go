@@ -175,9 +175,9 @@ func encodeHint(h *hint, seg *segment) []byte {
 	binary.LittleEndian.PutUint32(b[56:], uint32(len(h.origins)))
 	put := func(v uint64) { b = binary.LittleEndian.AppendUint64(b, v) }
 	for _, e := range h.entries {
-		b = binary.LittleEndian.AppendUint64(b, e.hash)
-		b = binary.LittleEndian.AppendUint64(b, e.seq)
-		b = binary.LittleEndian.AppendUint64(b, e.packed)
+		put(e.hash)
+		put(e.seq)
+		put(e.packed)
 	}
 	for _, s := range h.specials {
 		put(s.seq)

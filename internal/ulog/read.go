@@ -46,21 +46,30 @@ func (l *Log) read(loc uint64, trusts bool) (record.Raw, error) {
 		}
 		return nil, &CorruptError{Segment: seg.name(), Offset: off, Err: errNoEntry}
 	}
-	size, err := seg.sizeAt(off)
-	if trusts && err == nil && size >= trustFrom && size <= seg.size-off && l.trust.has(seg, off) {
-		return record.Raw(seg.data[off+entryHeader : off+size : off+size]), nil
+	e, err := l.fetch(seg, off, trusts)
+	if err != nil {
+		return nil, &CorruptError{Segment: seg.name(), Offset: off, Err: err}
+	}
+	return record.Raw(e[entryHeader:]), nil
+}
+
+// fetch returns the entry at off of the file: checked, or trusted.
+func (l *Log) fetch(seg *segment, off int64, trusts bool) (entry []byte, err error) {
+	defer seg.caught(debug.SetPanicOnFault(true), &err)
+	size := int64(sizeOf(seg.data[off:]))
+	if size < trustFrom {
+		return seg.check(l.sums, off, seg.size)
+	}
+	if trusts && size <= seg.size-off && l.trust.has(seg, off) {
+		return seg.data[off : off+size : off+size], nil
 	}
 	if size >= largeEntry && seg.filled.Load() { // what was just appended is in memory
 		seg.willNeed(off, off+min(size, seg.size))
 	}
-	e, err := seg.checked(l.sums, off, seg.size)
-	if err != nil {
-		return nil, &CorruptError{Segment: seg.name(), Offset: off, Err: err}
-	}
-	if size >= trustFrom {
+	if entry, err = seg.check(l.sums, off, seg.size); err == nil {
 		l.trust.note(seg, off)
 	}
-	return record.Raw(e[entryHeader:]), nil
+	return entry, err
 }
 
 // Prefetch asks the processor for the beginning of the entry at a location.
@@ -122,15 +131,14 @@ func (s *segment) appended(off int64) []byte {
 	return s.buf[off:]
 }
 
-// sizeAt is the size that the entry at off claims to have.
-func (s *segment) sizeAt(off int64) (size int64, err error) {
-	defer s.caught(debug.SetPanicOnFault(true), &err)
-	return int64(sizeOf(s.data[off:])), nil
-}
-
 // checked returns the entry at off of the file, which must end by end. It allocates nothing for a good one.
 func (s *segment) checked(k sums, off, end int64) (entry []byte, err error) {
 	defer s.caught(debug.SetPanicOnFault(true), &err)
+	return s.check(k, off, end)
+}
+
+// check is checked of a caller that sees to faults.
+func (s *segment) check(k sums, off, end int64) (entry []byte, err error) {
 	if off+minEntry > end {
 		return nil, errNoEntry
 	}
